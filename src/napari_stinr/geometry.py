@@ -1,0 +1,273 @@
+"""The one geometry convention: coordinates, voxel grids and the footprint of a voxel on the detector.
+
+Arrays and coordinates are ordered (t, z, y, x). The beam runs along +z at 0 degrees and the tilt axis is y. The rotation axis
+passes through the centre of the pixel array, index ``(n - 1) / 2``; an axis offset in pixels moves it. A specimen point
+(z, x), measured from the axis, lands at the detector coordinate
+
+    u = x cos(theta) + z sin(theta).
+
+The opposite handedness is the same with every angle negated: it gives the mirror image in z at the same residual. A projection
+is the integral of the potential along the ray, ``sum(V) * voxel_size``. Angles here are in radians (``_rad``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_stinr.tilt_series import TiltSeries
+
+FOOTPRINT_TAPS = 4
+"""Detector pixels that one voxel touches: the support of the Catmull-Rom cubic."""
+
+
+@dataclass(frozen=True)
+class VoxelGrid:
+    """A grid of cubic voxels around the rotation axis.
+
+    Parameters
+    ----------
+    depth, height, width : int
+        Number of voxels along z, y and x.
+    voxel_size : float
+        Edge of a voxel [length_unit].
+    length_unit : str
+        ``"Å"``, or ``"pixel"`` where the pixel size of the data is not known.
+
+    Raises
+    ------
+    StinrError
+        A number of voxels is less than 1, or the voxel size is not positive.
+    """
+
+    depth: int
+    height: int
+    width: int
+    voxel_size: float = 1.0
+    length_unit: str = "Å"
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1 or not self.voxel_size > 0:
+            raise StinrError(
+                f"a grid of {self.shape} voxels of {self.voxel_size:g} {self.length_unit}",
+                expected="at least one voxel along each axis and a positive voxel size",
+                cure="Choose a larger volume or a smaller voxel size.",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels (z, y, x)."""
+        return (self.depth, self.height, self.width)
+
+    @property
+    def n_voxels(self) -> int:
+        """Number of voxels in the volume."""
+        return self.depth * self.height * self.width
+
+    def resampled(self, voxel_size: float) -> VoxelGrid:
+        """Return the grid with another voxel size that spans the same region between its outermost voxel centres.
+
+        Parameters
+        ----------
+        voxel_size : float
+            Edge of the new voxels [length_unit].
+
+        Returns
+        -------
+        VoxelGrid
+            The new grid, centred on the same point; never larger than this one by more than half a voxel.
+        """
+        shape = [max(1, round((n - 1) * self.voxel_size / voxel_size) + 1) for n in self.shape]
+        return VoxelGrid(*shape, voxel_size=voxel_size, length_unit=self.length_unit)
+
+    def axis_positions(self, axis: int) -> NDArray[np.float64]:
+        """Return voxel centres along one axis, from the centre of the grid.
+
+        Parameters
+        ----------
+        axis : int
+            0 for z, 1 for y, 2 for x.
+
+        Returns
+        -------
+        ndarray
+            `(n,)` positions [length_unit].
+        """
+        n = self.shape[axis]
+        return (np.arange(n) - (n - 1) / 2) * self.voxel_size
+
+
+def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
+    """Return the voxel grid on which a tilt series is reconstructed: one voxel per detector pixel.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    depth : int, optional
+        Number of voxels along the beam; the width of the detector by default, so that the specimen may be as thick as wide.
+
+    Returns
+    -------
+    VoxelGrid
+        Grid of (depth, height, width) voxels.
+    """
+    return VoxelGrid(
+        series.width if depth is None else depth,
+        series.height,
+        series.width,
+        voxel_size=series.voxel_size,
+        length_unit=series.length_unit,
+    )
+
+
+def detector_position(
+    z: NDArray[np.float64], x: NDArray[np.float64], *, angle_rad: float
+) -> NDArray[np.float64]:
+    """Return where specimen points land on the detector.
+
+    Parameters
+    ----------
+    z, x : ndarray
+        `(...)` coordinates from the rotation axis [any length].
+    angle_rad : float
+        Angle of the rays [radians].
+
+    Returns
+    -------
+    ndarray
+        `(...)` coordinate u along the detector line, from the axis [the same length].
+    """
+    return x * np.cos(angle_rad) + z * np.sin(angle_rad)
+
+
+def catmull_rom_weights(fraction: torch.Tensor) -> torch.Tensor:
+    """Return the weights of the four pixels around a position (Keys 1981, cubic convolution with a = -1/2).
+
+    A linear footprint is a low-pass that the volume then over-corrects; the cubic one lowers the error of the reconstruction
+    by a third.
+
+    Parameters
+    ----------
+    fraction : Tensor
+        `(...)` distance from the pixel at or below the position, 0 to 1 [pixel].
+
+    Returns
+    -------
+    Tensor
+        `(4, ...)` weights of the pixels at -1, 0, 1 and 2 from that pixel; they sum to 1.
+    """
+    f = fraction
+    return torch.stack(
+        [
+            ((-0.5 * f + 1.0) * f - 0.5) * f,
+            (1.5 * f - 2.5) * f * f + 1.0,
+            ((-1.5 * f + 2.0) * f + 0.5) * f,
+            (0.5 * f - 0.5) * f * f,
+        ]
+    )
+
+
+def slice_footprint(
+    depth: int, width: int, *, angle_rad: float, n_pixels: int, axis_offset: float = 0.0, device: torch.device | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the projection matrix of one slice for one tilt, in the form of taps.
+
+    Parameters
+    ----------
+    depth, width : int
+        Voxels of the slice along z and x.
+    angle_rad : float
+        Angle of the rays [radians].
+    n_pixels : int
+        Pixels of the detector line.
+    axis_offset : float
+        Position of the rotation axis from the centre of the detector [pixel].
+    device : torch.device, optional
+        Where the result is put.
+
+    Returns
+    -------
+    pixels : Tensor
+        `(4, depth * width)` int64 detector pixels that each voxel touches, clamped to the line.
+    weights : Tensor
+        `(4, depth * width)` float32 weights, 0 for pixels off the line [1].
+    """
+    z = torch.arange(depth, dtype=torch.float64, device="cpu") - (depth - 1) / 2
+    x = torch.arange(width, dtype=torch.float64, device="cpu") - (width - 1) / 2
+    u = z[:, None] * float(np.sin(angle_rad)) + x[None, :] * float(np.cos(angle_rad))
+    u = (u + (n_pixels - 1) / 2 + axis_offset).reshape(-1)
+    below = torch.floor(u)
+    weights = catmull_rom_weights((u - below).float())
+    pixels = below.long()[None] + torch.arange(-1, 3)[:, None]
+    inside = (pixels >= 0) & (pixels < n_pixels)
+    return pixels.clamp(0, n_pixels - 1).to(device), (weights * inside).to(device)
+
+
+@dataclass(frozen=True)
+class SliceGeometry:
+    """How the tilts see a slice: the same for every detector row.
+
+    Parameters
+    ----------
+    depth, width : int
+        Voxels of the slice along z and x.
+    n_pixels : int
+        Pixels of the detector line.
+    angles_rad : tuple of float
+        Angle of the rays of every tilt [radians].
+    voxel_size : float
+        Edge of a voxel, and width of a pixel [any length]; turns a sum of voxels into an integral.
+    axis_offset : float
+        Position of the rotation axis from the centre of the detector [pixel].
+    """
+
+    depth: int
+    width: int
+    n_pixels: int
+    angles_rad: tuple[float, ...]
+    voxel_size: float = 1.0
+    axis_offset: float = 0.0
+
+    @classmethod
+    def of(cls, series: TiltSeries, grid: VoxelGrid) -> SliceGeometry:
+        """Return the geometry in which a tilt series sees the slices of a grid.
+
+        Parameters
+        ----------
+        series : TiltSeries
+            The data.
+        grid : VoxelGrid
+            The grid; its voxels are as large as the pixels.
+
+        Returns
+        -------
+        SliceGeometry
+            Geometry of one slice.
+        """
+        return cls(
+            grid.depth,
+            grid.width,
+            series.width,
+            tuple(float(angle) for angle in series.ray_angles_rad),
+            voxel_size=grid.voxel_size,
+            axis_offset=series.axis_offset,
+        )
+
+    @property
+    def origin(self) -> float:
+        """Detector coordinate of the rotation axis, from the first pixel [pixel]."""
+        return (self.n_pixels - 1) / 2 + self.axis_offset
+
+    @property
+    def path_length(self) -> float:
+        """Longest way of a ray through the slice along an axis [the unit of voxel_size]."""
+        return max(self.depth, self.width) * self.voxel_size

@@ -1,0 +1,293 @@
+"""Tilt angles and times in files of their own, and how such files beside a stack are found.
+
+Angles: ``.rawtlt`` and ``.tlt`` (one number a line), ``.mdoc``, tables with a column ``tilt_angle_deg``. Times: tables
+with a column ``time`` or with one number a line, and the ``DateTime`` of an ``.mdoc``. The rows are in stack order.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.containers import damaged
+from napari_stinr.io.mdoc import read_mdoc, read_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+ANGLE_COLUMNS = ("tilt_angle_deg", "tilt_angle", "tilt_angles", "tilt", "angle", "angles", "theta")
+TIME_COLUMNS = ("time", "times", "time_s", "t", "seconds", "dose", "order")
+ANGLE_TOLERANCE = 0.05
+"""Largest difference between two lists of the same tilt angles [degrees]."""
+
+_RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*")
+
+
+@dataclass(frozen=True, eq=False)
+class Timetable:
+    """Times of a tilt series from one file.
+
+    Parameters
+    ----------
+    times : ndarray
+        `(n_tilts,)` times in stack order [unit].
+    tilt_angles : ndarray, optional
+        `(n_tilts,)` tilt angles that the same file gives [degrees].
+    unit : str
+        Unit of the times, "" where it is not known.
+    source : str
+        Name of the file.
+    """
+
+    times: NDArray[np.float64]
+    tilt_angles: NDArray[np.float64] | None = None
+    unit: str = ""
+    source: str = "the table of times"
+
+
+def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
+    """Return the tilt angles that ``START:STEP`` stands for.
+
+    Parameters
+    ----------
+    text : str
+        First angle and step [degrees], e.g. ``"-60:2"``.
+    n_tilts : int
+        Number of projections.
+
+    Returns
+    -------
+    ndarray or None
+        `(n_tilts,)` tilt angles [degrees]; None where the text is something else, such as the name of a file.
+    """
+    match = _RANGE.fullmatch(text)
+    return None if match is None else float(match[1]) + float(match[2]) * np.arange(n_tilts, dtype=np.float64)
+
+
+def read_angles(path: Path) -> NDArray[np.float64]:
+    """Read tilt angles from a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.mdoc``, ``.npy``, or a text with one number a line or a column ``tilt_angle_deg``.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` tilt angles in stack order [degrees].
+
+    Raises
+    ------
+    StinrError
+        The file cannot be read or does not say which numbers are the angles.
+    """
+    if path.suffix.lower() == ".mdoc":
+        angles = read_mdoc(path).tilt_angles
+        if angles is None:
+            raise damaged(path, "a TiltAngle in every section", "some sections have none")
+        return angles
+    table = _read_table(path)
+    column = table.column(ANGLE_COLUMNS)
+    if column is None:
+        raise damaged(path, f"one angle a line, or a column '{ANGLE_COLUMNS[0]}'", f"it has the {table.description}")
+    return column
+
+
+def read_timetable(path: Path) -> Timetable:
+    """Read times, and the tilt angles beside them, from a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.mdoc``, ``.npy``, or a text with one number a line or with the header ``tilt_angle_deg,time``.
+
+    Returns
+    -------
+    Timetable
+        Times in stack order.
+
+    Raises
+    ------
+    StinrError
+        The file cannot be read or does not say which numbers are the times.
+    """
+    if path.suffix.lower() == ".mdoc":
+        mdoc = read_mdoc(path)
+        if mdoc.seconds is None:
+            raise damaged(path, "a different DateTime in the sections", "DateTime is missing or always the same")
+        return Timetable(mdoc.seconds, unit="s", source=path.name)
+    table = _read_table(path)
+    column = table.column(TIME_COLUMNS)
+    if column is None:
+        raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {table.description}")
+    return Timetable(column, table.column(ANGLE_COLUMNS) if table.header else None, source=path.name)
+
+
+def find_angle_file(stack: Path) -> Path | None:
+    """Return the file beside a stack that holds its tilt angles.
+
+    Parameters
+    ----------
+    stack : Path
+        The stack, e.g. ``needle.mrc``.
+
+    Returns
+    -------
+    Path or None
+        The first of ``needle.rawtlt``, ``needle.tlt`` (the other way round for an ``.ali``, since ``.tlt`` holds the
+        angles refined by the alignment), ``needle_angles.txt``, ``.csv``, ``needle.csv`` with a column of angles,
+        ``needle.mrc.mdoc``, ``needle.mdoc``.
+    """
+    names = [".rawtlt", ".tlt", "_angles.txt", "_angles.csv", "_tilt_angles.txt", "_tilt_angles.csv", ".csv"]
+    if stack.suffix.lower() in (".ali", ".preali"):
+        names[:2] = names[1::-1]
+    for name in names:
+        candidate = stack.with_name(stack.stem + name)
+        if candidate.is_file() and (name != ".csv" or _has_column(candidate, ANGLE_COLUMNS)):
+            return candidate
+    return find_mdoc(stack)
+
+
+def find_timetable(stack: Path) -> Path | None:
+    """Return the table beside a stack that holds its times.
+
+    Parameters
+    ----------
+    stack : Path
+        The stack, e.g. ``needle.mrc``.
+
+    Returns
+    -------
+    Path or None
+        The first of ``needle_times.csv``, ``needle.csv`` with a column of times, ``times.csv``.
+    """
+    for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv"):
+        candidate = stack.with_name(name)
+        if candidate.is_file() and (candidate.stem != stack.stem or _has_column(candidate, TIME_COLUMNS)):
+            return candidate
+    return None
+
+
+def find_mdoc(stack: Path) -> Path | None:
+    """Return the ``.mdoc`` beside a stack.
+
+    Parameters
+    ----------
+    stack : Path
+        The stack, e.g. ``needle.mrc``.
+
+    Returns
+    -------
+    Path or None
+        ``needle.mrc.mdoc`` or ``needle.mdoc``, the first that exists.
+    """
+    candidates = (stack.with_name(stack.name + ".mdoc"), stack.with_name(stack.stem + ".mdoc"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def check_agreement(angles: NDArray[np.float64], listed: NDArray[np.float64], source: str) -> None:
+    """Check that the tilt angles in a table of times are those of the stack, row by row.
+
+    Parameters
+    ----------
+    angles : ndarray
+        `(n_tilts,)` tilt angles of the stack [degrees].
+    listed : ndarray
+        `(n_tilts,)` tilt angles in the table [degrees].
+    source : str
+        Name of the table, for the message.
+
+    Raises
+    ------
+    StinrError
+        The counts differ, or an angle differs by more than 0.05 degrees.
+    """
+    if listed.shape != angles.shape:
+        raise StinrError(
+            f"{source} lists {len(listed)} tilt angles",
+            expected=f"{len(angles)}, one for every projection",
+            cure="Add or remove rows.",
+        )
+    wrong = np.flatnonzero(~(np.abs(listed - angles) <= ANGLE_TOLERANCE))
+    if len(wrong):
+        first = int(wrong[0])
+        raise StinrError(
+            f"{source} gives {listed[first]:g} degrees for projection {first + 1}",
+            expected=f"{angles[first]:g} degrees, its tilt angle (within {ANGLE_TOLERANCE})",
+            cure="Put the rows in the order of the stack, or correct the angles.",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Numbers in columns, with the names of the columns where there is a header (lower case)."""
+
+    header: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    @property
+    def description(self) -> str:
+        return (
+            f"columns {', '.join(self.header)}" if self.header else f"{self.values.shape[1]} columns without a header"
+        )
+
+    def column(self, names: tuple[str, ...]) -> NDArray[np.float64] | None:
+        """Return the `(n_rows,)` column with one of the names, or the only one of a table without header."""
+        if not self.header:
+            return self.values[:, 0] if self.values.shape[1] == 1 else None
+        return next((self.values[:, self.header.index(name)] for name in names if name in self.header), None)
+
+
+def _read_table(path: Path) -> _Table:
+    if path.suffix.lower() == ".npy":
+        return _Table((), _read_vector(path))
+    lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(read_text(path).splitlines(), 1)]
+    rows = [(number, _cells(line)) for number, line in lines if line]
+    header = tuple(cell.strip("\"'").lower() for cell in rows[0][1]) if rows and not _is_number(rows[0][1][0]) else ()
+    rows = rows[1:] if header else rows
+    if not rows:
+        raise damaged(path, "one number a line", "it has no numbers")
+    n_columns = len(header or rows[0][1])
+    for number, cells in rows:
+        if len(cells) != n_columns or not all(map(_is_number, cells)):
+            raise damaged(path, f"{n_columns} number(s) in every line", f"line {number} is {' '.join(cells)[:60]!r}")
+    return _Table(header, np.array([[float(cell) for cell in cells] for _, cells in rows], dtype=np.float64))
+
+
+def _read_vector(path: Path) -> NDArray[np.float64]:
+    try:
+        return np.array(np.lib.format.open_memmap(path, mode="r"), dtype=np.float64).reshape(-1, 1)
+    except Exception as error:  # the header is Python text: rubbish in it fails in many ways
+        raise damaged(path, "a NumPy array of numbers", error) from error
+
+
+def _cells(line: str) -> list[str]:
+    separators = r"\s*[,;\t]\s*" if re.search(r"[,;\t]", line) else r"\s+"
+    return re.split(separators, line)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_column(path: Path, names: tuple[str, ...]) -> bool:
+    # A list without a header is one of times: `needle.csv` is the second name of a table of times. It may also be
+    # something else altogether, which is no reason to complain.
+    try:
+        lines = read_text(path).splitlines()
+    except StinrError:
+        return False
+    first = next((line.strip() for line in lines if line.partition("#")[0].strip()), "")
+    cells = [cell.strip("\"' ").lower() for cell in _cells(first)]
+    return names is TIME_COLUMNS if _is_number(cells[0]) else any(name in cells for name in names)

@@ -1,0 +1,344 @@
+"""The measured data: projections with the tilt angle and the time of each.
+
+Angles are in degrees and lengths in Å here and at every other border of the package. Time is scaled so that the first
+projection was taken at 0 and the last at 1. No file is opened here; see :mod:`napari_stinr.io`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+AcquisitionOrder = Literal["sequential", "bidirectional", "dose-symmetric", "interleaved"]
+ACQUISITION_ORDERS: tuple[str, ...] = get_args(AcquisitionOrder)
+MINIMUM_TILTS = 3
+N_SWEEPS = 4
+"""Number of passes over the tilt range in the interleaved order."""
+
+
+@dataclass(frozen=True, eq=False)
+class TiltSeries:
+    """A tilt series: stack of projections with angle and time of each, checked on construction.
+
+    Parameters
+    ----------
+    projections : ndarray
+        `(n_tilts, height, width)` measured projections; the tilt axis is the image's y (vertical) axis. [V·Å for simulated
+        data, else the unit of the file]. NaN means "not measured" and ends in `mask`.
+    tilt_angles : ndarray
+        `(n_tilts,)` tilt angles [degrees].
+    times : ndarray, optional
+        `(n_tilts,)` when each projection was taken, in any unit and with any origin (seconds, dose, order of acquisition).
+        Stored scaled to 0..1; the first and last value are kept in `time_range`. Default: stack order.
+    pixel_size : float, optional
+        Width of a detector pixel [Å]. None when it is not known: lengths are then in pixels.
+    mask : ndarray, optional
+        `(n_tilts, height, width)` bool, True where the pixel was measured and counts. None: everything counts.
+    axis_offset : float
+        Position of the rotation axis relative to the centre of the image, index ``(width - 1) / 2`` [pixel].
+    flip_tilt : bool
+        Use the opposite handedness: the sign of every tilt angle is reversed when rays are computed.
+    name : str
+        Name shown to people, usually the stem of the file.
+    time_unit : str
+        Unit of `time_range`, "" for a bare order of acquisition.
+    time_range : tuple of float, optional
+        First and last time [time_unit]. Taken from `times` where not given.
+    notes : tuple of str
+        What a reader found, assumed or changed, one sentence each, to be shown to the user.
+
+    Raises
+    ------
+    StinrError
+        Counts differ, numbers are not finite, angles are all equal or beyond 180 degrees, times are constant, the pixel size
+        is not positive, or fewer than three projections are used.
+    """
+
+    projections: NDArray[np.float32]
+    tilt_angles: NDArray[np.float64]
+    times: NDArray[np.float64] = None  # type: ignore[assignment]  # never None after construction
+    pixel_size: float | None = None
+    mask: NDArray[np.bool_] | None = None
+    axis_offset: float = 0.0
+    flip_tilt: bool = False
+    name: str = "tilt series"
+    time_unit: str = ""
+    time_range: tuple[float, float] = None  # type: ignore[assignment]  # never None after construction
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        projections = _checked_projections(self.projections, self.name)
+        n_tilts = len(projections)
+        angles = _checked_angles(self.tilt_angles, n_tilts)
+        times, time_range = _checked_times(self.times, n_tilts)
+        pixel_size = _checked_pixel_size(self.pixel_size)
+        projections, mask = _mask_unmeasured(projections, self.mask)
+        used = n_tilts if mask is None else int(mask.any(axis=(1, 2)).sum())
+        if used < MINIMUM_TILTS:
+            raise StinrError(
+                f"{used} of {n_tilts} projections can be used",
+                expected=f"at least {MINIMUM_TILTS}",
+                cure="Give more projections, or exclude fewer.",
+            )
+        if not np.isfinite(self.axis_offset) or abs(self.axis_offset) >= projections.shape[2] / 2:
+            raise StinrError(
+                f"the axis offset is {self.axis_offset} pixels",
+                expected=f"less than half the image width of {projections.shape[2]} pixels",
+                cure="Give the distance of the rotation axis from the centre of the image.",
+            )
+        for array in (projections, angles, times, mask):
+            if array is not None:
+                array.setflags(write=False)
+        for name, value in {
+            "projections": projections,
+            "tilt_angles": angles,
+            "times": times,
+            "pixel_size": pixel_size,
+            "mask": mask,
+            "time_range": time_range if self.time_range is None else (float(self.time_range[0]), float(self.time_range[1])),
+        }.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_tilts(self) -> int:
+        """Number of projections in the stack, used or not."""
+        return len(self.projections)
+
+    @property
+    def height(self) -> int:
+        """Number of detector rows."""
+        return int(self.projections.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Number of detector columns."""
+        return int(self.projections.shape[2])
+
+    @property
+    def voxel_size(self) -> float:
+        """Edge of a voxel in `length_unit`: the pixel size, or 1 where that is not known."""
+        return 1.0 if self.pixel_size is None else self.pixel_size
+
+    @property
+    def length_unit(self) -> str:
+        """``"Å"``, or ``"pixel"`` where the pixel size is not known."""
+        return "pixel" if self.pixel_size is None else "Å"
+
+    @property
+    def ray_angles_rad(self) -> NDArray[np.float64]:
+        """`(n_tilts,)` angles of the rays, with `flip_tilt` applied [radians]."""
+        return np.deg2rad(-self.tilt_angles if self.flip_tilt else self.tilt_angles)
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """`(n_tilts,)` True where a projection has at least one pixel that counts."""
+        if self.mask is None:
+            return np.ones(self.n_tilts, dtype=bool)
+        return np.asarray(self.mask.any(axis=(1, 2)))
+
+    def exclude(self, tilts: Iterable[int]) -> TiltSeries:
+        """Leave projections out: they stay in the stack and are masked.
+
+        Parameters
+        ----------
+        tilts : iterable of int
+            Positions in the stack, from 0; negative ones count from the end.
+
+        Returns
+        -------
+        TiltSeries
+            The same series with these projections masked.
+
+        Raises
+        ------
+        StinrError
+            A position is not in the stack, or fewer than three projections would be left.
+        """
+        indices = list(tilts)
+        for index in indices:
+            if not -self.n_tilts <= index < self.n_tilts:
+                raise StinrError(
+                    f"projection {index} is to be excluded",
+                    expected=f"a position from 0 to {self.n_tilts - 1}",
+                    cure="Positions count from 0 in stack order.",
+                )
+        mask = np.ones(self.projections.shape, dtype=bool) if self.mask is None else self.mask.copy()
+        mask[indices] = False
+        return replace(self, mask=mask)
+
+    def fingerprint(self) -> str:
+        """Return a short text that differs when data, angles, times, mask or geometry differ.
+
+        Returns
+        -------
+        str
+            32 hexadecimal digits (BLAKE2b); stored with a reconstruction so that it is not resumed with other data.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.projections, self.tilt_angles, self.times, self.mask):
+            if array is not None:
+                digest.update(str(array.shape).encode())
+                digest.update(np.ascontiguousarray(array).data)
+        digest.update(repr((self.pixel_size, self.axis_offset, self.flip_tilt)).encode())
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        size = f"{self.pixel_size:g} Å" if self.pixel_size is not None else "unknown"
+        return (
+            f"<TiltSeries {self.name!r}: {self.n_tilts} tilts of {self.height} x {self.width}, "
+            f"{self.tilt_angles.min():g} to {self.tilt_angles.max():g} degrees, pixel size {size}>"
+        )
+
+
+def acquisition_rank(tilt_angles: NDArray[np.float64], order: str) -> NDArray[np.int64]:
+    """Return the order in which projections were recorded, for a scheme with a name.
+
+    Parameters
+    ----------
+    tilt_angles : ndarray
+        `(n_tilts,)` tilt angles in stack order [degrees].
+    order : {"sequential", "bidirectional", "dose-symmetric", "interleaved"}
+        ``sequential``: stack order. ``bidirectional``: from the angle nearest 0 upwards, then the rest downwards.
+        ``dose-symmetric``: outwards from the angle nearest 0, in turn on both sides. ``interleaved``: four sweeps over the
+        range, each taking every fourth angle.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` rank of each projection; 0 was recorded first.
+
+    Raises
+    ------
+    StinrError
+        The scheme has another name.
+    """
+    angles = np.asarray(tilt_angles, dtype=float)
+    n_tilts = len(angles)
+    ascending = np.argsort(angles, kind="stable")
+    start = int(np.argmin(np.abs(angles[ascending])))
+    if order == "sequential":
+        sequence = np.arange(n_tilts)
+    elif order == "bidirectional":
+        sequence = np.concatenate([ascending[start:], ascending[:start][::-1]])
+    elif order == "dose-symmetric":
+        distance = np.abs(np.arange(n_tilts) - start)
+        sequence = ascending[np.lexsort((np.arange(n_tilts) < start, distance))]
+    elif order == "interleaved":
+        sequence = np.concatenate([ascending[sweep::N_SWEEPS] for sweep in range(N_SWEEPS)])
+    else:
+        raise StinrError(
+            f"the acquisition order is {order!r}",
+            expected="one of " + ", ".join(ACQUISITION_ORDERS),
+            cure="Choose one of these, or give a file with the times.",
+        )
+    rank = np.empty(n_tilts, dtype=np.int64)
+    rank[sequence] = np.arange(n_tilts)
+    return rank
+
+
+def _checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    projections = np.array(values, dtype=np.float32)
+    if projections.ndim != 3 or 0 in projections.shape:
+        raise StinrError(
+            f"{name} has the shape {projections.shape}",
+            expected="three axes (projections, height, width), none of them empty",
+            cure="Save the projections as one stack.",
+        )
+    if len(projections) < MINIMUM_TILTS:
+        raise StinrError(
+            f"{name} has {len(projections)} projection(s)",
+            expected=f"at least {MINIMUM_TILTS}",
+            cure="Give the whole tilt series, with the projections along the first axis.",
+        )
+    infinite = int(np.isinf(projections).sum())
+    if infinite:
+        raise StinrError(
+            f"{name} has {infinite} infinite pixel(s)",
+            expected="finite numbers, or NaN where nothing was measured",
+            cure="Set these pixels to NaN to leave them out.",
+        )
+    return projections
+
+
+def _checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.float64]:
+    angles = np.array(values, dtype=np.float64)
+    _check_vector(angles, "tilt angles", n_tilts)
+    if np.abs(angles).max() > 180:
+        raise StinrError(
+            f"a tilt angle is {angles[np.abs(angles).argmax()]:g} degrees",
+            expected="all within -180 to 180",
+            cure="Angles are in degrees; check the file or the sign.",
+        )
+    if np.ptp(angles) == 0:
+        raise StinrError(
+            f"all tilt angles are {angles[0]:g} degrees",
+            expected="different angles",
+            cure="Give the angles as a file or as START:STEP.",
+        )
+    return angles
+
+
+def _checked_times(values: NDArray[np.float64] | None, n_tilts: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    times = np.arange(n_tilts, dtype=np.float64) if values is None else np.array(values, dtype=np.float64)
+    _check_vector(times, "times", n_tilts)
+    first, last = float(times.min()), float(times.max())
+    if first == last:
+        raise StinrError(
+            f"all times are {first:g}",
+            expected="the time of each projection",
+            cure="Give the acquisition order (" + ", ".join(ACQUISITION_ORDERS) + ") or a file with the times.",
+        )
+    return (times - first) / (last - first), (first, last)
+
+
+def _check_vector(values: NDArray[np.float64], what: str, n_tilts: int) -> None:
+    if values.ndim != 1 or len(values) != n_tilts:
+        found = f"{len(values)}" if values.ndim == 1 else f"an array of shape {values.shape}"
+        raise StinrError(
+            f"there are {found} {what} for {n_tilts} projections",
+            expected=f"{n_tilts} {what}, one for every projection",
+            cure="Remove the extra ones, or give them as START:STEP or as a file with one number a line.",
+        )
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise StinrError(
+            f"number {bad[0] + 1} of the {what} is {values[bad[0]]}",
+            expected="finite numbers",
+            cure="Correct it, or exclude that projection and give any finite number.",
+        )
+
+
+def _checked_pixel_size(value: float | None) -> float | None:
+    if value is None:
+        return None
+    size = float(value)
+    if not np.isfinite(size) or size <= 0:
+        raise StinrError(
+            f"the pixel size is {size:g} Å", expected="a positive number of Å", cure="Give --pixel-size, in Å (1 nm = 10 Å)."
+        )
+    return size
+
+
+def _mask_unmeasured(
+    projections: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    if mask is not None and mask.shape != projections.shape:
+        raise StinrError(
+            f"the mask has the shape {mask.shape}",
+            expected=f"that of the projections, {projections.shape}",
+            cure="Give one True or False for every pixel, or no mask.",
+        )
+    missing = np.isnan(projections)
+    if not missing.any():
+        return projections, None if mask is None else np.array(mask, dtype=bool)
+    projections[missing] = 0.0
+    return projections, ~missing if mask is None else np.asarray(mask, dtype=bool) & ~missing
