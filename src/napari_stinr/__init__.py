@@ -1,1 +1,92 @@
-"""tmp"""
+"""Space-time reconstruction of contaminated tilt series: give the microscopist the clean specimen back.
+
+Importing the package loads nothing else: torch, napari and abTEM come when a name that needs them is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_stinr.config import PRESETS, ReconstructionConfig, preset_config
+    from napari_stinr.errors import StinrError
+    from napari_stinr.io import (
+        read_tilt_series,
+        read_volume,
+        write_frames,
+        write_tilt_angles,
+        write_tilt_series,
+        write_times,
+        write_volume,
+    )
+    from napari_stinr.metrics import evaluate
+    from napari_stinr.reconstruction import Reconstruction, load_reconstruction
+    from napari_stinr.simulation import SimulationConfig, simulate, write_simulation
+    from napari_stinr.tilt_series import TiltSeries
+    from napari_stinr.training import StepReport, Trainer, reconstruct
+
+try:
+    __version__ = version("napari-stinr")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+_HOMES = {
+    "PRESETS": "config",
+    "Reconstruction": "reconstruction",
+    "ReconstructionConfig": "config",
+    "SimulationConfig": "simulation",
+    "StepReport": "training",
+    "StinrError": "errors",
+    "TiltSeries": "tilt_series",
+    "Trainer": "training",
+    "evaluate": "metrics",
+    "load_reconstruction": "reconstruction",
+    "preset_config": "config",
+    "read_tilt_series": "io",
+    "read_volume": "io",
+    "reconstruct": "training",
+    "simulate": "simulation",
+    "write_frames": "io",
+    "write_simulation": "simulation",
+    "write_tilt_angles": "io",
+    "write_tilt_series": "io",
+    "write_times": "io",
+    "write_volume": "io",
+}
+
+__all__ = [
+    "PRESETS",
+    "Reconstruction",
+    "ReconstructionConfig",
+    "SimulationConfig",
+    "StepReport",
+    "StinrError",
+    "TiltSeries",
+    "Trainer",
+    "__version__",
+    "evaluate",
+    "load_reconstruction",
+    "preset_config",
+    "read_tilt_series",
+    "read_volume",
+    "reconstruct",
+    "simulate",
+    "write_frames",
+    "write_simulation",
+    "write_tilt_angles",
+    "write_tilt_series",
+    "write_times",
+    "write_volume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"napari_stinr.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'napari_stinr' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,57 @@
+# Everything from a fresh clone: `make demo` or `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+# A stamp newer than these files means that the environment is up to date.
+INSTALL_INPUTS := pyproject.toml constraints.txt hatch_build.py
+BASE := $(VENV)/.stamp-base
+DEV := $(VENV)/.stamp-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint pytest bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(BASE) ## install, then simulate, reconstruct, score and export the paper's experiment into demo/
+	$(BIN)/stinr demo --out demo
+
+test: lint pytest ## install, then all checks and all tests
+
+lint: $(DEV) ## style, types, spelling, package metadata, plugin manifest
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/typos
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/npe2 validate napari.yaml
+
+pytest: $(DEV) ## all tests; choose some with ARGS="-k projection"
+	bash tools/run_tests.sh $(BIN)/python $(ARGS)
+
+bench: $(DEV) ## speed, memory and quality against other methods: tables and figures in benchmarks/results/
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean: ## remove everything the other targets made, except the environment
+	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	bash tools/make_venv.sh "$(PYTHON)" "$(VENV)"
+
+# torch first: the largest download, and the one that fails where a platform has no build of it.
+# The build's own packages by name, so that they are pinned too, which build isolation would not do.
+$(BASE): $(INSTALL_INPUTS) | $(BIN)/python
+	$(PIP_INSTALL) torch hatchling editables
+	$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(INSTALL_INPUTS) | $(BIN)/python
+	$(PIP_INSTALL) torch hatchling editables
+	$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@touch $(BASE) $@

@@ -1,0 +1,207 @@
+"""Settings of a reconstruction: frozen, documented, and the same in Python, in YAML and in the saved file.
+
+A preset is a complete :class:`ReconstructionConfig`: ``growth`` (default), ``static`` and ``paper``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_stinr.errors import StinrError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StaticFieldConfig(_Frozen):
+    """A density on dyadic grids that does not change: what existing software assumes."""
+
+    kind: Literal["static"] = "static"
+    coarsest_nodes: int = Field(22, ge=2, le=256, description="Fewest nodes across that a grid of the density has.")
+    features: int = Field(1, ge=1, le=64, description="Values held at every node; more than one needs hidden units.")
+    hidden: int = Field(0, ge=0, le=512, description="Units in each of two hidden layers; 0: the grids are added up.")
+
+
+class GrowthFieldConfig(StaticFieldConfig):
+    """A density with an arrival time: specimen where it arrives before 0, contamination after."""
+
+    kind: Literal["growth"] = "growth"  # type: ignore[assignment]
+    arrival_spacings: tuple[float, ...] = Field(
+        (4.0,), min_length=1, description="Distance of the nodes of each grid of the arrival time [voxels]."
+    )
+    arrival_start: float = Field(0.3, ge=-1, le=1, description="Arrival time everywhere before training [t].")
+
+
+class JointFieldConfig(_Frozen):
+    """One network of (z, y, x, t), as published by Chien, Ophus and Waller (2023)."""
+
+    kind: Literal["joint"] = "joint"
+    hidden: int = Field(128, ge=8, le=2048, description="Units in each hidden layer.")
+    layers: int = Field(4, ge=1, le=16, description="Hidden layers.")
+    spatial_frequencies: int = Field(6, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
+    time_frequencies: int = Field(1, ge=1, le=12, description="Octaves of the encoding of t; few, or t explains every tilt.")
+
+
+FieldConfig = Annotated[GrowthFieldConfig | StaticFieldConfig | JointFieldConfig, Field(discriminator="kind")]
+
+
+class TrainingConfig(_Frozen):
+    """How a field is fitted to the projections."""
+
+    steps: int | None = Field(None, ge=1, description="Steps of training; none: as many as visit every row `visits` times.")
+    visits: int = Field(300, ge=1, description="How often every detector row is used, where steps are not given.")
+    seed: int = Field(0, ge=0, description="Seed of everything that is random.")
+    batches: Literal["blocks", "rays"] = Field("blocks", description="Whole detector lines of many tilts, or single rays.")
+    tilts_per_step: int = Field(32, ge=1, description="Tilts in a block.")
+    early_tilts: int = Field(3, ge=0, description="Tilts nearest t = 0 that are part of every block.")
+    voxels_per_step: int = Field(400_000, ge=1, description="Voxels in a block: decides how many rows are used at a time.")
+    rays_per_step: int = Field(1024, ge=1, description="Rays in a step, where the batches are rays.")
+    density_rate: float = Field(1.0, gt=0, description="Learning rate of the density, or of the joint network.")
+    arrival_rate: float = Field(0.06, gt=0, description="Learning rate of the arrival time [t per step].")
+    warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
+    first_width: float = Field(0.3, gt=0, description="Duration of an arrival at the start [t].")
+    last_width: float = Field(0.005, gt=0, description="Duration of an arrival at the end [t].")
+    anneal_until: float = Field(0.7, gt=0, le=1, description="Fraction of the run after which the width stays [1].")
+    balance: float = Field(
+        0.3, gt=0, description="Floor of the frequency weight (|q|/q_nyquist + balance); large: plain least squares [1]."
+    )
+    suppress_noise: bool = Field(True, description="Let the frequency weight roll off where the data meet the noise floor.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Number format of networks; auto: what a measurement at the start finds faster."
+    )
+
+
+class ReconstructionConfig(_Frozen):
+    """Everything that decides a reconstruction, besides the data."""
+
+    preset: str = "growth"
+    field: FieldConfig = Field(default_factory=GrowthFieldConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+    def to_yaml(self) -> str:
+        """Return the settings as YAML that :meth:`from_yaml` reads back.
+
+        Returns
+        -------
+        str
+            YAML text.
+        """
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> ReconstructionConfig:
+        """Read settings from YAML; what is not given keeps the value of the preset that it names.
+
+        Parameters
+        ----------
+        text : str
+            YAML text, e.g. ``"preset: growth\\ntraining: {steps: 200}"``.
+
+        Returns
+        -------
+        ReconstructionConfig
+            The settings.
+
+        Raises
+        ------
+        StinrError
+            The text is not YAML, or a setting has an unknown name or a value that is out of range.
+        """
+        try:
+            given = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise StinrError(
+                f"the configuration is not YAML ({' '.join(str(error).split())})",
+                expected="settings as `name: value`",
+                cure="Compare it with the configuration that `stinr info RUN` prints.",
+            ) from error
+        if not isinstance(given, dict):
+            raise StinrError(
+                f"the configuration holds {type(given).__name__}",
+                expected="settings as `name: value`",
+                cure="Compare it with the configuration that `stinr info RUN` prints.",
+            )
+        base = preset_config(str(given.get("preset", "growth"))).model_dump(mode="json")
+        for part, values in given.items():
+            base[part] = {**base[part], **values} if isinstance(values, dict) and part in base else values
+        return _validated(base)
+
+    def with_training(self, **changes: Any) -> ReconstructionConfig:
+        """Return these settings with other settings of the training.
+
+        Parameters
+        ----------
+        **changes
+            Names and values of :class:`TrainingConfig`; None leaves a setting as it is.
+
+        Returns
+        -------
+        ReconstructionConfig
+            The new settings.
+
+        Raises
+        ------
+        StinrError
+            A setting has an unknown name or a value that is out of range.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        merged = self.model_dump(mode="json")
+        merged["training"] = {**merged["training"], **given}
+        return _validated(merged)
+
+
+def _validated(values: dict[str, Any]) -> ReconstructionConfig:
+    try:
+        return ReconstructionConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StinrError(
+            f"the setting {where} is {first['input']!r}",
+            expected=first["msg"][0].lower() + first["msg"][1:],
+            cure="Correct it in the configuration.",
+        ) from error
+
+
+_PRESETS = {
+    "growth": ReconstructionConfig(),
+    "static": ReconstructionConfig(
+        preset="static", field=StaticFieldConfig(), training=TrainingConfig(early_tilts=0)
+    ),
+    "paper": ReconstructionConfig(
+        preset="paper",
+        field=JointFieldConfig(),
+        training=TrainingConfig(batches="rays", steps=2000, density_rate=2e-3, warm_up_steps=50, suppress_noise=False),
+    ),
+}
+PRESETS = tuple(_PRESETS)
+
+
+def preset_config(name: str) -> ReconstructionConfig:
+    """Return the settings of a preset.
+
+    Parameters
+    ----------
+    name : {"growth", "static", "paper"}
+        ``growth``: a density with an arrival time, for contamination. ``static``: nothing changes, the comparison in every
+        report. ``paper``: the published method, one network of (z, y, x, t) trained on random rays, for general dynamics.
+
+    Returns
+    -------
+    ReconstructionConfig
+        The settings.
+
+    Raises
+    ------
+    StinrError
+        No preset has this name.
+    """
+    if name not in _PRESETS:
+        raise StinrError(
+            f"the preset is {name!r}", expected="one of " + ", ".join(PRESETS), cure="Choose one of these with --preset."
+        )
+    return _PRESETS[name]

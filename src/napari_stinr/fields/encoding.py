@@ -1,0 +1,122 @@
+"""Where a position is, in the form that a field can learn from: grids of nodes, and sines."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from napari_stinr.geometry import VoxelGrid
+
+_ON_NODE = 1e-4
+"""Distance from a node below which a position counts as on it [spacings]."""
+
+
+class FeatureGrid(nn.Module):
+    """Values at the nodes of a regular grid, linear between them and constant outside.
+
+    Parameters
+    ----------
+    grid : VoxelGrid
+        The voxels that the nodes span; the centres coincide.
+    spacing : float
+        Distance of the nodes [voxels].
+    features : int
+        Values at every node.
+    start : float
+        Value of every node before training.
+    """
+
+    def __init__(self, grid: VoxelGrid, *, spacing: float, features: int = 1, start: float = 0.0) -> None:
+        super().__init__()
+        self.node_distance = spacing * grid.voxel_size
+        nodes = [math.ceil((n - 1) / spacing - _ON_NODE) + 1 for n in grid.shape]
+        # Rows first, so that a block of rows is one contiguous piece of memory.
+        self.values = nn.Parameter(torch.full((nodes[1], features, nodes[0], nodes[2]), float(start)))
+
+    def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Interpolate at all positions of a rectangular lattice, one axis after the other.
+
+        Parameters
+        ----------
+        z, y, x : Tensor
+            `(depth,)`, `(rows,)`, `(width,)` positions from the centre of the grid [the unit of voxel_size], on the CPU.
+
+        Returns
+        -------
+        Tensor
+            `(rows, features, depth, width)` values.
+        """
+        values = self.values
+        for positions, axis in ((y, 0), (z, 2), (x, 3)):
+            values = self._interpolate(values, positions, axis=axis)
+        return values
+
+    def at(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Interpolate at any points.
+
+        Parameters
+        ----------
+        coordinates : Tensor
+            `(..., 3)` positions (z, y, x) from the centre of the grid [the unit of voxel_size].
+
+        Returns
+        -------
+        Tensor
+            `(..., features)` values.
+        """
+        n_y, _, n_z, n_x = self.values.shape
+        half = torch.tensor([max(n - 1, 1) / 2 for n in (n_z, n_y, n_x)], device=coordinates.device)
+        relative = (coordinates / (half * self.node_distance)).flip(-1).reshape(1, 1, 1, -1, 3)
+        volume = self.values.permute(1, 2, 0, 3)[None]
+        sampled = functional.grid_sample(volume, relative, padding_mode="border", align_corners=True)
+        return sampled[0, :, 0, 0].T.reshape(*coordinates.shape[:-1], -1)
+
+    def _interpolate(self, values: torch.Tensor, positions: torch.Tensor, *, axis: int) -> torch.Tensor:
+        n_nodes = values.shape[axis]
+        index = (positions.double() / self.node_distance + (n_nodes - 1) / 2).clamp(0, n_nodes - 1)
+        nearest = index.round()
+        if bool((index - nearest).abs().max() < _ON_NODE):
+            if torch.equal(nearest, torch.arange(n_nodes, dtype=torch.float64)):
+                return values
+            return values.index_select(axis, nearest.long().to(values.device))
+        weights = (1 - (index[:, None] - torch.arange(n_nodes)).abs()).clamp(min=0).to(values)
+        if axis == 0:
+            return (weights @ values.flatten(1)).unflatten(1, values.shape[1:])
+        return torch.matmul(weights, values) if axis == 2 else torch.matmul(values, weights.T)
+
+
+class SinusoidalEncoding(nn.Module):
+    """Sines and cosines of octaves of a coordinate (Tancik et al. 2020; Mildenhall et al. 2020, equation 4).
+
+    Parameters
+    ----------
+    octaves : int
+        Number of frequencies; the lowest has one cycle over [-1, 1], each further one twice as many.
+    """
+
+    frequencies: torch.Tensor
+
+    def __init__(self, octaves: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", math.pi * 2.0 ** torch.arange(octaves), persistent=False)
+
+    def forward(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Encode coordinates.
+
+        Parameters
+        ----------
+        coordinates : Tensor
+            `(..., n)` coordinates, -1 to 1.
+
+        Returns
+        -------
+        Tensor
+            `(..., 2 * n * octaves)` sines, then cosines.
+        """
+        phases = (coordinates[..., None] * self.frequencies).flatten(-2)
+        return torch.cat([phases.sin(), phases.cos()], dim=-1)

@@ -1,0 +1,69 @@
+"""One network of position and time: the published method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_stinr.fields.encoding import SinusoidalEncoding
+
+if TYPE_CHECKING:
+    from napari_stinr.config import JointFieldConfig
+    from napari_stinr.geometry import VoxelGrid
+
+
+class JointField(nn.Module):
+    """V(z, y, x, t) = MLP(gamma(z, y, x), gamma(t)), Chien, Ophus and Waller (2023).
+
+    Sinusoidal encoding, one multilayer perceptron, no regulariser. The paper does not say how it keeps the potential
+    positive; here a softplus does.
+
+    Parameters
+    ----------
+    grid : VoxelGrid
+        The voxels of the reconstruction; its longest edge is mapped to [-1, 1].
+    config : JointFieldConfig
+        Settings of the network.
+    scale : float
+        Typical potential of the data [V].
+    """
+
+    scale: torch.Tensor
+
+    def __init__(self, grid: VoxelGrid, config: JointFieldConfig, *, scale: float) -> None:
+        super().__init__()
+        self.half_extent = max(grid.shape) / 2 * grid.voxel_size
+        self.encode_position = SinusoidalEncoding(config.spatial_frequencies)
+        self.encode_time = SinusoidalEncoding(config.time_frequencies)
+        inputs = 6 * config.spatial_frequencies + 2 * config.time_frequencies
+        layers: list[nn.Module] = []
+        for _ in range(config.layers):
+            layers += [nn.Linear(inputs, config.hidden), nn.ReLU()]
+            inputs = config.hidden
+        self.network = nn.Sequential(*layers, nn.Linear(inputs, 1))
+        self.register_buffer("scale", torch.tensor(float(scale)))
+
+    def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        """Return the potential at points and times.
+
+        Parameters
+        ----------
+        coordinates : Tensor
+            `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size].
+        times : Tensor
+            `(...)` times, or one time for all [t].
+
+        Returns
+        -------
+        Tensor
+            `(...)` potential [V].
+        """
+        position = self.encode_position(coordinates / self.half_extent)
+        # Half a cycle of the slowest sine over the series: time must be much slower than space, or it explains every tilt
+        # by an object of its own.
+        time = self.encode_time(times.expand(coordinates.shape[:-1])[..., None] - 0.5)
+        raw = self.network(torch.cat([position, time], dim=-1))[..., 0]
+        return functional.softplus(raw.float()) * self.scale

@@ -1,0 +1,285 @@
+"""A training from the command line: put together what was asked for, and keep what was trained safe on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_stinr.errors import StinrError
+from napari_stinr.interrupts import Stopped, StopRequest
+from napari_stinr.io.atomic import write_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.tilt_series import TiltSeries
+    from napari_stinr.training import StepReport, Trainer
+
+logger = logging.getLogger(__name__)
+
+RUN_ENDING = ".stinr"
+CHECKPOINT_EVERY = 60.0
+"""Time between two checkpoints [s]."""
+_PROBE_BYTES = 2**16
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What a person asked for on the command line.
+
+    Parameters
+    ----------
+    out : Path
+        File for checkpoints and result.
+    preset : str, optional
+        Name of a preset. Default: growth.
+    config : Path, optional
+        YAML file with settings, in place of a preset.
+    resume : Path, optional
+        Reconstruction to go on with; it brings its own settings.
+    steps : int, optional
+        Number of steps.
+    seconds : float, optional
+        Length of the training [s].
+    seed : int, optional
+        Seed.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda:0"``, ``"mps"``.
+    threads : int, optional
+        Number of threads. Default: all cores.
+
+    Raises
+    ------
+    StinrError
+        Two of them exclude each other, or `out` cannot be written.
+    """
+
+    out: Path
+    preset: str | None = None
+    config: Path | None = None
+    resume: Path | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    seed: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for first, second in (
+            ("steps", "seconds"),
+            ("preset", "config"),
+            ("resume", "preset"),
+            ("resume", "config"),
+            ("resume", "seed"),
+        ):
+            if getattr(self, first) is not None and getattr(self, second) is not None:
+                raise StinrError(
+                    f"both --{first} and --{second} were given",
+                    expected="one of them at most",
+                    cure=f"Leave out --{second}: the run to go on with has it."
+                    if first == "resume"
+                    else "Leave one out.",
+                )
+        check_output(self.out)
+
+    @property
+    def steps_in_all(self) -> int | None:
+        """Number of steps where it differs from the settings, which in a new run hold `steps`."""
+        return None if self.resume is None else self.steps
+
+    @property
+    def reconstruction_config(self) -> ReconstructionConfig:
+        """The settings of a new run."""
+        from napari_stinr.config import ReconstructionConfig, preset_config
+
+        if self.config is None:
+            settings = preset_config(self.preset or "growth")
+        else:
+            settings = ReconstructionConfig.from_yaml(_read_text(self.config))
+        changes = {"steps": self.steps, "seed": self.seed}
+        return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
+
+    def trainer(self, series: TiltSeries) -> Trainer:
+        """Return a trainer for a tilt series, new or resumed.
+
+        Parameters
+        ----------
+        series : TiltSeries
+            What to reconstruct.
+
+        Returns
+        -------
+        Trainer
+            Ready to run.
+
+        Raises
+        ------
+        StinrError
+            A setting or the device is wrong, or the run to go on with was trained on other data.
+        """
+        from napari_stinr.reconstruction import load_reconstruction
+        from napari_stinr.training import Trainer
+
+        if self.resume is None:
+            return Trainer(series, self.reconstruction_config, device=self.device, threads=self.threads)
+        run = load_reconstruction(self.resume)
+        return Trainer.resume(run, series, device=self.device, threads=self.threads)
+
+
+def check_output(path: Path, *, endings: tuple[str, ...] = (RUN_ENDING,)) -> None:
+    """Find out before a long computation whether its result can be written.
+
+    Parameters
+    ----------
+    path : Path
+        File that will be written.
+    endings : tuple of str
+        File endings that make sense, in lower case.
+
+    Raises
+    ------
+    StinrError
+        The ending is another one, the folder is missing or cannot be written, the disk is full, or `path` is a folder.
+    """
+    target = Path(os.path.realpath(path.expanduser()))
+    if target.is_dir():
+        raise StinrError(f"{target} is a folder", expected="the name of a file", cure="Add a file name to it.")
+    if target.suffix.lower() not in endings:
+        raise StinrError(
+            f"{target.name} ends in {target.suffix!r}",
+            expected="one of " + ", ".join(endings) if len(endings) > 1 else endings[0],
+            cure="Change the ending of the name.",
+        )
+    _probe(target)
+
+
+def check_folder(path: Path) -> None:
+    """Find out before a long computation whether files can be written to a folder that may not exist yet.
+
+    Parameters
+    ----------
+    path : Path
+        Folder that will be made, and its parents with it.
+
+    Raises
+    ------
+    StinrError
+        It is a file, its nearest parent that exists cannot be written, or the disk is full.
+    """
+    folder = Path(os.path.realpath(path.expanduser()))
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StinrError(f"{folder} is a file", expected="a folder", cure="Choose the name of a folder.")
+    _probe(folder / "probe")
+
+
+def train_to_file(
+    trainer: Trainer,
+    path: Path,
+    *,
+    steps: int | None = None,
+    seconds: float | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+    report: Callable[[StepReport], None] | None = None,
+) -> Reconstruction:
+    """Train and save: at intervals, at the end, and when stopped.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        New or resumed.
+    path : Path
+        File for checkpoints and result; it is complete at any time.
+    steps : int, optional
+        Steps in all, those of a resumed run included. Default: from the settings.
+    seconds : float, optional
+        Length of the training in all, in place of a number of steps [s].
+    checkpoint_every : float
+        Time between two checkpoints [s].
+    report : callable, optional
+        Called with every `StepReport`.
+
+    Returns
+    -------
+    Reconstruction
+        What was saved.
+
+    Raises
+    ------
+    Stopped
+        Ctrl-C or SIGTERM came; everything up to the last step has been saved.
+    StinrError
+        The result cannot be written, or the loss is not finite; the last checkpoint stays.
+    """
+    stopped_at: StepReport | None = None
+    with StopRequest() as request:
+        last_save = time.monotonic()
+        for step in _steps(trainer, steps, seconds):
+            if report is not None:
+                report(step)
+            if request.requested:
+                stopped_at = step
+                trainer.stop()
+            elif time.monotonic() - last_save >= checkpoint_every:
+                _save_checkpoint(trainer, path)
+                last_save = time.monotonic()
+        reconstruction = trainer.reconstruction()
+        reconstruction.save(path)
+    if stopped_at is not None and stopped_at.step < stopped_at.n_steps:
+        limit = f" --steps {steps}" if steps else f" --seconds {seconds:g}" if seconds else ""
+        raise Stopped(
+            f"stopped at step {stopped_at.step} of {stopped_at.n_steps} and saved {path}. "
+            f"Go on with stinr train STACK --resume {path} --out {path}{limit}, or export it as it is."
+        )
+    return reconstruction
+
+
+def _steps(trainer: Trainer, steps: int | None, seconds: float | None) -> Iterator[StepReport]:
+    from napari_stinr.training import TrainingError
+
+    try:
+        yield from trainer.run(steps=steps, seconds=seconds)
+    except TrainingError as error:
+        raise StinrError(
+            str(error),
+            expected="a loss that falls",
+            cure="Change it in the file for --config, or exclude bad projections.",
+        ) from error
+
+
+def _save_checkpoint(trainer: Trainer, path: Path) -> None:
+    try:
+        trainer.reconstruction().save(path)
+    except StinrError as error:
+        # Hours of training are not thrown away for a disk that may have room again at the next checkpoint.
+        logger.warning("Checkpoint not saved, training goes on: %s", error)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise StinrError(
+            f"{path} cannot be read: {reason}", expected="a YAML file", cure="Check the name of the file."
+        ) from error
+
+
+def _probe(target: Path) -> None:
+    probe = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    except OSError as error:
+        raise write_problem(error, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)

@@ -1,0 +1,379 @@
+"""Fit a field to a tilt series. The loop knows no widget and no path: it yields a report after every step."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_stinr.config import JointFieldConfig, ReconstructionConfig, preset_config
+from napari_stinr.devices import available_threads, gains_from_bfloat16, resolve_device
+from napari_stinr.errors import StinrError
+from napari_stinr.fields import GrowthField, build_field
+from napari_stinr.geometry import VoxelGrid, grid_of
+from napari_stinr.objectives import BlockObjective, RayObjective
+from napari_stinr.reconstruction import Reconstruction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_stinr.tilt_series import TiltSeries
+
+_BETAS = (0.9, 0.99)
+
+
+class TrainingError(Exception):
+    """Training failed: the loss is not finite. Not a RuntimeError, which GUI worker threads swallow."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step of training did.
+
+    Parameters
+    ----------
+    step : int
+        Steps done, from 1.
+    n_steps : int
+        Steps in all; an estimate where the run is limited by seconds.
+    loss : float
+        Loss of the step relative to the mean square of the data [1].
+    relative_residual : float
+        |predicted - measured| / |measured| over the batch [1].
+    learning_rates : tuple of float
+        Learning rate of the density, and of the arrival time where there is one.
+    seconds : float
+        Time spent in training so far, without pauses [s].
+    """
+
+    step: int
+    n_steps: int
+    loss: float
+    relative_residual: float
+    learning_rates: tuple[float, ...]
+    seconds: float
+
+
+class Trainer:
+    """Train a field on a tilt series.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    config : ReconstructionConfig
+        The settings.
+    device : str
+        ``auto``, ``cpu``, ``cuda:0`` or ``mps``.
+    threads : int, optional
+        CPU threads; all cores by default.
+
+    Raises
+    ------
+    StinrError
+        The device does not exist, or the number of threads is less than 1.
+    """
+
+    def __init__(
+        self, series: TiltSeries, config: ReconstructionConfig, *, device: str = "auto", threads: int | None = None
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
+        self.series, self.config = series, config
+        self.device = resolve_device(device)
+        self.threads = threads or available_threads()
+        self.grid: VoxelGrid = grid_of(series)
+        self._generator = torch.Generator().manual_seed(config.training.seed)
+        self._objective = _objective(series, self.grid, config, device=self.device, threads=self.threads)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.training.seed)
+            self.field = build_field(config, self.grid, scale=_typical_potential(series, self.grid)).to(self.device)
+        self._optimiser = _optimiser(self.field, config)
+        self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
+        self.step, self._seconds, self._residual = 0, 0.0, math.nan
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._at_border = threading.Lock()
+
+    @classmethod
+    def resume(
+        cls, reconstruction: Reconstruction, series: TiltSeries, *, device: str = "auto", threads: int | None = None
+    ) -> Trainer:
+        """Go on exactly where a reconstruction stopped.
+
+        Parameters
+        ----------
+        reconstruction : Reconstruction
+            What to go on with.
+        series : TiltSeries
+            The same data as before.
+        device : str
+            As for the trainer.
+        threads : int, optional
+            As for the trainer.
+
+        Returns
+        -------
+        Trainer
+            A trainer at the step of the reconstruction.
+
+        Raises
+        ------
+        StinrError
+            The data are not the same, or the state of the training was not kept.
+        """
+        expected, found = reconstruction.provenance.get("fingerprint"), series.fingerprint()
+        if expected != found:
+            raise StinrError(
+                f"the tilt series has the fingerprint {found}",
+                expected=f"{expected}, that of the series of the run",
+                cure="Give the same stack, angles, times and options as in the first run.",
+            )
+        if not reconstruction.training_state:
+            raise StinrError(
+                "the run holds no state of the training", expected="one to go on from", cure="Train again from the start."
+            )
+        trainer = cls(series, reconstruction.config, device=device, threads=threads)
+        trainer._load(reconstruction)
+        return trainer
+
+    def run(self, *, steps: int | None = None, seconds: float | None = None) -> Iterator[StepReport]:
+        """Train, and report after every step.
+
+        Parameters
+        ----------
+        steps : int, optional
+            Steps in all, those of a resumed run included; from the settings by default.
+        seconds : float, optional
+            Train for this long instead; the schedule follows the time [s].
+
+        Yields
+        ------
+        StepReport
+            What the step did.
+
+        Raises
+        ------
+        StinrError
+            Both limits are given, or one is not positive.
+        TrainingError
+            The loss is not finite.
+        """
+        total = self._total_steps(steps, seconds)
+        previous_threads = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            while not self._stop.is_set():
+                fraction = self.step / total if seconds is None else self._seconds / seconds
+                if fraction >= 1:
+                    break
+                self._go.wait()
+                if self._stop.is_set():
+                    break
+                start = time.perf_counter()
+                with self._at_border:
+                    loss, rates = self._advance(fraction)
+                self._seconds += time.perf_counter() - start
+                n_steps = total if seconds is None else max(self.step, round(self.step * seconds / self._seconds))
+                yield StepReport(self.step, n_steps, loss, self._residual, rates, self._seconds)
+        finally:
+            self._stop.clear()
+            torch.set_num_threads(previous_threads)
+
+    def stop(self) -> None:
+        """End the run at the next step border; from any thread. Ends a pause, too."""
+        self._stop.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Wait at the next step border until :meth:`unpause`; from any thread."""
+        self._go.clear()
+
+    def unpause(self) -> None:
+        """Go on after :meth:`pause`; from any thread."""
+        self._go.set()
+
+    def reconstruction(self) -> Reconstruction:
+        """Return a copy of the state of the training, at a step border; from any thread.
+
+        Returns
+        -------
+        Reconstruction
+            A snapshot on the CPU that training does not change any more.
+        """
+        with self._at_border:
+            field = deepcopy(self.field).cpu().requires_grad_(False)
+            state = {"generator": self._generator.get_state(), "seconds": torch.tensor(self._seconds, dtype=torch.float64)}
+            state |= {f"batches.{name}": value.clone() for name, value in self._objective.state().items()}
+            names = [name for name, _ in self.field.named_parameters()]
+            for index, moments in self._optimiser.state_dict()["state"].items():
+                state |= {f"moments.{names[index]}.{kind}": value.detach().cpu().clone() for kind, value in moments.items()}
+            return Reconstruction(
+                field,
+                self.config,
+                self.grid,
+                time_range=self.series.time_range,
+                time_unit=self.series.time_unit,
+                step=self.step,
+                provenance=self._provenance(),
+                training_state=state,
+            )
+
+    def _total_steps(self, steps: int | None, seconds: float | None) -> int:
+        for name, limit in (("--steps", steps), ("--seconds", seconds)):
+            if limit is not None and not limit > 0:
+                raise StinrError(f"{name} is {limit}", expected="more than 0", cure=f"Give a positive {name}.")
+        if steps is not None and seconds is not None:
+            raise StinrError("both --steps and --seconds are given", expected="one of them", cure="Leave one out.")
+        training = self.config.training
+        return steps or training.steps or training.visits * self._objective.steps_per_visit
+
+    def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
+        training = self.config.training
+        warm_up = min(1.0, (self.step + 1) / training.warm_up_steps)
+        rates = tuple(rate * warm_up * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0))) for rate in self._base_rates)
+        for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate
+        narrowing = min(1.0, fraction / training.anneal_until)
+        width = training.first_width * (training.last_width / training.first_width) ** narrowing
+        if isinstance(self.field, GrowthField):
+            self.field.width.fill_(width)
+        loss, residual = self._objective.loss(self.field, self._generator, width=width)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss is {value} at step {self.step + 1}; lower training.density_rate or check the data")
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self.step += 1
+        self._residual = float(residual)
+        return value, rates
+
+    def _provenance(self) -> dict[str, str]:
+        from napari_stinr import __version__
+
+        return {
+            "series": self.series.name,
+            "fingerprint": self.series.fingerprint(),
+            "tilts": str(int(self.series.used.sum())),
+            "program": f"napari-stinr {__version__}",
+            "torch": torch.__version__,
+            "device": str(self.device),
+            "relative_residual": f"{self._residual:.6g}",
+            "training_seconds": f"{self._seconds:.3f}",
+        }
+
+    def _load(self, reconstruction: Reconstruction) -> None:
+        state = reconstruction.training_state
+        self.field.load_state_dict(reconstruction.field.state_dict())
+        self.step, self._seconds = reconstruction.step, float(state["seconds"])
+        self._generator.set_state(state["generator"])
+        self._objective.load_state(_part(state, "batches."))
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for index, (name, _) in enumerate(self.field.named_parameters()):
+            moments[index] = _part(state, f"moments.{name}.")
+        if self.step:
+            self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
+
+
+def reconstruct(
+    series: TiltSeries,
+    *,
+    preset: str = "growth",
+    config: ReconstructionConfig | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    callback: Callable[[StepReport], Any] | None = None,
+) -> Reconstruction:
+    """Reconstruct a tilt series in space and time.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    preset : {"growth", "static", "paper"}
+        The kind of field and how it is trained.
+    config : ReconstructionConfig, optional
+        All settings, instead of a preset.
+    steps : int, optional
+        Steps of training; from the settings by default.
+    seconds : float, optional
+        Train for this long instead [s].
+    seed : int, optional
+        Seed of everything that is random; from the settings by default (0).
+    device : str
+        ``auto``, ``cpu``, ``cuda:0`` or ``mps``.
+    threads : int, optional
+        CPU threads; all cores by default.
+    callback : callable, optional
+        Called with the :class:`StepReport` of every step.
+
+    Returns
+    -------
+    Reconstruction
+        The trained field.
+
+    Raises
+    ------
+    StinrError
+        A setting is wrong.
+    TrainingError
+        The loss is not finite.
+    """
+    chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
+    trainer = Trainer(series, chosen, device=device, threads=threads)
+    for report in trainer.run(steps=steps, seconds=seconds):
+        if callback is not None:
+            callback(report)
+    return trainer.reconstruction()
+
+
+def _objective(
+    series: TiltSeries, grid: VoxelGrid, config: ReconstructionConfig, *, device: torch.device, threads: int
+) -> BlockObjective | RayObjective:
+    training = config.training
+    is_joint = isinstance(config.field, JointFieldConfig)
+    if (training.batches == "rays") != is_joint:
+        raise StinrError(
+            f"batches of {training.batches} for a {config.field.kind} field",
+            expected="rays for a joint field, blocks for the others",
+            cure="Set training.batches accordingly.",
+        )
+    has_network = is_joint or bool(getattr(config.field, "hidden", 0))
+    bfloat16 = training.precision == "bfloat16" or (
+        training.precision == "auto" and has_network and gains_from_bfloat16(device)
+    )
+    if is_joint:
+        return RayObjective(series, grid, training, device=device, bfloat16=bfloat16)
+    return BlockObjective(series, grid, training, device=device, threads=threads, bfloat16=bfloat16)
+
+
+def _optimiser(field: torch.nn.Module, config: ReconstructionConfig) -> torch.optim.Adam:
+    training = config.training
+    if isinstance(field, GrowthField):
+        groups = [
+            {"params": list(field.density.parameters()), "lr": training.density_rate},
+            {"params": list(field.arrival.parameters()), "lr": training.arrival_rate},
+        ]
+    else:
+        groups = [{"params": list(field.parameters()), "lr": training.density_rate}]
+    on_mps = next(field.parameters()).device.type == "mps"
+    return torch.optim.Adam(groups, betas=_BETAS, fused=not on_mps)
+
+
+def _typical_potential(series: TiltSeries, grid: VoxelGrid) -> float:
+    values = abs(series.projections[series.used])
+    typical = float(values.mean(dtype=float)) / (grid.width * grid.voxel_size)
+    return typical if typical > 0 else 1.0
+
+
+def _part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -1,0 +1,116 @@
+"""The package as other people get it: built, installed, found by napari, cheap to import."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+ROOT = Path(__file__).resolve().parents[1]
+MANIFEST = ROOT / "napari.yaml"
+NAME = "napari-stinr"
+DESCRIBE_PLUGIN = f"""
+import importlib.util, json
+from npe2 import PluginManifest
+manifest = PluginManifest.from_distribution({NAME!r})
+package = importlib.util.find_spec("napari_stinr").origin
+print(json.dumps([manifest.name, manifest.display_name, manifest.package_metadata.version, package]))
+"""
+
+
+def run_python(code: str, *, path: Path | None = None) -> str:
+    """Output of a fresh interpreter that sees `path` before everything else, and not the folder of this checkout."""
+    if path is not None:
+        code = f"import sys; sys.path.insert(0, {str(path)!r})\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(sys.prefix))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Build an sdist of this checkout, and the wheel built from the unpacked sdist, both without the network."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sdist,) = folder.glob("*.tar.gz")
+    (wheel,) = folder.glob("*.whl")
+    return sdist, wheel
+
+
+def test_the_manifest_is_valid():
+    manifest = PluginManifest.from_file(MANIFEST)
+    assert manifest.name == NAME  # npe2 drops a manifest whose name is not the distribution's
+
+
+def test_sdist_holds_the_manifest_once_and_what_the_build_needs(built):
+    with tarfile.open(built[0]) as archive:
+        names = [name.partition("/")[2] for name in archive.getnames()]
+    assert {"napari.yaml", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"} <= set(names)
+    # The link of an editable install must not be packed: it would be a second manifest, and broken on Windows.
+    assert "src/napari_stinr/napari.yaml" not in names
+    assert not [name for name in names if name.startswith((".venv", "demo/", "dist/")) or "__pycache__" in name]
+
+
+def test_wheel_holds_the_manifest_and_every_module(built):
+    with zipfile.ZipFile(built[1]) as archive:
+        names = archive.namelist()
+        assert archive.read("napari_stinr/napari.yaml") == MANIFEST.read_bytes()
+        (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
+    assert len(names) == len(set(names))
+    assert "[napari.manifest]\nnapari-stinr = napari_stinr:napari.yaml" in entry_points
+    assert "stinr = napari_stinr.cli:main" in entry_points
+    source = ROOT / "src"
+    modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
+    assert modules | {"napari_stinr/py.typed"} <= set(names)
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"napari_stinr"}
+
+
+def test_napari_finds_the_manifest_of_an_installed_wheel(built, tmp_path):
+    with zipfile.ZipFile(built[1]) as archive:
+        archive.extractall(tmp_path)
+    found = run_python(DESCRIBE_PLUGIN, path=tmp_path)
+    name, display_name, version, package = json.loads(found)
+    expected = PluginManifest.from_file(MANIFEST)
+    assert (name, display_name) == (expected.name, expected.display_name)
+    assert version == project()["version"]
+    assert Path(package).is_relative_to(tmp_path)  # and not the checkout
+
+
+def test_napari_finds_the_manifest_of_this_environment():
+    skip_unless_installed()
+    manifest = PluginManifest.from_distribution(NAME)
+    assert manifest.contributions == PluginManifest.from_file(MANIFEST).contributions
+
+
+def test_import_costs_no_heavy_library():
+    loaded = run_python("import sys, napari_stinr; print(*sys.modules)", path=ROOT / "src").split()
+    heavy = {"torch", "numba", "scipy", "napari", "qtpy", "PyQt6", "PySide6", "abtem", "ase", "matplotlib", "h5py"}
+    assert "napari_stinr" in loaded
+    assert not heavy & set(loaded)
+
+
+def test_one_version():
+    skip_unless_installed()
+    printed = run_python("import napari_stinr; print(napari_stinr.__version__)").strip()
+    assert printed == importlib.metadata.version(NAME) == project()["version"]
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def skip_unless_installed() -> None:
+    try:
+        importlib.metadata.distribution(NAME)
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("napari-stinr is not installed in this environment (pip install -e .)")
