@@ -15,7 +15,9 @@ def catmull_rom(distance: float) -> float:
     return 0.0
 
 
-def project_slice(values: np.ndarray, angle_rad: float, n_pixels: int, axis_offset: float, voxel_size: float) -> np.ndarray:
+def project_slice(
+    values: np.ndarray, angle_rad: float, n_pixels: int, axis_offset: float, voxel_size: float
+) -> np.ndarray:
     """`(n_pixels,)` projection of one `(depth, width)` slice, voxel by voxel and pixel by pixel."""
     depth, width = values.shape
     line = np.zeros(n_pixels)

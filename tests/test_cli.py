@@ -199,13 +199,13 @@ def test_info_of_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run("info", bare) == 0
     out = capsys.readouterr().out
     assert "3 images of 4 x 5" in out
-    assert "missing       no tilt angles for bare.mrc" in out
+    assert "missing            no tilt angles for bare.mrc" in out
 
 
 def test_info_of_a_run_ends_with_its_configuration(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", trained) == 0
     out = capsys.readouterr().out
-    assert "step          3 of 3" in out
+    assert "step               3 of 3" in out
     assert f"{SIZE} x {HEIGHT} x {SIZE} voxels" in out
     config = yaml.safe_load(out[out.index("config:") :])["config"]
     assert config == yaml.safe_load(load_reconstruction(trained).config.to_yaml())

@@ -19,12 +19,13 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 # A new module or package goes into the highest line it can live in; it may import its own line and those above.
 LAYERS = (
     {"errors", "interrupts"},
-    {"tilt_series", "geometry", "config", "devices"},
+    {"acquisition_order", "tilt_series", "geometry", "config", "devices", "schedule"},
     {"io", "fields"},
     {"simulation"},
-    {"projection", "projection_kernels", "losses"},
-    {"rendering", "reconstruction"},
+    {"projection_kernels", "projectors", "projection", "losses"},
+    {"objectives", "rendering", "reconstruction"},
     {"training", "metrics", "resolution", "atoms"},
+    {"api"},
     {"volumes", "progress", "describe", "figure", "jobs", "demo"},
     {"cli", "plugin"},
 )

@@ -13,7 +13,9 @@ from napari_stinr.projection import CompiledProjector, GatherProjector, Projecto
 DEVICES = ["cpu"]
 
 
-def geometry(angles_deg: np.ndarray, *, depth: int = 24, width: int = 20, n_pixels: int = 22, **options: float) -> SliceGeometry:
+def geometry(
+    angles_deg: np.ndarray, *, depth: int = 24, width: int = 20, n_pixels: int = 22, **options: float
+) -> SliceGeometry:
     return SliceGeometry(depth, width, n_pixels, tuple(np.deg2rad(angles_deg)), **options)
 
 
@@ -31,7 +33,11 @@ BACK_ENDS = pytest.mark.parametrize("which", [0, 1, 2], ids=["compiled", "compil
 def project_all(projector: Projector, slices: torch.Tensor, **options: torch.Tensor | float | None) -> torch.Tensor:
     n_tilts = len(projector.geometry.angles_rad)
     return project_slices(
-        projector, slices, tilts=torch.arange(n_tilts), times=torch.linspace(0, 1, n_tilts), **options  # type: ignore[arg-type]
+        projector,
+        slices,
+        tilts=torch.arange(n_tilts),
+        times=torch.linspace(0, 1, n_tilts),
+        **options,  # type: ignore[arg-type]
     )
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_stinr.api import reconstruct
     from napari_stinr.config import PRESETS, ReconstructionConfig, preset_config
     from napari_stinr.errors import StinrError
     from napari_stinr.io import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction, load_reconstruction
     from napari_stinr.simulation import SimulationConfig, simulate, write_simulation
     from napari_stinr.tilt_series import TiltSeries
-    from napari_stinr.training import StepReport, Trainer, reconstruct
+    from napari_stinr.training import StepReport, Trainer
 
 try:
     __version__ = version("napari-stinr")
@@ -46,7 +47,7 @@ _HOMES = {
     "preset_config": "config",
     "read_tilt_series": "io",
     "read_volume": "io",
-    "reconstruct": "training",
+    "reconstruct": "api",
     "simulate": "simulation",
     "write_frames": "io",
     "write_simulation": "simulation",

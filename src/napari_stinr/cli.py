@@ -272,7 +272,7 @@ def _show_table(evaluations: "dict[str, Evaluation]", seconds: dict[str, float] 
 
     table = evaluation_table(evaluations, seconds=seconds)
     # The width of the table and not that of the terminal: a wrapped table cannot be read by anything.
-    Console(file=sys.stdout, width=max(80, Console().measure(table).maximum)).print(table)
+    Console(file=sys.stdout, width=max(80, Console().measure(table).maximum), markup=False).print(table)
 
 
 def _positions(text: str) -> list[int]:

@@ -43,7 +43,9 @@ class JointFieldConfig(_Frozen):
     hidden: int = Field(128, ge=8, le=2048, description="Units in each hidden layer.")
     layers: int = Field(4, ge=1, le=16, description="Hidden layers.")
     spatial_frequencies: int = Field(6, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
-    time_frequencies: int = Field(1, ge=1, le=12, description="Octaves of the encoding of t; few, or t explains every tilt.")
+    time_frequencies: int = Field(
+        1, ge=1, le=12, description="Octaves of the encoding of t; few, or t explains every tilt."
+    )
 
 
 FieldConfig = Annotated[GrowthFieldConfig | StaticFieldConfig | JointFieldConfig, Field(discriminator="kind")]
@@ -52,13 +54,19 @@ FieldConfig = Annotated[GrowthFieldConfig | StaticFieldConfig | JointFieldConfig
 class TrainingConfig(_Frozen):
     """How a field is fitted to the projections."""
 
-    steps: int | None = Field(None, ge=1, description="Steps of training; none: as many as visit every row `visits` times.")
+    steps: int | None = Field(
+        None, ge=1, description="Steps of training; none: as many as visit every row `visits` times."
+    )
     visits: int = Field(300, ge=1, description="How often every detector row is used, where steps are not given.")
     seed: int = Field(0, ge=0, description="Seed of everything that is random.")
-    batches: Literal["blocks", "rays"] = Field("blocks", description="Whole detector lines of many tilts, or single rays.")
+    batches: Literal["blocks", "rays"] = Field(
+        "blocks", description="Whole detector lines of many tilts, or single rays."
+    )
     tilts_per_step: int = Field(32, ge=1, description="Tilts in a block.")
     early_tilts: int = Field(3, ge=0, description="Tilts nearest t = 0 that are part of every block.")
-    voxels_per_step: int = Field(400_000, ge=1, description="Voxels in a block: decides how many rows are used at a time.")
+    voxels_per_step: int = Field(
+        400_000, ge=1, description="Voxels in a block: decides how many rows are used at a time."
+    )
     rays_per_step: int = Field(1024, ge=1, description="Rays in a step, where the batches are rays.")
     density_rate: float = Field(1.0, gt=0, description="Learning rate of the density, or of the joint network.")
     arrival_rate: float = Field(0.06, gt=0, description="Learning rate of the arrival time [t per step].")
@@ -67,9 +75,13 @@ class TrainingConfig(_Frozen):
     last_width: float = Field(0.005, gt=0, description="Duration of an arrival at the end [t].")
     anneal_until: float = Field(0.7, gt=0, le=1, description="Fraction of the run after which the width stays [1].")
     balance: float = Field(
-        0.3, gt=0, description="Floor of the frequency weight (|q|/q_nyquist + balance); large: plain least squares [1]."
+        0.3,
+        gt=0,
+        description="Floor of the frequency weight (|q|/q_nyquist + balance); large: plain least squares [1].",
     )
-    suppress_noise: bool = Field(True, description="Let the frequency weight roll off where the data meet the noise floor.")
+    suppress_noise: bool = Field(
+        True, description="Let the frequency weight roll off where the data meet the noise floor."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Number format of networks; auto: what a measurement at the start finds faster."
     )
@@ -94,12 +106,12 @@ class ReconstructionConfig(_Frozen):
 
     @classmethod
     def from_yaml(cls, text: str) -> ReconstructionConfig:
-        """Read settings from YAML; what is not given keeps the value of the preset that it names.
+        r"""Read settings from YAML; what is not given keeps the value of the preset that it names.
 
         Parameters
         ----------
         text : str
-            YAML text, e.g. ``"preset: growth\\ntraining: {steps: 200}"``.
+            YAML text, e.g. ``"preset: growth\ntraining: {steps: 200}"``.
 
         Returns
         -------
@@ -169,9 +181,7 @@ def _validated(values: dict[str, Any]) -> ReconstructionConfig:
 
 _PRESETS = {
     "growth": ReconstructionConfig(),
-    "static": ReconstructionConfig(
-        preset="static", field=StaticFieldConfig(), training=TrainingConfig(early_tilts=0)
-    ),
+    "static": ReconstructionConfig(preset="static", field=StaticFieldConfig(), training=TrainingConfig(early_tilts=0)),
     "paper": ReconstructionConfig(
         preset="paper",
         field=JointFieldConfig(),
@@ -187,8 +197,9 @@ def preset_config(name: str) -> ReconstructionConfig:
     Parameters
     ----------
     name : {"growth", "static", "paper"}
-        ``growth``: a density with an arrival time, for contamination. ``static``: nothing changes, the comparison in every
-        report. ``paper``: the published method, one network of (z, y, x, t) trained on random rays, for general dynamics.
+        ``growth``: a density with an arrival time, for contamination. ``static``: nothing changes, the comparison in
+        every report. ``paper``: the published method, one network of (z, y, x, t) trained on random rays, for general
+        dynamics.
 
     Returns
     -------
@@ -202,6 +213,8 @@ def preset_config(name: str) -> ReconstructionConfig:
     """
     if name not in _PRESETS:
         raise StinrError(
-            f"the preset is {name!r}", expected="one of " + ", ".join(PRESETS), cure="Choose one of these with --preset."
+            f"the preset is {name!r}",
+            expected="one of " + ", ".join(PRESETS),
+            cure="Choose one of these with --preset.",
         )
     return _PRESETS[name]

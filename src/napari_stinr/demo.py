@@ -61,7 +61,7 @@ def run_demo(folder: Path, *, quick: bool = False, threads: int | None = None, d
     quick : bool
         Simulate a smaller specimen with fewer tilts and train for fewer steps: to see that everything works.
     threads : int, optional
-        Number of threads. Default: all cores.
+        Number of threads. Default: all cores, one where it shall be quick.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda:0"``, ``"mps"``.
 
@@ -80,6 +80,8 @@ def run_demo(folder: Path, *, quick: bool = False, threads: int | None = None, d
     from napari_stinr.simulation import simulate, write_simulation
 
     check_folder(folder)
+    # The small volume gains nothing from a second thread, and loses much where another program runs.
+    threads = threads or (1 if quick else None)
     config = simulation_config(quick=quick)
     with progress("simulate") as update:
         simulation = simulate(config, progress=update)

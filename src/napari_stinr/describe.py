@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
-from napari_stinr.tilt_series import ACQUISITION_ORDERS, acquisition_rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.tilt_series import TiltSeries
 
-_LABEL_WIDTH = 14
+_LABEL_WIDTH = 19
 _RUN_ENDING = ".stinr"
 
 
@@ -146,7 +146,7 @@ def describe_run(reconstruction: Reconstruction) -> list[str]:
     lines = [
         _line("preset", config.preset),
         _line("step", _steps(reconstruction.step, config.training.steps)),
-        _line("grid", f"{size} voxels (z x y x x)"),
+        _line("grid", f"{size} voxels (z, y, x)"),
         _line("voxel size", f"{reconstruction.voxel_size:g} {reconstruction.length_unit}"),
         _line("times", f"{first:g} to {last:g}{unit}"),
         *(_line(name.replace("_", " "), str(value)) for name, value in reconstruction.provenance.items()),

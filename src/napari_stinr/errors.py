@@ -17,7 +17,8 @@ class StinrError(ValueError):
 
     Notes
     -----
-    The text is always one line, ``found; expected ... cure``, so that the command line and the plugin can show it unchanged.
+    The text is always one line, ``found; expected ... cure``, so that the command line and the plugin can show it
+    unchanged.
     """
 
     def __init__(self, found: str, *, expected: str, cure: str) -> None:

@@ -1,17 +1,19 @@
 """The one geometry convention: coordinates, voxel grids and the footprint of a voxel on the detector.
 
-Arrays and coordinates are ordered (t, z, y, x). The beam runs along +z at 0 degrees and the tilt axis is y. The rotation axis
-passes through the centre of the pixel array, index ``(n - 1) / 2``; an axis offset in pixels moves it. A specimen point
-(z, x), measured from the axis, lands at the detector coordinate
+Arrays and coordinates are ordered (t, z, y, x). The beam runs along +z at 0 degrees and the tilt axis is y. The
+rotation axis passes through the centre of the pixel array, index ``(n - 1) / 2``; an axis offset in pixels moves it.
+A specimen point (z, x), measured from the axis, lands at the detector coordinate
 
     u = x cos(theta) + z sin(theta).
 
-The opposite handedness is the same with every angle negated: it gives the mirror image in z at the same residual. A projection
-is the integral of the potential along the ray, ``sum(V) * voxel_size``. Angles here are in radians (``_rad``).
+The opposite handedness is the same with every angle negated: it gives the mirror image in z at the same residual. A
+projection is the integral of the potential along the ray, ``sum(V) * voxel_size``. Angles here are in radians
+(``_rad``).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,8 +87,8 @@ class VoxelGrid:
         VoxelGrid
             The new grid, centred on the same point; never larger than this one by more than half a voxel.
         """
-        shape = [max(1, round((n - 1) * self.voxel_size / voxel_size) + 1) for n in self.shape]
-        return VoxelGrid(*shape, voxel_size=voxel_size, length_unit=self.length_unit)
+        depth, height, width = (round((n - 1) * self.voxel_size / voxel_size) + 1 for n in self.shape)
+        return VoxelGrid(depth, height, width, voxel_size=voxel_size, length_unit=self.length_unit)
 
     def axis_positions(self, axis: int) -> NDArray[np.float64]:
         """Return voxel centres along one axis, from the centre of the grid.
@@ -102,7 +104,7 @@ class VoxelGrid:
             `(n,)` positions [length_unit].
         """
         n = self.shape[axis]
-        return (np.arange(n) - (n - 1) / 2) * self.voxel_size
+        return (np.arange(n, dtype=np.float64) - (n - 1) / 2) * self.voxel_size
 
 
 def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
@@ -113,7 +115,8 @@ def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
     series : TiltSeries
         The data.
     depth : int, optional
-        Number of voxels along the beam; the width of the detector by default, so that the specimen may be as thick as wide.
+        Number of voxels along the beam; the width of the detector by default, so that the specimen may be as thick as
+        wide.
 
     Returns
     -------
@@ -129,9 +132,7 @@ def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
     )
 
 
-def detector_position(
-    z: NDArray[np.float64], x: NDArray[np.float64], *, angle_rad: float
-) -> NDArray[np.float64]:
+def detector_position(z: NDArray[np.float64], x: NDArray[np.float64], *, angle_rad: float) -> NDArray[np.float64]:
     """Return where specimen points land on the detector.
 
     Parameters
@@ -146,14 +147,14 @@ def detector_position(
     ndarray
         `(...)` coordinate u along the detector line, from the axis [the same length].
     """
-    return x * np.cos(angle_rad) + z * np.sin(angle_rad)
+    return x * math.cos(angle_rad) + z * math.sin(angle_rad)
 
 
 def catmull_rom_weights(fraction: torch.Tensor) -> torch.Tensor:
     """Return the weights of the four pixels around a position (Keys 1981, cubic convolution with a = -1/2).
 
-    A linear footprint is a low-pass that the volume then over-corrects; the cubic one lowers the error of the reconstruction
-    by a third.
+    A linear footprint is a low-pass that the volume then over-corrects; the cubic one lowers the error of the
+    reconstruction by a third.
 
     Parameters
     ----------
@@ -177,7 +178,13 @@ def catmull_rom_weights(fraction: torch.Tensor) -> torch.Tensor:
 
 
 def slice_footprint(
-    depth: int, width: int, *, angle_rad: float, n_pixels: int, axis_offset: float = 0.0, device: torch.device | None = None
+    depth: int,
+    width: int,
+    *,
+    angle_rad: float,
+    n_pixels: int,
+    axis_offset: float = 0.0,
+    device: torch.device | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the projection matrix of one slice for one tilt, in the form of taps.
 
@@ -203,7 +210,7 @@ def slice_footprint(
     """
     z = torch.arange(depth, dtype=torch.float64, device="cpu") - (depth - 1) / 2
     x = torch.arange(width, dtype=torch.float64, device="cpu") - (width - 1) / 2
-    u = z[:, None] * float(np.sin(angle_rad)) + x[None, :] * float(np.cos(angle_rad))
+    u = z[:, None] * math.sin(angle_rad) + x[None, :] * math.cos(angle_rad)
     u = (u + (n_pixels - 1) / 2 + axis_offset).reshape(-1)
     below = torch.floor(u)
     weights = catmull_rom_weights((u - below).float())

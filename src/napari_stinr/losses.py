@@ -1,8 +1,9 @@
 """The frequency-balanced loss of whole detector lines.
 
-The least-squares Hessian of tomography falls off as 1/|q|, so plain least squares learns fine detail last. Weighting the
-spectrum of the residual along the detector line by (|q|/q_nyquist + balance) makes all frequencies converge together; it has
-the same minimum where there is no noise. Where the data sink into the noise the weight rolls off again.
+The least-squares Hessian of tomography falls off as 1/|q|, so plain least squares learns fine detail last. Weighting
+the spectrum of the residual along the detector line by (|q|/q_nyquist + balance) makes all frequencies converge
+together; it has the same minimum where there is no noise. Where the data sink into the noise the weight rolls off
+again.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def signal_fraction(projections: torch.Tensor) -> torch.Tensor:
     """
     width = projections.shape[-1]
     power = torch.zeros(width + 1)
-    for stack in projections.split(max(1, 2**22 // projections[0].numel())):
+    for stack in torch.split(projections, max(1, 2**22 // projections[0].numel())):
         power += torch.fft.rfft(stack, n=2 * width).abs().square().sum(dim=(0, 1)).cpu()
     power /= projections.shape[0] * projections.shape[1]
     radius = max(1, width // 32)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from napari_stinr.config import JointFieldConfig
+from napari_stinr.devices import gains_from_bfloat16
+from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, StaticField
 from napari_stinr.geometry import SliceGeometry
 from napari_stinr.losses import balanced_loss, frequency_weights, signal_fraction
 from napari_stinr.projection import project_slices, projector_for
 
 if TYPE_CHECKING:
-    from napari_stinr.config import TrainingConfig
+    from napari_stinr.config import ReconstructionConfig, TrainingConfig
     from napari_stinr.geometry import VoxelGrid
     from napari_stinr.tilt_series import TiltSeries
 
@@ -69,7 +72,9 @@ class Bag:
 class Objective(Protocol):
     """What the training loop needs: a loss to differentiate, and a state to resume from."""
 
-    def loss(self, field: torch.nn.Module, generator: torch.Generator, *, width: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(
+        self, field: torch.nn.Module, generator: torch.Generator, *, width: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of the next batch [1], and its relative residual |predicted - measured| / |measured| [1]."""
         ...
 
@@ -137,7 +142,9 @@ class BlockObjective:
         """Steps that it takes until every row was used once."""
         return self._rows.n_draws
 
-    def loss(self, field: torch.nn.Module, generator: torch.Generator, *, width: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(
+        self, field: torch.nn.Module, generator: torch.Generator, *, width: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loss and relative residual of the next block; see :meth:`Objective.loss`."""
         assert isinstance(field, GrowthField | StaticField)
         rows = self._rows.draw(generator)
@@ -185,7 +192,13 @@ class RayObjective:
     steps_per_visit = 1
 
     def __init__(
-        self, series: TiltSeries, grid: VoxelGrid, config: TrainingConfig, *, device: torch.device, bfloat16: bool = False
+        self,
+        series: TiltSeries,
+        grid: VoxelGrid,
+        config: TrainingConfig,
+        *,
+        device: torch.device,
+        bfloat16: bool = False,
     ) -> None:
         self._device, self._bfloat16, self._grid = device, bfloat16, grid
         self._n_rays = config.rays_per_step
@@ -198,7 +211,9 @@ class RayObjective:
         self._origin = (series.width - 1) / 2 + series.axis_offset
         self._power = max(float(self._measured.square().mean()), 1e-30)
 
-    def loss(self, field: torch.nn.Module, generator: torch.Generator, *, width: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(
+        self, field: torch.nn.Module, generator: torch.Generator, *, width: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loss and relative residual of the next rays; see :meth:`Objective.loss`."""
         assert isinstance(field, JointField)
         pixels = self._pixels[torch.randint(len(self._pixels), (self._n_rays,), generator=generator)]
@@ -235,3 +250,48 @@ class RayObjective:
         z, x = u * sine + way * cosine, u * cosine - way * sine
         inside = (z.abs() <= grid.depth / 2 * grid.voxel_size) & (x.abs() <= grid.width / 2 * grid.voxel_size)
         return torch.stack([z, y.expand_as(z), x], dim=-1), inside
+
+
+def build_objective(
+    series: TiltSeries, grid: VoxelGrid, config: ReconstructionConfig, *, device: torch.device, threads: int
+) -> BlockObjective | RayObjective:
+    """Build the objective that suits a configuration.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+    config : ReconstructionConfig
+        The settings.
+    device : torch.device
+        Where to compute.
+    threads : int
+        Threads of the projector on a CPU.
+
+    Returns
+    -------
+    BlockObjective or RayObjective
+        Blocks of lines for a growth or static field, rays for a joint one.
+
+    Raises
+    ------
+    StinrError
+        The batches do not suit the field.
+    """
+    training = config.training
+    is_joint = isinstance(config.field, JointFieldConfig)
+    if (training.batches == "rays") != is_joint:
+        raise StinrError(
+            f"batches of {training.batches} for a {config.field.kind} field",
+            expected="rays for a joint field, blocks for the others",
+            cure="Set training.batches accordingly.",
+        )
+    has_network = is_joint or bool(getattr(config.field, "hidden", 0))
+    bfloat16 = training.precision == "bfloat16" or (
+        training.precision == "auto" and has_network and gains_from_bfloat16(device)
+    )
+    if is_joint:
+        return RayObjective(series, grid, training, device=device, bfloat16=bfloat16)
+    return BlockObjective(series, grid, training, device=device, threads=threads, bfloat16=bfloat16)

@@ -1,8 +1,9 @@
 """Compiled CPU kernels of the projector: project slices for many tilts at once, and the adjoint.
 
-Sixteen detector rows share the geometry of every voxel, so they are the innermost axis and the compiler turns the innermost
-loops into vector instructions. Nothing of size (tilts x voxels) is ever stored: footprint and sigmoid are recomputed in the
-adjoint. The kernels release the GIL and use no thread pool of their own; :mod:`napari_stinr.projection` shares the work out.
+Sixteen detector rows share the geometry of every voxel, so they are the innermost axis and the compiler turns the
+innermost loops into vector instructions. Nothing of size (tilts x voxels) is ever stored: footprint and sigmoid are
+recomputed in the adjoint. The kernels release the GIL and use no thread pool of their own;
+:mod:`napari_stinr.projection` shares the work out.
 """
 
 from __future__ import annotations
@@ -22,16 +23,14 @@ EXTRA_CELLS = 7
 """Cells of a line beyond its pixels: the margin in front, and four behind."""
 
 _f4 = np.float32
-_OPTIONS = {"nogil": True, "fastmath": True, "error_model": "numpy", "cache": True}
+_compiled = numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 
 
 @numba.njit(inline="always", fastmath=True)
 def _sigmoid(x):  # type: ignore[no-untyped-def]
     # exp(y) as (Taylor series of y/32)**32: no table and no call, so that the loop over lanes stays vectorised.
     y = min(max(x, _f4(-16.0)), _f4(16.0)) * _f4(-1.0 / 32.0)
-    e = _f4(1.0) + y * (
-        _f4(1.0) + y * (_f4(0.5) + y * (_f4(1.0 / 6.0) + y * (_f4(1.0 / 24.0) + y * _f4(1.0 / 120.0))))
-    )
+    e = _f4(1.0) + y * (_f4(1.0) + y * (_f4(0.5) + y * (_f4(1.0 / 6.0) + y * (_f4(1.0 / 24.0) + y * _f4(1.0 / 120.0)))))
     e = e * e
     e = e * e
     e = e * e
@@ -44,7 +43,7 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 def _footprint(u, n_pixels):  # type: ignore[no-untyped-def]
     # Catmull-Rom weights, as in geometry.catmull_rom_weights; the cell is that of the first of the four taps.
     u = min(max(u, -2.0), n_pixels + 1.0)
-    below = int(math.floor(u))
+    below = math.floor(u)
     f = _f4(u - below)
     w0 = ((_f4(-0.5) * f + _f4(1.0)) * f - _f4(0.5)) * f
     w1 = (_f4(1.5) * f - _f4(2.5)) * f * f + _f4(1.0)
@@ -53,7 +52,7 @@ def _footprint(u, n_pixels):  # type: ignore[no-untyped-def]
     return below - 1 + MARGIN, w0, w1, w2, w3
 
 
-@numba.njit(**_OPTIONS)
+@_compiled
 def project_growth(density, arrival, cosines, sines, times, steepness, origin, k, tile, line):  # type: ignore[no-untyped-def]
     """Add the projection of ``density * sigmoid((t - arrival) * steepness)`` for tilt `k` to one line.
 
@@ -87,7 +86,7 @@ def project_growth(density, arrival, cosines, sines, times, steepness, origin, k
                 line[i + 3, r] += w3 * value
 
 
-@numba.njit(**_OPTIONS)
+@_compiled
 def backproject_growth(  # type: ignore[no-untyped-def]
     density, arrival, cosines, sines, times, steepness, origin, z, tile, lines, density_gradient, arrival_gradient
 ):
@@ -120,7 +119,7 @@ def backproject_growth(  # type: ignore[no-untyped-def]
                 arrival_gradient[tile, z, x, r] -= back * density[tile, z, x, r] * (_f4(1.0) - arrived) * steepness
 
 
-@numba.njit(**_OPTIONS)
+@_compiled
 def project_static(density, cosines, sines, origin, k, tile, line):  # type: ignore[no-untyped-def]
     """Add the projection of a density that does not change for tilt `k` to one line.
 
@@ -143,7 +142,7 @@ def project_static(density, cosines, sines, origin, k, tile, line):  # type: ign
                 line[i + 3, r] += w3 * value
 
 
-@numba.njit(**_OPTIONS)
+@_compiled
 def backproject_static(cosines, sines, origin, z, tile, lines, density_gradient):  # type: ignore[no-untyped-def]
     """Add the gradient of a density that does not change along one line of voxels, for all tilts.
 

@@ -20,16 +20,14 @@ from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, StaticField, build_field
 from napari_stinr.geometry import VoxelGrid
 from napari_stinr.io.atomic import atomic_output
+from napari_stinr.rendering import arrived, field_blocks, total_potential
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 FORMAT = "napari-stinr reconstruction"
 FORMAT_VERSION = 1
 _FIELD_PREFIX, _STATE_PREFIX = "field.", "training."
-_VOXELS_AT_ONCE = 1_000_000
 
 
 @dataclass(eq=False)
@@ -88,7 +86,8 @@ class Reconstruction:
         Returns
         -------
         ndarray
-            `(z, y, x)` float32 potential, on the scale of the projections: ``sum(V) * voxel_size`` is the projection [V].
+            `(z, y, x)` float32 potential, on the scale of the projections: ``sum(V) * voxel_size`` is the projection
+            [V].
 
         Raises
         ------
@@ -98,8 +97,8 @@ class Reconstruction:
         grid = self._grid_at(voxel_size)
         _check_time(t)
         volume = np.empty(grid.shape, dtype=np.float32)
-        for rows, density, arrival in self._blocks(grid, t):
-            values = density if arrival is None else density * torch.sigmoid((t - arrival) / self._width)
+        for rows, density, arrival in field_blocks(self.field, grid, t):
+            values = density if arrival is None else density * arrived(self.field, arrival, t)
             volume[:, rows] = values.transpose(0, 1).numpy()
         return volume
 
@@ -153,7 +152,7 @@ class Reconstruction:
             )
         grid = self._grid_at(voxel_size)
         volume = np.empty(grid.shape, dtype=np.float32)
-        for rows, _, arrival in self._blocks(grid, 0.0):
+        for rows, _, arrival in field_blocks(self.field, grid, 0.0):
             assert arrival is not None
             volume[:, rows] = arrival.transpose(0, 1).numpy()
         return volume
@@ -174,17 +173,8 @@ class Reconstruction:
             `(n_times,)` integral of the contamination over the volume [V·length_unit³].
         """
         times = np.linspace(0.0, 1.0, n_times)
-        amount = np.zeros(n_times)
-        moments = times[:1] if isinstance(self.field, GrowthField | StaticField) else times
-        for index, moment in enumerate(moments):
-            for _, density, arrival in self._blocks(self.grid, float(moment)):
-                if arrival is None:
-                    amount[index if len(moments) > 1 else slice(None)] += float(density.sum(dtype=torch.float64))
-                    continue
-                for k, t in enumerate(times):
-                    arrived = torch.sigmoid((t - arrival) / self._width)
-                    amount[k] += float((density * arrived).sum(dtype=torch.float64))
-        return times, (amount - amount[0]) * self.grid.voxel_size**3
+        totals = total_potential(self.field, self.grid, times)
+        return times, (totals - totals[0]) * self.grid.voxel_size**3
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write everything into one file, whole or not at all.
@@ -215,10 +205,6 @@ class Reconstruction:
         with atomic_output(Path(path), overwrite=overwrite) as temporary:
             save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, header)
 
-    @property
-    def _width(self) -> float:
-        return float(self.field.width) if isinstance(self.field, GrowthField) else 1.0
-
     def _grid_at(self, voxel_size: float | None) -> VoxelGrid:
         if voxel_size is None:
             return self.grid
@@ -229,21 +215,6 @@ class Reconstruction:
                 cure=f"Leave it out for {self.voxel_size:g} {self.length_unit}.",
             )
         return self.grid.resampled(voxel_size)
-
-    def _blocks(self, grid: VoxelGrid, t: float) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor | None]]:
-        """Yield blocks of rows: which, `(rows, depth, width)` density (potential at t for a joint field), arrival."""
-        z, y, x = (torch.from_numpy(grid.axis_positions(axis)) for axis in range(3))
-        n_rows = max(1, _VOXELS_AT_ONCE // (grid.depth * grid.width))
-        for start in range(0, grid.height, n_rows):
-            rows = slice(start, min(start + n_rows, grid.height))
-            with torch.inference_mode():
-                if isinstance(self.field, JointField):
-                    points = torch.stack(torch.meshgrid(y[rows], z, x, indexing="ij"), dim=-1)[..., [1, 0, 2]]
-                    flat = points.float().reshape(-1, 3).split(_VOXELS_AT_ONCE // 16)
-                    values = torch.cat([self.field(part, torch.tensor(float(t))) for part in flat])
-                    yield rows, values.reshape(points.shape[:-1]), None
-                else:
-                    yield rows, *self.field.slices(z, y[rows], x)
 
 
 def load_reconstruction(path: str | Path) -> Reconstruction:
@@ -265,12 +236,10 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
         The file is missing, damaged, of another kind or of a version that this program does not know.
     """
     header, tensors = _read_file(Path(path))
-    if header.get("format") != FORMAT or header.get("version") != str(FORMAT_VERSION):
-        raise StinrError(
-            f"{path} is {header.get('format', 'a safetensors file of another program')!r} version {header.get('version')}",
-            expected=f"{FORMAT!r} version {FORMAT_VERSION}",
-            cure="Give a file that this version of stinr wrote.",
-        )
+    found = f"{header.get('format', 'a safetensors file of another program')} version {header.get('version')}"
+    expected = f"{FORMAT} version {FORMAT_VERSION}"
+    if found != expected:
+        raise StinrError(f"{path} is {found}", expected=expected, cure="Give a file that this version of stinr wrote.")
     try:
         config = ReconstructionConfig.model_validate_json(header["config"])
         grid = VoxelGrid(**json.loads(header["grid"]))
@@ -298,7 +267,9 @@ def _check_time(t: float) -> None:
 
 def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     if not path.is_file():
-        raise StinrError(f"there is no file {path}", expected="a reconstruction", cure="Check the name; `stinr train` writes one.")
+        raise StinrError(
+            f"there is no file {path}", expected="a reconstruction", cure="Check the name; `stinr train` writes one."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

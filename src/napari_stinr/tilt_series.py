@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_stinr.acquisition_order import ACQUISITION_ORDERS
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-AcquisitionOrder = Literal["sequential", "bidirectional", "dose-symmetric", "interleaved"]
-ACQUISITION_ORDERS: tuple[str, ...] = get_args(AcquisitionOrder)
+    from numpy.typing import NDArray
+
 MINIMUM_TILTS = 3
-N_SWEEPS = 4
-"""Number of passes over the tilt range in the interleaved order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +30,13 @@ class TiltSeries:
     Parameters
     ----------
     projections : ndarray
-        `(n_tilts, height, width)` measured projections; the tilt axis is the image's y (vertical) axis. [V·Å for simulated
-        data, else the unit of the file]. NaN means "not measured" and ends in `mask`.
+        `(n_tilts, height, width)` measured projections; the tilt axis is the image's y (vertical) axis. [V·Å for
+        simulated data, else the unit of the file]. NaN means "not measured" and ends in `mask`.
     tilt_angles : ndarray
         `(n_tilts,)` tilt angles [degrees].
     times : ndarray, optional
-        `(n_tilts,)` when each projection was taken, in any unit and with any origin (seconds, dose, order of acquisition).
-        Stored scaled to 0..1; the first and last value are kept in `time_range`. Default: stack order.
+        `(n_tilts,)` when each projection was taken, in any unit and with any origin (seconds, dose, order of
+        acquisition). Stored scaled to 0..1; the first and last value are kept in `time_range`. Default: stack order.
     pixel_size : float, optional
         Width of a detector pixel [Å]. None when it is not known: lengths are then in pixels.
     mask : ndarray, optional
@@ -59,8 +57,8 @@ class TiltSeries:
     Raises
     ------
     StinrError
-        Counts differ, numbers are not finite, angles are all equal or beyond 180 degrees, times are constant, the pixel size
-        is not positive, or fewer than three projections are used.
+        Counts differ, numbers are not finite, angles are all equal or beyond 180 degrees, times are constant, the
+        pixel size is not positive, or fewer than three projections are used.
     """
 
     projections: NDArray[np.float32]
@@ -104,7 +102,9 @@ class TiltSeries:
             "times": times,
             "pixel_size": pixel_size,
             "mask": mask,
-            "time_range": time_range if self.time_range is None else (float(self.time_range[0]), float(self.time_range[1])),
+            "time_range": time_range
+            if self.time_range is None
+            else (float(self.time_range[0]), float(self.time_range[1])),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -199,52 +199,6 @@ class TiltSeries:
         )
 
 
-def acquisition_rank(tilt_angles: NDArray[np.float64], order: str) -> NDArray[np.int64]:
-    """Return the order in which projections were recorded, for a scheme with a name.
-
-    Parameters
-    ----------
-    tilt_angles : ndarray
-        `(n_tilts,)` tilt angles in stack order [degrees].
-    order : {"sequential", "bidirectional", "dose-symmetric", "interleaved"}
-        ``sequential``: stack order. ``bidirectional``: from the angle nearest 0 upwards, then the rest downwards.
-        ``dose-symmetric``: outwards from the angle nearest 0, in turn on both sides. ``interleaved``: four sweeps over the
-        range, each taking every fourth angle.
-
-    Returns
-    -------
-    ndarray
-        `(n_tilts,)` rank of each projection; 0 was recorded first.
-
-    Raises
-    ------
-    StinrError
-        The scheme has another name.
-    """
-    angles = np.asarray(tilt_angles, dtype=float)
-    n_tilts = len(angles)
-    ascending = np.argsort(angles, kind="stable")
-    start = int(np.argmin(np.abs(angles[ascending])))
-    if order == "sequential":
-        sequence = np.arange(n_tilts)
-    elif order == "bidirectional":
-        sequence = np.concatenate([ascending[start:], ascending[:start][::-1]])
-    elif order == "dose-symmetric":
-        distance = np.abs(np.arange(n_tilts) - start)
-        sequence = ascending[np.lexsort((np.arange(n_tilts) < start, distance))]
-    elif order == "interleaved":
-        sequence = np.concatenate([ascending[sweep::N_SWEEPS] for sweep in range(N_SWEEPS)])
-    else:
-        raise StinrError(
-            f"the acquisition order is {order!r}",
-            expected="one of " + ", ".join(ACQUISITION_ORDERS),
-            cure="Choose one of these, or give a file with the times.",
-        )
-    rank = np.empty(n_tilts, dtype=np.int64)
-    rank[sequence] = np.arange(n_tilts)
-    return rank
-
-
 def _checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     projections = np.array(values, dtype=np.float32)
     if projections.ndim != 3 or 0 in projections.shape:
@@ -323,7 +277,9 @@ def _checked_pixel_size(value: float | None) -> float | None:
     size = float(value)
     if not np.isfinite(size) or size <= 0:
         raise StinrError(
-            f"the pixel size is {size:g} Å", expected="a positive number of Å", cure="Give --pixel-size, in Å (1 nm = 10 Å)."
+            f"the pixel size is {size:g} Å",
+            expected="a positive number of Å",
+            cure="Give --pixel-size, in Å (1 nm = 10 Å).",
         )
     return size
 

@@ -6,57 +6,32 @@ import math
 import threading
 import time
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from napari_stinr.config import JointFieldConfig, ReconstructionConfig, preset_config
-from napari_stinr.devices import available_threads, gains_from_bfloat16, resolve_device
+from napari_stinr.devices import available_threads, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, build_field
-from napari_stinr.geometry import VoxelGrid, grid_of
-from napari_stinr.objectives import BlockObjective, RayObjective
+from napari_stinr.geometry import grid_of
+from napari_stinr.objectives import build_objective
 from napari_stinr.reconstruction import Reconstruction
+from napari_stinr.schedule import StepReport, arrival_width, learning_rate_factor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.geometry import VoxelGrid
     from napari_stinr.tilt_series import TiltSeries
+
+__all__ = ["StepReport", "Trainer", "TrainingError"]
 
 _BETAS = (0.9, 0.99)
 
 
 class TrainingError(Exception):
     """Training failed: the loss is not finite. Not a RuntimeError, which GUI worker threads swallow."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one step of training did.
-
-    Parameters
-    ----------
-    step : int
-        Steps done, from 1.
-    n_steps : int
-        Steps in all; an estimate where the run is limited by seconds.
-    loss : float
-        Loss of the step relative to the mean square of the data [1].
-    relative_residual : float
-        |predicted - measured| / |measured| over the batch [1].
-    learning_rates : tuple of float
-        Learning rate of the density, and of the arrival time where there is one.
-    seconds : float
-        Time spent in training so far, without pauses [s].
-    """
-
-    step: int
-    n_steps: int
-    loss: float
-    relative_residual: float
-    learning_rates: tuple[float, ...]
-    seconds: float
 
 
 class Trainer:
@@ -89,7 +64,7 @@ class Trainer:
         self.threads = threads or available_threads()
         self.grid: VoxelGrid = grid_of(series)
         self._generator = torch.Generator().manual_seed(config.training.seed)
-        self._objective = _objective(series, self.grid, config, device=self.device, threads=self.threads)
+        self._objective = build_objective(series, self.grid, config, device=self.device, threads=self.threads)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.training.seed)
             self.field = build_field(config, self.grid, scale=_typical_potential(series, self.grid)).to(self.device)
@@ -136,7 +111,9 @@ class Trainer:
             )
         if not reconstruction.training_state:
             raise StinrError(
-                "the run holds no state of the training", expected="one to go on from", cure="Train again from the start."
+                "the run holds no state of the training",
+                expected="one to go on from",
+                cure="Train again from the start.",
             )
         trainer = cls(series, reconstruction.config, device=device, threads=threads)
         trainer._load(reconstruction)
@@ -166,7 +143,10 @@ class Trainer:
         """
         total = self._total_steps(steps, seconds)
         previous_threads = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
+        # The projector has threads of its own. A second OpenMP thread for the small rest makes a step no faster on a
+        # quiet machine and up to six times slower on a busy one.
+        has_network = self.config.field.kind == "joint" or self.config.field.hidden > 0
+        torch.set_num_threads(self.threads if has_network else 1)
         try:
             while not self._stop.is_set():
                 fraction = self.step / total if seconds is None else self._seconds / seconds
@@ -208,11 +188,16 @@ class Trainer:
         """
         with self._at_border:
             field = deepcopy(self.field).cpu().requires_grad_(False)
-            state = {"generator": self._generator.get_state(), "seconds": torch.tensor(self._seconds, dtype=torch.float64)}
+            state = {
+                "generator": self._generator.get_state(),
+                "seconds": torch.tensor(self._seconds, dtype=torch.float64),
+            }
             state |= {f"batches.{name}": value.clone() for name, value in self._objective.state().items()}
             names = [name for name, _ in self.field.named_parameters()]
             for index, moments in self._optimiser.state_dict()["state"].items():
-                state |= {f"moments.{names[index]}.{kind}": value.detach().cpu().clone() for kind, value in moments.items()}
+                state |= {
+                    f"moments.{names[index]}.{kind}": value.detach().cpu().clone() for kind, value in moments.items()
+                }
             return Reconstruction(
                 field,
                 self.config,
@@ -235,18 +220,19 @@ class Trainer:
 
     def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
         training = self.config.training
-        warm_up = min(1.0, (self.step + 1) / training.warm_up_steps)
-        rates = tuple(rate * warm_up * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0))) for rate in self._base_rates)
+        factor = learning_rate_factor(training, step=self.step, fraction=fraction)
+        rates = tuple(rate * factor for rate in self._base_rates)
         for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
             group["lr"] = rate
-        narrowing = min(1.0, fraction / training.anneal_until)
-        width = training.first_width * (training.last_width / training.first_width) ** narrowing
+        width = arrival_width(training, fraction=fraction)
         if isinstance(self.field, GrowthField):
             self.field.width.fill_(width)
         loss, residual = self._objective.loss(self.field, self._generator, width=width)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(f"the loss is {value} at step {self.step + 1}; lower training.density_rate or check the data")
+            raise TrainingError(
+                f"the loss is {value} at step {self.step + 1}; lower training.density_rate or check the data"
+            )
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -279,81 +265,6 @@ class Trainer:
             moments[index] = _part(state, f"moments.{name}.")
         if self.step:
             self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
-
-
-def reconstruct(
-    series: TiltSeries,
-    *,
-    preset: str = "growth",
-    config: ReconstructionConfig | None = None,
-    steps: int | None = None,
-    seconds: float | None = None,
-    seed: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    callback: Callable[[StepReport], Any] | None = None,
-) -> Reconstruction:
-    """Reconstruct a tilt series in space and time.
-
-    Parameters
-    ----------
-    series : TiltSeries
-        The data.
-    preset : {"growth", "static", "paper"}
-        The kind of field and how it is trained.
-    config : ReconstructionConfig, optional
-        All settings, instead of a preset.
-    steps : int, optional
-        Steps of training; from the settings by default.
-    seconds : float, optional
-        Train for this long instead [s].
-    seed : int, optional
-        Seed of everything that is random; from the settings by default (0).
-    device : str
-        ``auto``, ``cpu``, ``cuda:0`` or ``mps``.
-    threads : int, optional
-        CPU threads; all cores by default.
-    callback : callable, optional
-        Called with the :class:`StepReport` of every step.
-
-    Returns
-    -------
-    Reconstruction
-        The trained field.
-
-    Raises
-    ------
-    StinrError
-        A setting is wrong.
-    TrainingError
-        The loss is not finite.
-    """
-    chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
-    trainer = Trainer(series, chosen, device=device, threads=threads)
-    for report in trainer.run(steps=steps, seconds=seconds):
-        if callback is not None:
-            callback(report)
-    return trainer.reconstruction()
-
-
-def _objective(
-    series: TiltSeries, grid: VoxelGrid, config: ReconstructionConfig, *, device: torch.device, threads: int
-) -> BlockObjective | RayObjective:
-    training = config.training
-    is_joint = isinstance(config.field, JointFieldConfig)
-    if (training.batches == "rays") != is_joint:
-        raise StinrError(
-            f"batches of {training.batches} for a {config.field.kind} field",
-            expected="rays for a joint field, blocks for the others",
-            cure="Set training.batches accordingly.",
-        )
-    has_network = is_joint or bool(getattr(config.field, "hidden", 0))
-    bfloat16 = training.precision == "bfloat16" or (
-        training.precision == "auto" and has_network and gains_from_bfloat16(device)
-    )
-    if is_joint:
-        return RayObjective(series, grid, training, device=device, bfloat16=bfloat16)
-    return BlockObjective(series, grid, training, device=device, threads=threads, bfloat16=bfloat16)
 
 
 def _optimiser(field: torch.nn.Module, config: ReconstructionConfig) -> torch.optim.Adam:

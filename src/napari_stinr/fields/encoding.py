@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_stinr.geometry import VoxelGrid
 
 _ON_NODE = 1e-4
@@ -44,14 +46,15 @@ class FeatureGrid(nn.Module):
         Parameters
         ----------
         z, y, x : Tensor
-            `(depth,)`, `(rows,)`, `(width,)` positions from the centre of the grid [the unit of voxel_size], on the CPU.
+            `(depth,)`, `(rows,)`, `(width,)` positions from the centre of the grid [the unit of voxel_size], on the
+            CPU.
 
         Returns
         -------
         Tensor
             `(rows, features, depth, width)` values.
         """
-        values = self.values
+        values: torch.Tensor = self.values
         for positions, axis in ((y, 0), (z, 2), (x, 3)):
             values = self._interpolate(values, positions, axis=axis)
         return values
@@ -86,8 +89,15 @@ class FeatureGrid(nn.Module):
             return values.index_select(axis, nearest.long().to(values.device))
         weights = (1 - (index[:, None] - torch.arange(n_nodes)).abs()).clamp(min=0).to(values)
         if axis == 0:
-            return (weights @ values.flatten(1)).unflatten(1, values.shape[1:])
+            return (weights @ values.flatten(1)).view(-1, *values.shape[1:])
         return torch.matmul(weights, values) if axis == 2 else torch.matmul(values, weights.T)
+
+
+class FeatureGrids(nn.ModuleList):
+    """Several feature grids; a list whose items are known to be feature grids."""
+
+    def __iter__(self) -> Iterator[FeatureGrid]:
+        return cast("Iterator[FeatureGrid]", super().__iter__())
 
 
 class SinusoidalEncoding(nn.Module):

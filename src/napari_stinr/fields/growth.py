@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from napari_stinr.fields.encoding import FeatureGrid
+from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.static import Density
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class GrowthField(nn.Module):
     """V(z, y, x, t) = density * sigmoid((t - arrival) / width).
 
-    An atom is either specimen (arrival < 0) or contamination (0 to 1), so one density with an arrival time has half the
-    unknowns of "static part + growing part". It is monotone in t by construction, V at t = 0 is in closed form, and both
-    functions are of space alone: one query per voxel serves every tilt.
+    An atom is either specimen (arrival < 0) or contamination (0 to 1), so one density with an arrival time has half
+    the unknowns of "static part + growing part". It is monotone in t by construction, V at t = 0 is in closed form,
+    and both functions are of space alone: one query per voxel serves every tilt.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class GrowthField(nn.Module):
     def __init__(self, grid: VoxelGrid, config: GrowthFieldConfig, *, scale: float, width: float = 0.3) -> None:
         super().__init__()
         self.density = Density(grid, config, scale=scale)
-        self.arrival = nn.ModuleList(
+        self.arrival = FeatureGrids(
             FeatureGrid(grid, spacing=spacing, start=config.arrival_start if index == 0 else 0.0)
             for index, spacing in enumerate(config.arrival_spacings)
         )
@@ -61,7 +61,7 @@ class GrowthField(nn.Module):
             `(...)` potential [V].
         """
         arrival = torch.stack([level.at(coordinates)[..., 0] for level in self.arrival]).sum(0)
-        return self.density.at(coordinates) * torch.sigmoid((times - arrival) / self.width)  # type: ignore[no-any-return]
+        return self.density.at(coordinates) * torch.sigmoid((times - arrival) / self.width)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return density and arrival time at all positions of a lattice.

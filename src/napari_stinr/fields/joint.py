@@ -62,8 +62,8 @@ class JointField(nn.Module):
             `(...)` potential [V].
         """
         position = self.encode_position(coordinates / self.half_extent)
-        # Half a cycle of the slowest sine over the series: time must be much slower than space, or it explains every tilt
-        # by an object of its own.
+        # Half a cycle of the slowest sine over the series: time must be much slower than space, or it explains every
+        # tilt by an object of its own.
         time = self.encode_time(times.expand(coordinates.shape[:-1])[..., None] - 0.5)
         raw = self.network(torch.cat([position, time], dim=-1))[..., 0]
         return functional.softplus(raw.float()) * self.scale

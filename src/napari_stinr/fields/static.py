@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_stinr.errors import StinrError
-from napari_stinr.fields.encoding import FeatureGrid
+from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 
 if TYPE_CHECKING:
     from napari_stinr.config import StaticFieldConfig
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Density(nn.Module):
     """Potential that is never negative, as a function of position alone.
 
-    Grids of nodes at dyadic spacings, the finest at every voxel, are added up, or decoded by a small network, and pass a
-    softplus: positive, and never dead as a clamp can be.
+    Grids of nodes at dyadic spacings, the finest at every voxel, are added up, or decoded by a small network, and
+    pass a softplus: positive, and never dead as a clamp can be.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Density(nn.Module):
         spacings = [1.0]
         while (across - 1) / (2 * spacings[0]) + 1 >= config.coarsest_nodes:
             spacings.insert(0, 2 * spacings[0])
-        self.grids = nn.ModuleList(FeatureGrid(grid, spacing=s, features=config.features) for s in spacings)
+        self.grids = FeatureGrids(FeatureGrid(grid, spacing=s, features=config.features) for s in spacings)
         self.decoder = _decoder(len(spacings) * config.features, config.hidden) if config.hidden else None
         if self.decoder is not None:
             for level in self.grids:
@@ -132,7 +132,7 @@ class StaticField(nn.Module):
         Tensor
             `(...)` potential [V].
         """
-        return self.density.at(coordinates)  # type: ignore[no-any-return]
+        return self.density.at(coordinates)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the density at all positions of a lattice, and no arrival time.

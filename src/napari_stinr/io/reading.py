@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
 from napari_stinr.io import sidecars
 from napari_stinr.io.containers import Stack, damaged
@@ -21,7 +22,7 @@ from napari_stinr.io.mdoc import read_mdoc
 from napari_stinr.io.mrc import read_mrc
 from napari_stinr.io.numpy_files import read_npy, read_npz
 from napari_stinr.io.tiff import read_tiff
-from napari_stinr.tilt_series import ACQUISITION_ORDERS, TiltSeries, acquisition_rank
+from napari_stinr.tilt_series import TiltSeries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

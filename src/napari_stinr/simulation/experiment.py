@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from napari_stinr.acquisition_order import AcquisitionOrder, acquisition_rank
 from napari_stinr.errors import StinrError
 from napari_stinr.simulation.acquisition import measurement_noise, record_tilt_series, true_volume
 from napari_stinr.simulation.contamination import Growth, grow_contamination
 from napari_stinr.simulation.specimen import SpecimenName, build_specimen
-from napari_stinr.tilt_series import MINIMUM_TILTS, AcquisitionOrder, TiltSeries, acquisition_rank
+from napari_stinr.tilt_series import MINIMUM_TILTS, TiltSeries
 
 if TYPE_CHECKING:
     import os

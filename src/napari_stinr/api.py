@@ -1,0 +1,70 @@
+"""The main job in one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_stinr.config import preset_config
+from napari_stinr.training import StepReport, Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.tilt_series import TiltSeries
+
+
+def reconstruct(
+    series: TiltSeries,
+    *,
+    preset: str = "growth",
+    config: ReconstructionConfig | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    callback: Callable[[StepReport], Any] | None = None,
+) -> Reconstruction:
+    """Reconstruct a tilt series in space and time.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    preset : {"growth", "static", "paper"}
+        The kind of field and how it is trained.
+    config : ReconstructionConfig, optional
+        All settings, instead of a preset.
+    steps : int, optional
+        Steps of training; from the settings by default.
+    seconds : float, optional
+        Train for this long instead [s].
+    seed : int, optional
+        Seed of everything that is random; from the settings by default (0).
+    device : str
+        ``auto``, ``cpu``, ``cuda:0`` or ``mps``.
+    threads : int, optional
+        CPU threads; all cores by default.
+    callback : callable, optional
+        Called with the :class:`StepReport` of every step.
+
+    Returns
+    -------
+    Reconstruction
+        The trained field.
+
+    Raises
+    ------
+    StinrError
+        A setting is wrong.
+    TrainingError
+        The loss is not finite.
+    """
+    chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
+    trainer = Trainer(series, chosen, device=device, threads=threads)
+    for report in trainer.run(steps=steps, seconds=seconds):
+        if callback is not None:
+            callback(report)
+    return trainer.reconstruction()

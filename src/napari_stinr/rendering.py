@@ -1,0 +1,116 @@
+"""Sample a field on a voxel grid, block of rows by block of rows, so that memory stays small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_stinr.fields import GrowthField, JointField, StaticField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_stinr.geometry import VoxelGrid
+
+_VOXELS_AT_ONCE = 1_000_000
+_POINTS_AT_ONCE = 65_536
+"""Fewer: the hidden layers of a joint network hold a hundred values for every point."""
+
+
+def field_blocks(
+    field: GrowthField | StaticField | JointField, grid: VoxelGrid, t: float
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor | None]]:
+    """Sample a field in blocks of rows.
+
+    Parameters
+    ----------
+    field : GrowthField, StaticField or JointField
+        What to sample.
+    grid : VoxelGrid
+        Where.
+    t : float
+        When; only a joint field looks at it [t].
+
+    Yields
+    ------
+    rows : slice
+        Rows of the block.
+    density : Tensor
+        `(rows, depth, width)` density; for a joint field the potential at t [V].
+    arrival : Tensor or None
+        `(rows, depth, width)` arrival time; None where the field has none [t].
+    """
+    z, y, x = (torch.from_numpy(grid.axis_positions(axis)) for axis in range(3))
+    n_rows = max(1, _VOXELS_AT_ONCE // (grid.depth * grid.width))
+    for start in range(0, grid.height, n_rows):
+        rows = slice(start, min(start + n_rows, grid.height))
+        with torch.inference_mode():
+            if isinstance(field, JointField):
+                yield rows, _joint_rows(field, z, y[rows], x, t), None
+            else:
+                density, arrival = field.slices(z, y[rows], x)
+                yield rows, density, arrival
+
+
+def arrived(field: GrowthField | StaticField | JointField, arrival: torch.Tensor, t: float) -> torch.Tensor:
+    """Return which part of the matter has arrived.
+
+    Parameters
+    ----------
+    field : GrowthField, StaticField or JointField
+        The field that `arrival` comes from; it knows the duration of an arrival.
+    arrival : Tensor
+        `(...)` arrival time [t].
+    t : float
+        When [t].
+
+    Returns
+    -------
+    Tensor
+        `(...)` fraction, 0 to 1.
+    """
+    assert isinstance(field, GrowthField)
+    return torch.sigmoid((t - arrival) / field.width)
+
+
+def total_potential(
+    field: GrowthField | StaticField | JointField, grid: VoxelGrid, times: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum a field over all voxels at several times.
+
+    Parameters
+    ----------
+    field : GrowthField, StaticField or JointField
+        What to sum.
+    grid : VoxelGrid
+        Where.
+    times : ndarray
+        `(n_times,)` when [t].
+
+    Returns
+    -------
+    ndarray
+        `(n_times,)` sums [V].
+    """
+    totals = np.zeros(len(times))
+    if isinstance(field, JointField):
+        for k, t in enumerate(times):
+            totals[k] = sum(float(values.sum(dtype=torch.float64)) for _, values, _ in field_blocks(field, grid, t))
+        return totals
+    for _, density, arrival in field_blocks(field, grid, 0.0):
+        for k, t in enumerate(times):
+            values = density if arrival is None else density * arrived(field, arrival, t)
+            totals[k] += float(values.sum(dtype=torch.float64))
+    return totals
+
+
+def _joint_rows(field: JointField, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
+    mesh_y, mesh_z, mesh_x = torch.meshgrid(y, z, x, indexing="ij")
+    points = torch.stack([mesh_z, mesh_y, mesh_x], dim=-1).float()
+    moment = torch.tensor(float(t))
+    values = [field(part, moment) for part in torch.split(points.reshape(-1, 3), _POINTS_AT_ONCE)]
+    return torch.cat(values).reshape(points.shape[:-1])

@@ -1,0 +1,80 @@
+"""How learning rates and the width of an arrival change during a run, and the report of a step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_stinr.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step of training did.
+
+    Parameters
+    ----------
+    step : int
+        Steps done, from 1.
+    n_steps : int
+        Steps in all; an estimate where the run is limited by seconds.
+    loss : float
+        Loss of the step relative to the mean square of the data [1].
+    relative_residual : float
+        |predicted - measured| / |measured| over the batch [1].
+    learning_rates : tuple of float
+        Learning rate of the density, and of the arrival time where there is one.
+    seconds : float
+        Time spent in training so far, without pauses [s].
+    """
+
+    step: int
+    n_steps: int
+    loss: float
+    relative_residual: float
+    learning_rates: tuple[float, ...]
+    seconds: float
+
+
+def learning_rate_factor(config: TrainingConfig, *, step: int, fraction: float) -> float:
+    """Return the factor of the learning rates: a linear rise, then half a cosine down to 0.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Settings of the training.
+    step : int
+        Steps done.
+    fraction : float
+        Part of the run that is over, 0 to 1.
+
+    Returns
+    -------
+    float
+        Factor, 0 to 1.
+    """
+    rise = min(1.0, (step + 1) / config.warm_up_steps)
+    return rise * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
+
+
+def arrival_width(config: TrainingConfig, *, fraction: float) -> float:
+    """Return the duration of an arrival: it narrows geometrically, then stays.
+
+    A wide arrival lets every tilt say whether matter came earlier or later; a narrow one makes the specimen clean.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Settings of the training.
+    fraction : float
+        Part of the run that is over, 0 to 1.
+
+    Returns
+    -------
+    float
+        Width [t].
+    """
+    narrowing = min(1.0, fraction / config.anneal_until)
+    return float(config.first_width * (config.last_width / config.first_width) ** narrowing)
