@@ -1,7 +1,7 @@
 """Seconds per iteration of ASTRA's CPU SIRT; run by `projector.py` in an environment that holds only astra-toolbox.
 
-Reads `density (rows, depth, width)`, `lines (n_tilts, rows, n_pixels)` and `angles (n_tilts,)` [radians] from an .npz file
-and prints JSON.
+Reads `density (rows, depth, width)`, `lines (n_tilts, rows, n_pixels)` and `angles (n_tilts,)` [radians] from an .npz
+file and prints JSON.
 """
 
 from __future__ import annotations

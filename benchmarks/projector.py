@@ -1,7 +1,7 @@
 """Projected voxels per second, forward and backward, beside one iteration of ASTRA's SIRT on the same slices.
 
-One pass of ours is a projection and its adjoint for all tilts and rows; one iteration of SIRT is one forward and one back
-projection of every slice. All of them are run in turn, several times, and the median counts.
+One pass of ours is a projection and its adjoint for all tilts and rows; one iteration of SIRT is one forward and one
+back projection of every slice. All of them are run in turn, several times, and the median counts.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _own_jobs(
     sparse, gather = SparseProjector(geometry), GatherProjector(geometry, device=torch.device("cpu"))
     compiled = {threads: CompiledProjector(geometry, threads=threads) for threads in (1, 2)}
     columns = [slices.flatten(1).T.contiguous() for slices in (density, arrival)]
-    _check_agreement(_pass(compiled[1], density, arrival, times)[0], sparse.both(*columns, times))
+    _check_agreement(_pass(compiled[1], density, arrival, times)[0], sparse.both(columns[0], columns[1], times))
     jobs: dict[str, Callable[[], float]] = {}
     for kind, moving, moving_column in (("static", None, None), ("growth", arrival, columns[1])):
         for threads, projector in compiled.items():
@@ -169,11 +169,11 @@ def astra_python() -> tuple[Path | None, str]:
     The wheel of ASTRA brings CUDA's runtime libraries along; in an environment of its own they cannot mix with torch's.
     """
     python = ASTRA_FOLDER / "bin" / "python"
-    steps = ([str(python), "-c", "import astra"],)
+    steps = [[str(python), "-c", "import astra"]]
     if not python.exists():
         print(f"installing astra-toolbox into {ASTRA_FOLDER.name}", flush=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "astra-toolbox"]
-        steps = ([sys.executable, "-m", "venv", str(ASTRA_FOLDER)], pip, *steps)
+        steps = [[sys.executable, "-m", "venv", str(ASTRA_FOLDER)], pip, *steps]
     for command in steps:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -119,7 +119,7 @@ class BlockObjective:
         self._device, self._bfloat16 = device, bfloat16
         used = np.flatnonzero(series.used)
         self._used = torch.from_numpy(used)
-        measured = torch.from_numpy(series.projections[used])
+        measured = torch.from_numpy(series.measured[used])
         self._mask = None if series.mask is None else torch.from_numpy(series.mask[used]).to(device)
         self._measured = measured.to(device)
         self._times = torch.from_numpy(series.times[used]).float()
@@ -202,12 +202,12 @@ class RayObjective:
     ) -> None:
         self._device, self._bfloat16, self._grid = device, bfloat16, grid
         self._n_rays = config.rays_per_step
-        counts = series.projections if series.mask is None else series.mask
-        self._pixels = torch.arange(counts.size) if series.mask is None else torch.from_numpy(np.flatnonzero(counts))
+        counts = np.ones(series.projections.shape, dtype=bool) if series.mask is None else series.mask
+        self._pixels = torch.from_numpy(np.flatnonzero(counts))
         self._shape = series.projections.shape
-        self._measured = torch.from_numpy(series.projections.reshape(-1))
+        self._measured = torch.tensor(series.measured.reshape(-1))
         self._angles = torch.from_numpy(series.ray_angles_rad).float()
-        self._times = torch.from_numpy(series.times).float()
+        self._times = torch.tensor(series.times).float()
         self._origin = (series.width - 1) / 2 + series.axis_offset
         self._power = max(float(self._measured.square().mean()), 1e-30)
 

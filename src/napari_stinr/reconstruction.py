@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -23,6 +22,7 @@ from napari_stinr.io.atomic import atomic_output
 from napari_stinr.rendering import arrived, field_blocks, total_potential
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
 FORMAT = "napari-stinr reconstruction"

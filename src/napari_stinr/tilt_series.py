@@ -145,6 +145,11 @@ class TiltSeries:
             return np.ones(self.n_tilts, dtype=bool)
         return np.asarray(self.mask.any(axis=(1, 2)))
 
+    @property
+    def measured(self) -> NDArray[np.float32]:
+        """`(n_tilts, height, width)` projections, with 0 where a pixel does not count."""
+        return self.projections if self.mask is None else self.projections * self.mask
+
     def exclude(self, tilts: Iterable[int]) -> TiltSeries:
         """Leave projections out: they stay in the stack and are masked.
 

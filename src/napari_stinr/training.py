@@ -8,6 +8,7 @@ import time
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from napari_stinr.devices import available_threads, resolve_device
@@ -281,8 +282,8 @@ def _optimiser(field: torch.nn.Module, config: ReconstructionConfig) -> torch.op
 
 
 def _typical_potential(series: TiltSeries, grid: VoxelGrid) -> float:
-    values = abs(series.projections[series.used])
-    typical = float(values.mean(dtype=float)) / (grid.width * grid.voxel_size)
+    counted = series.projections.size if series.mask is None else int(series.mask.sum())
+    typical = float(np.abs(series.measured).sum(dtype=float)) / counted / (grid.width * grid.voxel_size)
     return typical if typical > 0 else 1.0
 
 

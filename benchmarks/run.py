@@ -1,0 +1,64 @@
+"""Run the benchmarks and join their tables: `make bench`, or `python benchmarks/run.py [NAME ...] [--quick]`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import convergence
+import memory
+import projector
+from common import machine, results_folder, save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TITLES = {
+    "projector": "Speed of the projector",
+    "convergence": "Quality against time",
+    "memory": "Memory",
+}
+
+
+def main() -> None:
+    """Run what was asked for, then write `table.md` from the results of all that were ever run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", choices=[*TITLES, "all"], default="all", metavar="NAME",
+                        help="projector, convergence, memory or all (default)")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
+    arguments = parser.parse_args()
+    chosen = list(TITLES) if "all" in arguments.names else list(dict.fromkeys(arguments.names))
+    for name in chosen:
+        print(f"== {TITLES[name]}", flush=True)
+        if name == "convergence":
+            convergence.run(quick=arguments.quick)
+            continue
+        module = projector if name == "projector" else memory
+        measured = module.measure(quick=arguments.quick)
+        save(name, measured, module.table(measured), quick=arguments.quick)
+    write_table(results_folder(arguments.quick))
+
+
+def write_table(folder: Path) -> None:
+    """Join the tables in a folder into `table.md`.
+
+    Parameters
+    ----------
+    folder : path
+        Where the scripts wrote their results.
+    """
+    about = machine()
+    parts = [
+        f"Measured on {about['cores']} cores ({about['processor']}), without a GPU, Python {about['python']}, "
+        f"torch {about['torch']}. Numbers of one table come from one run."
+    ]
+    for name, title in TITLES.items():
+        path = folder / f"{name}.md"
+        if path.is_file():
+            parts.append(f"**{title}**\n\n{path.read_text(encoding='utf-8').strip()}")
+    (folder / "table.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    print(f"{folder / 'table.md'} written", flush=True)
+
+
+if __name__ == "__main__":
+    main()

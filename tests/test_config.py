@@ -1,0 +1,55 @@
+"""Settings: frozen, documented, the same in YAML, and helpful when wrong."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from napari_stinr.config import PRESETS, ReconstructionConfig, TrainingConfig, preset_config
+from napari_stinr.errors import StinrError
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_round_trips_through_yaml(name: str) -> None:
+    config = preset_config(name).with_training(seed=7, steps=11)
+    assert ReconstructionConfig.from_yaml(config.to_yaml()) == config
+    assert config.preset == name
+    assert type(config.field) is type(preset_config(name).field)
+
+
+def test_yaml_of_a_few_settings_keeps_the_rest_of_the_preset() -> None:
+    config = ReconstructionConfig.from_yaml("preset: static\ntraining: {steps: 5}")
+    assert config == preset_config("static").with_training(steps=5)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        preset_config("growth").training.seed = 3  # type: ignore[misc]
+
+
+def documented_models(model: type[BaseModel]) -> list[type[BaseModel]]:
+    config = preset_config("growth")
+    return [TrainingConfig, *(type(preset_config(name).field) for name in PRESETS), type(config.training)]
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for model in documented_models(ReconstructionConfig):
+        for name, info in model.model_fields.items():
+            assert name == "kind" or info.description, f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("preset: growht", "growht"),
+        ("training: {stepps: 3}", "training.stepps"),
+        ("training: {steps: -3}", "training.steps is -3"),
+        ("- 1", "holds list"),
+        ("training: {steps: [", "not YAML"),
+        ("field: {kind: moving}", "field"),
+    ],
+)
+def test_wrong_settings_are_named(text: str, message: str) -> None:
+    with pytest.raises(StinrError, match=message) as caught:
+        ReconstructionConfig.from_yaml(text)
+    assert "\n" not in str(caught.value)
