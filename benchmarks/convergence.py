@@ -62,10 +62,8 @@ def _joint(hidden: int, layers: int, octaves: int, rate: float, rays: int) -> Ch
 
 _PAPER: tuple[Changes, ...] = (
     {},
-    _joint(64, 2, 5, 1e-2, 256),
     _joint(64, 2, 5, 2e-2, 256),
     _joint(64, 2, 5, 4e-2, 256),
-    _joint(64, 2, 5, 4e-2, 512),
     _joint(64, 2, 4, 2e-2, 256),
     _joint(64, 3, 5, 2e-2, 256),
     _joint(128, 2, 5, 2e-2, 256),
@@ -78,7 +76,7 @@ METHODS = {
     "static": Method("static", "all", (*_RATES, *_BALANCES), 4.0, _SHORT),
     "static, early third": Method("static", "early", (*_RATES, *_BALANCES), 4.0, _SHORT),
     "growth": Method("growth", "all", (*_RATES, *_BALANCES), 4.0, _SHORT),
-    "paper": Method("paper", "all", _PAPER, 40.0, (8.0, 15.0, 30.0, 60.0, 120.0, 240.0)),
+    "paper": Method("paper", "all", _PAPER, 30.0, (15.0, 30.0, 60.0, 120.0, 240.0)),
     "never contaminated": Method("growth", "clean", ({},), 4.0, (16.0,)),
 }
 QUICK_METHODS = {

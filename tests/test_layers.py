@@ -19,11 +19,11 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 # A new module or package goes into the highest line it can live in; it may import its own line and those above.
 LAYERS = (
     {"errors", "interrupts"},
-    {"acquisition_order", "tilt_series", "geometry", "config", "devices", "schedule"},
+    {"acquisition_order", "series_checks", "tilt_series", "geometry", "config", "devices", "schedule", "data_scale"},
     {"io", "fields"},
     {"simulation"},
     {"projection_kernels", "projectors", "projection", "losses"},
-    {"objectives", "rendering", "reconstruction"},
+    {"batching", "objectives", "rendering", "reconstruction"},
     {"training", "metrics", "resolution", "atoms"},
     {"api"},
     {"volumes", "progress", "describe", "figure", "jobs", "demo"},

@@ -19,10 +19,10 @@ from napari_stinr import (
     preset_config,
     reconstruct,
 )
+from napari_stinr.batching import Bag
 from napari_stinr.config import JointFieldConfig, ReconstructionConfig, TrainingConfig
 from napari_stinr.errors import StinrError
 from napari_stinr.metrics import correlation, nrmse
-from napari_stinr.objectives import Bag
 from napari_stinr.training import TrainingError
 
 SMALL_PAPER = ReconstructionConfig(

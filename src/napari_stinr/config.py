@@ -68,7 +68,11 @@ class TrainingConfig(_Frozen):
         400_000, ge=1, description="Voxels in a block: decides how many rows are used at a time."
     )
     rays_per_step: int = Field(1024, ge=1, description="Rays in a step, where the batches are rays.")
-    density_rate: float = Field(1.0, gt=0, description="Learning rate of the density, or of the joint network.")
+    density_rate: float = Field(
+        0.11,
+        gt=0,
+        description="Learning rate of the density for data of contrast 1 (see projection_contrast), or of a network.",
+    )
     arrival_rate: float = Field(0.06, gt=0, description="Learning rate of the arrival time [t per step].")
     warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
     first_width: float = Field(0.3, gt=0, description="Duration of an arrival at the start [t].")

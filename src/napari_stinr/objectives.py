@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from napari_stinr.batching import Bag
 from napari_stinr.config import JointFieldConfig
 from napari_stinr.devices import gains_from_bfloat16
 from napari_stinr.errors import StinrError
@@ -22,51 +23,6 @@ if TYPE_CHECKING:
 
 _ROWS_TOGETHER = 16
 """Rows that the compiled projector handles together: blocks of rows are multiples of it."""
-
-
-class Bag:
-    """Draw numbers in random order, each once before any comes again.
-
-    Parameters
-    ----------
-    n_items : int
-        The numbers are 0 to n_items - 1.
-    size : int
-        About how many are drawn at a time; all draws of a round are equally large, to within one.
-    """
-
-    def __init__(self, n_items: int, size: int) -> None:
-        self._n_items = n_items
-        self.n_draws = max(1, round(n_items / size))
-        self._next = self.n_draws
-        self._order = torch.arange(n_items)
-
-    def draw(self, generator: torch.Generator) -> torch.Tensor:
-        """Return the next numbers, in ascending order.
-
-        Parameters
-        ----------
-        generator : Generator
-            Source of the random order, on the CPU.
-
-        Returns
-        -------
-        Tensor
-            `(about size,)` int64 numbers.
-        """
-        if self._next == self.n_draws:
-            self._order, self._next = torch.randperm(self._n_items, generator=generator), 0
-        self._next += 1
-        return self._order.tensor_split(self.n_draws)[self._next - 1].sort().values
-
-    @property
-    def state(self) -> torch.Tensor:
-        """`(1 + n_items,)` int64 position and order, from which drawing goes on exactly."""
-        return torch.cat([torch.tensor([self._next]), self._order])
-
-    @state.setter
-    def state(self, value: torch.Tensor) -> None:
-        self._next, self._order = int(value[0]), value[1:].clone()
 
 
 class Objective(Protocol):
@@ -252,6 +208,22 @@ class RayObjective:
         return torch.stack([z, y.expand_as(z), x], dim=-1), inside
 
 
+def has_network(config: ReconstructionConfig) -> bool:
+    """Return whether the field holds a network, and not only grids that are added up.
+
+    Parameters
+    ----------
+    config : ReconstructionConfig
+        The settings.
+
+    Returns
+    -------
+    bool
+        True for a joint field, and for a density with hidden units.
+    """
+    return isinstance(config.field, JointFieldConfig) or config.field.hidden > 0
+
+
 def build_objective(
     series: TiltSeries, grid: VoxelGrid, config: ReconstructionConfig, *, device: torch.device, threads: int
 ) -> BlockObjective | RayObjective:
@@ -288,9 +260,8 @@ def build_objective(
             expected="rays for a joint field, blocks for the others",
             cure="Set training.batches accordingly.",
         )
-    has_network = is_joint or bool(getattr(config.field, "hidden", 0))
     bfloat16 = training.precision == "bfloat16" or (
-        training.precision == "auto" and has_network and gains_from_bfloat16(device)
+        training.precision == "auto" and has_network(config) and gains_from_bfloat16(device)
     )
     if is_joint:
         return RayObjective(series, grid, training, device=device, bfloat16=bfloat16)

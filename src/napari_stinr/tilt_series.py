@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stinr.acquisition_order import ACQUISITION_ORDERS
 from napari_stinr.errors import StinrError
+from napari_stinr.series_checks import (
+    MINIMUM_TILTS,
+    checked_angles,
+    checked_pixel_size,
+    checked_projections,
+    checked_times,
+    mask_unmeasured,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
-
-MINIMUM_TILTS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +79,12 @@ class TiltSeries:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        projections = _checked_projections(self.projections, self.name)
+        projections = checked_projections(self.projections, self.name)
         n_tilts = len(projections)
-        angles = _checked_angles(self.tilt_angles, n_tilts)
-        times, time_range = _checked_times(self.times, n_tilts)
-        pixel_size = _checked_pixel_size(self.pixel_size)
-        projections, mask = _mask_unmeasured(projections, self.mask)
+        angles = checked_angles(self.tilt_angles, n_tilts)
+        times, time_range = checked_times(self.times, n_tilts)
+        pixel_size = checked_pixel_size(self.pixel_size)
+        projections, mask = mask_unmeasured(projections, self.mask)
         used = n_tilts if mask is None else int(mask.any(axis=(1, 2)).sum())
         if used < MINIMUM_TILTS:
             raise StinrError(
@@ -202,104 +207,3 @@ class TiltSeries:
             f"<TiltSeries {self.name!r}: {self.n_tilts} tilts of {self.height} x {self.width}, "
             f"{self.tilt_angles.min():g} to {self.tilt_angles.max():g} degrees, pixel size {size}>"
         )
-
-
-def _checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    projections = np.array(values, dtype=np.float32)
-    if projections.ndim != 3 or 0 in projections.shape:
-        raise StinrError(
-            f"{name} has the shape {projections.shape}",
-            expected="three axes (projections, height, width), none of them empty",
-            cure="Save the projections as one stack.",
-        )
-    if len(projections) < MINIMUM_TILTS:
-        raise StinrError(
-            f"{name} has {len(projections)} projection(s)",
-            expected=f"at least {MINIMUM_TILTS}",
-            cure="Give the whole tilt series, with the projections along the first axis.",
-        )
-    infinite = int(np.isinf(projections).sum())
-    if infinite:
-        raise StinrError(
-            f"{name} has {infinite} infinite pixel(s)",
-            expected="finite numbers, or NaN where nothing was measured",
-            cure="Set these pixels to NaN to leave them out.",
-        )
-    return projections
-
-
-def _checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.float64]:
-    angles = np.array(values, dtype=np.float64)
-    _check_vector(angles, "tilt angles", n_tilts)
-    if np.abs(angles).max() > 180:
-        raise StinrError(
-            f"a tilt angle is {angles[np.abs(angles).argmax()]:g} degrees",
-            expected="all within -180 to 180",
-            cure="Angles are in degrees; check the file or the sign.",
-        )
-    if np.ptp(angles) == 0:
-        raise StinrError(
-            f"all tilt angles are {angles[0]:g} degrees",
-            expected="different angles",
-            cure="Give the angles as a file or as START:STEP.",
-        )
-    return angles
-
-
-def _checked_times(values: NDArray[np.float64] | None, n_tilts: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    times = np.arange(n_tilts, dtype=np.float64) if values is None else np.array(values, dtype=np.float64)
-    _check_vector(times, "times", n_tilts)
-    first, last = float(times.min()), float(times.max())
-    if first == last:
-        raise StinrError(
-            f"all times are {first:g}",
-            expected="the time of each projection",
-            cure="Give the acquisition order (" + ", ".join(ACQUISITION_ORDERS) + ") or a file with the times.",
-        )
-    return (times - first) / (last - first), (first, last)
-
-
-def _check_vector(values: NDArray[np.float64], what: str, n_tilts: int) -> None:
-    if values.ndim != 1 or len(values) != n_tilts:
-        found = f"{len(values)}" if values.ndim == 1 else f"an array of shape {values.shape}"
-        raise StinrError(
-            f"there are {found} {what} for {n_tilts} projections",
-            expected=f"{n_tilts} {what}, one for every projection",
-            cure="Remove the extra ones, or give them as START:STEP or as a file with one number a line.",
-        )
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise StinrError(
-            f"number {bad[0] + 1} of the {what} is {values[bad[0]]}",
-            expected="finite numbers",
-            cure="Correct it, or exclude that projection and give any finite number.",
-        )
-
-
-def _checked_pixel_size(value: float | None) -> float | None:
-    if value is None:
-        return None
-    size = float(value)
-    if not np.isfinite(size) or size <= 0:
-        raise StinrError(
-            f"the pixel size is {size:g} Å",
-            expected="a positive number of Å",
-            cure="Give --pixel-size, in Å (1 nm = 10 Å).",
-        )
-    return size
-
-
-def _mask_unmeasured(
-    projections: NDArray[np.float32], mask: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    if mask is not None and mask.shape != projections.shape:
-        raise StinrError(
-            f"the mask has the shape {mask.shape}",
-            expected=f"that of the projections, {projections.shape}",
-            cure="Give one True or False for every pixel, or no mask.",
-        )
-    missing = np.isnan(projections)
-    if not missing.any():
-        return projections, None if mask is None else np.array(mask, dtype=bool)
-    projections[missing] = 0.0
-    return projections, ~missing if mask is None else np.asarray(mask, dtype=bool) & ~missing

@@ -8,14 +8,14 @@ import time
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
+from napari_stinr.data_scale import projection_contrast, typical_potential
 from napari_stinr.devices import available_threads, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, build_field
 from napari_stinr.geometry import grid_of
-from napari_stinr.objectives import build_objective
+from napari_stinr.objectives import build_objective, has_network
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.schedule import StepReport, arrival_width, learning_rate_factor
 
@@ -68,8 +68,8 @@ class Trainer:
         self._objective = build_objective(series, self.grid, config, device=self.device, threads=self.threads)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.training.seed)
-            self.field = build_field(config, self.grid, scale=_typical_potential(series, self.grid)).to(self.device)
-        self._optimiser = _optimiser(self.field, config)
+            self.field = build_field(config, self.grid, scale=typical_potential(series, self.grid)).to(self.device)
+        self._optimiser = _optimiser(self.field, config, contrast=projection_contrast(series))
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
         self._stop, self._go = threading.Event(), threading.Event()
@@ -146,8 +146,7 @@ class Trainer:
         previous_threads = torch.get_num_threads()
         # The projector has threads of its own. A second OpenMP thread for the small rest makes a step no faster on a
         # quiet machine and up to six times slower on a busy one.
-        has_network = self.config.field.kind == "joint" or self.config.field.hidden > 0
-        torch.set_num_threads(self.threads if has_network else 1)
+        torch.set_num_threads(self.threads if has_network(self.config) else 1)
         try:
             while not self._stop.is_set():
                 fraction = self.step / total if seconds is None else self._seconds / seconds
@@ -268,23 +267,18 @@ class Trainer:
             self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
 
 
-def _optimiser(field: torch.nn.Module, config: ReconstructionConfig) -> torch.optim.Adam:
+def _optimiser(field: torch.nn.Module, config: ReconstructionConfig, *, contrast: float) -> torch.optim.Adam:
     training = config.training
+    density_rate = training.density_rate * (1.0 if has_network(config) else contrast)
     if isinstance(field, GrowthField):
         groups = [
-            {"params": list(field.density.parameters()), "lr": training.density_rate},
+            {"params": list(field.density.parameters()), "lr": density_rate},
             {"params": list(field.arrival.parameters()), "lr": training.arrival_rate},
         ]
     else:
-        groups = [{"params": list(field.parameters()), "lr": training.density_rate}]
+        groups = [{"params": list(field.parameters()), "lr": density_rate}]
     on_mps = next(field.parameters()).device.type == "mps"
     return torch.optim.Adam(groups, betas=_BETAS, fused=not on_mps)
-
-
-def _typical_potential(series: TiltSeries, grid: VoxelGrid) -> float:
-    counted = series.projections.size if series.mask is None else int(series.mask.sum())
-    typical = float(np.abs(series.measured).sum(dtype=float)) / counted / (grid.width * grid.voxel_size)
-    return typical if typical > 0 else 1.0
 
 
 def _part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

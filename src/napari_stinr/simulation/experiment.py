@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from napari_stinr.acquisition_order import AcquisitionOrder, acquisition_rank
 from napari_stinr.errors import StinrError
+from napari_stinr.series_checks import MINIMUM_TILTS
 from napari_stinr.simulation.acquisition import measurement_noise, record_tilt_series, true_volume
 from napari_stinr.simulation.contamination import Growth, grow_contamination
 from napari_stinr.simulation.specimen import SpecimenName, build_specimen
-from napari_stinr.tilt_series import MINIMUM_TILTS, TiltSeries
+from napari_stinr.tilt_series import TiltSeries
 
 if TYPE_CHECKING:
     import os
