@@ -190,13 +190,14 @@ def _conclusion(result: dict[str, Any]) -> str:
     growth, paper = (result["seconds_to_removal"][name] for name in ("growth", "paper"))
     limit = max(point["seconds"] for point in result["curves"]["paper"])
     below = result["paper_below_static_after_seconds"]
+    or_less = " or less" if below == result["curves"]["paper"][0]["seconds"] else ""
     ratio = "not reached by `growth`"
     if growth:
         ratio = f"{paper / growth:.0f} times as long" if paper else f"more than {limit / growth:.0f} times as long"
     return (
         f"90 % of the contamination removed: `growth` after {_seconds(growth, limit)}, `paper` after "
         f"{_seconds(paper, limit)}, {ratio}. `paper` is nearer to the truth than the best `static` "
-        f"({result['best_static_nrmse']:.3f}) after {_seconds(below, limit)}."
+        f"({result['best_static_nrmse']:.3f}) after {_seconds(below, limit)}{or_less}."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from series_cases import growing_series
 
 from napari_stinr import Reconstruction, Trainer, load_reconstruction, preset_config, reconstruct
@@ -83,6 +83,23 @@ def test_static_reconstruction_has_no_contamination(recon: Reconstruction) -> No
         assert np.abs(recon.contamination(1.0)).max() == 0
     else:
         assert amount[2] == pytest.approx(recon.contamination(1.0).sum(dtype=float) * 0.8**3, rel=1e-3, abs=1e-3)
+
+
+def test_others_may_read_what_they_may_read_of_any_file(recon: Reconstruction, tmp_path: Path) -> None:
+    recon.save(tmp_path / "run.stinr")
+    (tmp_path / "plain.txt").write_text("")
+    assert (tmp_path / "run.stinr").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+def test_full_disk_is_one_clear_line(recon: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    (tmp_path / "run.stinr").write_text("precious")
+    monkeypatch.setattr("napari_stinr.reconstruction.save_file", full)
+    with pytest.raises(StinrError, match="No space left"):
+        recon.save(tmp_path / "run.stinr")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 def test_file_that_is_there_is_kept_where_asked(recon: Reconstruction, tmp_path: Path) -> None:

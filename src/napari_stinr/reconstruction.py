@@ -202,8 +202,14 @@ class Reconstruction:
             "step": str(self.step),
             "provenance": json.dumps(self.provenance),
         }
-        with atomic_output(Path(path), overwrite=overwrite) as temporary:
-            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, header)
+        with atomic_output(path, overwrite=overwrite) as temporary:
+            try:
+                save_file(
+                    {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, header
+                )
+            except SafetensorError as error:
+                # safetensors hides the number of the system's error in its text.
+                raise OSError(None, str(error)) from error
 
     def _grid_at(self, voxel_size: float | None) -> VoxelGrid:
         if voxel_size is None:

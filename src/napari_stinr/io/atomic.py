@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,10 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
     temporary = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
     try:
         temporary.touch(exist_ok=False)
+        permissions = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        # Some writers put a file of their own in its place, readable by nobody else.
+        temporary.chmod(permissions)
         _flush_to_disk(temporary)
         os.replace(temporary, target)
     except OSError as error:
