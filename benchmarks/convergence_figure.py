@@ -30,7 +30,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
     for axes, (quantity, label, factor, top) in zip(figure.subplots(1, 2), PANELS, strict=True):
-        _panel(axes, result["curves"], quantity, factor)
+        _panel(axes, result["curves"], quantity, factor, None if top is None else 1.0)
         axes.set_ylabel(label)
         if top is not None:
             axes.axhline(1.0, color="#aaaaaa", linewidth=0.8, linestyle=":")
@@ -44,24 +44,23 @@ def draw(result: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _panel(axes: Any, curves: dict[str, list[dict[str, Any]]], quantity: str, factor: float) -> None:
+def _panel(axes: Any, curves: dict[str, list[dict[str, Any]]], quantity: str, factor: float, top: float | None) -> None:
     ends = {}
     for name, colour in COLOURS.items():
         seconds = [point["seconds"] for point in curves[name]]
         values = [factor * point[quantity] for point in curves[name]]
         axes.plot(seconds, values, color=colour, marker="o", markersize=3.5, linewidth=1.6)
         ends[name] = (seconds[-1], values[-1])
-    floor = factor * curves[FLOOR][-1][quantity]
+    floor = factor * min(curves[FLOOR], key=lambda point: point["nrmse"])[quantity]
     axes.axhline(floor, color="#222222", linewidth=0.8, linestyle="--")
     axes.annotate(FLOOR, (0.99, floor), (0, -9), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
                   ha="right", color="#222222", fontsize=8)  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel("training time on this machine [s]")
-    lowest = min(0.0, *(factor * point[quantity] for name in COLOURS for point in curves[name]))
-    highest = max(factor * point[quantity] for name in COLOURS for point in curves[name])
-    axes.set_ylim(lowest - 0.09 * (highest - lowest), 1.07 * highest)
+    highest = max(top or 0.0, *(factor * point[quantity] for name in COLOURS for point in curves[name]))
+    axes.set_ylim(-0.06 * highest, 1.07 * highest)
     for name, (x, y) in ends.items():
-        axes.annotate(name, (x, y), (6, 0), textcoords="offset points", va="center", color=COLOURS[name], fontsize=9,
+        axes.annotate(name, (x, y), (6, 5), textcoords="offset points", va="center", color=COLOURS[name], fontsize=9,
                       fontweight="bold")  # fmt: skip
     axes.margins(x=0.04)
     axes.set_xlim(right=axes.get_xlim()[1] * 2.2)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import convergence
+import heldback
 import memory
 import projector
 from common import machine, results_folder, save
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TITLES = {
+    "heldback": "Held-back cases",
     "projector": "Speed of the projector",
     "convergence": "Quality against time",
     "memory": "Memory",
@@ -24,7 +26,7 @@ def main() -> None:
     """Run what was asked for, then write `table.md` from the results of all that were ever run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", choices=[*TITLES, "all"], default="all", metavar="NAME",
-                        help="projector, convergence, memory or all (default)")  # fmt: skip
+                        help="heldback, projector, convergence, memory or all (default)")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
     arguments = parser.parse_args()
     chosen = list(TITLES) if "all" in arguments.names else list(dict.fromkeys(arguments.names))
@@ -33,7 +35,7 @@ def main() -> None:
         if name == "convergence":
             convergence.run(quick=arguments.quick)
             continue
-        module = projector if name == "projector" else memory
+        module = {"heldback": heldback, "projector": projector, "memory": memory}[name]
         measured = module.measure(quick=arguments.quick)
         save(name, measured, module.table(measured), quick=arguments.quick)
     write_table(results_folder(arguments.quick))

@@ -59,9 +59,9 @@ def test_truncated_tiffs(tmp_path, options):
 
 
 def test_declared_sizes_are_checked_before_reading(tmp_path):
-    np.lib.format.write_array_header_1_0(
-        (tmp_path / "h.npy").open("wb"), {"descr": "<f4", "fortran_order": False, "shape": (10**5, 10**5, 1000)}
-    )
+    with (tmp_path / "h.npy").open("wb") as file:
+        shape = (10**5, 10**5, 1000)
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
     refused(tmp_path / "h.npy", "h.npy")
     tifffile.imwrite(tmp_path / "h.tif", np.zeros((3, 8, 8), "uint16"), photometric="minisblack")
     with tifffile.TiffFile(tmp_path / "h.tif", mode="r+") as file:

@@ -214,7 +214,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error, raised,
             temporary.write_bytes(b"half")
             raise error
 
-    with pytest.raises(raised, match=word):
+    with pytest.raises(raised, match=word or None):
         fail()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -40,9 +40,9 @@ class JointFieldConfig(_Frozen):
     """One network of (z, y, x, t), as published by Chien, Ophus and Waller (2023)."""
 
     kind: Literal["joint"] = "joint"
-    hidden: int = Field(128, ge=8, le=2048, description="Units in each hidden layer.")
-    layers: int = Field(4, ge=1, le=16, description="Hidden layers.")
-    spatial_frequencies: int = Field(6, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
+    hidden: int = Field(64, ge=8, le=2048, description="Units in each hidden layer.")
+    layers: int = Field(2, ge=1, le=16, description="Hidden layers.")
+    spatial_frequencies: int = Field(4, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
     time_frequencies: int = Field(
         1, ge=1, le=12, description="Octaves of the encoding of t; few, or t explains every tilt."
     )
@@ -67,7 +67,7 @@ class TrainingConfig(_Frozen):
     voxels_per_step: int = Field(
         400_000, ge=1, description="Voxels in a block: decides how many rows are used at a time."
     )
-    rays_per_step: int = Field(1024, ge=1, description="Rays in a step, where the batches are rays.")
+    rays_per_step: int = Field(256, ge=1, description="Rays in a step, where the batches are rays.")
     density_rate: float = Field(
         0.11,
         gt=0,
@@ -189,7 +189,9 @@ _PRESETS = {
     "paper": ReconstructionConfig(
         preset="paper",
         field=JointFieldConfig(),
-        training=TrainingConfig(batches="rays", steps=2000, density_rate=2e-3, warm_up_steps=50, suppress_noise=False),
+        training=TrainingConfig(
+            batches="rays", steps=10_000, density_rate=0.02, warm_up_steps=50, suppress_noise=False
+        ),
     ),
 }
 PRESETS = tuple(_PRESETS)
