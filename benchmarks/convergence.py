@@ -62,9 +62,7 @@ def _joint(hidden: int, layers: int, octaves: int, rate: float, rays: int) -> Ch
 
 _PAPER: tuple[Changes, ...] = (
     {},
-    _joint(64, 2, 4, 4e-2, 256),
     _joint(64, 2, 5, 2e-2, 256),
-    _joint(64, 3, 4, 2e-2, 256),
     _joint(128, 2, 4, 2e-2, 256),
 )
 _RATES = ({}, *({"training": {"density_rate": rate}} for rate in (0.05, 0.08, 0.17, 0.33)))
@@ -75,7 +73,7 @@ METHODS = {
     "static": Method("static", "all", (*_RATES, *_BALANCES), 4.0, _SHORT),
     "static, early third": Method("static", "early", (*_RATES, *_BALANCES), 4.0, _SHORT),
     "growth": Method("growth", "all", (*_RATES, *_BALANCES), 4.0, _SHORT),
-    "paper": Method("paper", "all", _PAPER, 30.0, (8.0, 15.0, 30.0, 60.0, 120.0, 240.0)),
+    "paper": Method("paper", "all", _PAPER, 30.0, (15.0, 60.0, 240.0)),
     "never contaminated": Method("growth", "clean", _RATES, 4.0, _SHORT),
 }
 QUICK_METHODS = {

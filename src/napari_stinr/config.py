@@ -31,7 +31,7 @@ class GrowthFieldConfig(StaticFieldConfig):
 
     kind: Literal["growth"] = "growth"  # type: ignore[assignment]
     arrival_spacings: tuple[float, ...] = Field(
-        (4.0,), min_length=1, description="Distance of the nodes of each grid of the arrival time [voxels]."
+        (8.0, 4.0), min_length=1, description="Distance of the nodes of each grid of the arrival time [voxels]."
     )
     arrival_start: float = Field(0.3, ge=-1, le=1, description="Arrival time everywhere before training [t].")
 
@@ -69,11 +69,11 @@ class TrainingConfig(_Frozen):
     )
     rays_per_step: int = Field(256, ge=1, description="Rays in a step, where the batches are rays.")
     density_rate: float = Field(
-        0.11,
+        0.12,
         gt=0,
         description="Learning rate of the density for data of contrast 1 (see projection_contrast), or of a network.",
     )
-    arrival_rate: float = Field(0.06, gt=0, description="Learning rate of the arrival time [t per step].")
+    arrival_rate: float = Field(0.03, gt=0, description="Learning rate of the arrival time [t per step].")
     warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
     first_width: float = Field(0.3, gt=0, description="Duration of an arrival at the start [t].")
     last_width: float = Field(0.005, gt=0, description="Duration of an arrival at the end [t].")
