@@ -23,7 +23,7 @@ LAYERS = (
     {"io", "fields"},
     {"simulation"},
     {"projection_kernels", "projectors", "projection", "losses"},
-    {"batching", "objectives", "rendering", "reconstruction"},
+    {"batching", "objectives", "optimisers", "rendering", "reconstruction"},
     {"training", "metrics", "resolution", "atoms"},
     {"api"},
     {"volumes", "progress", "describe", "figure", "jobs", "demo"},

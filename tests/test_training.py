@@ -123,6 +123,30 @@ def test_resumed_run_equals_an_uninterrupted_one(config: ReconstructionConfig, t
     np.testing.assert_array_equal(resumed.reconstruction().render(0.3), whole.reconstruction().render(0.3))
 
 
+@pytest.mark.parametrize("config", [GROWTH, SMALL_PAPER], ids=["growth", "paper"])
+def test_preview_is_the_field_alone_and_stays_as_it_was(config: ReconstructionConfig) -> None:
+    series = growing_series(n_tilts=21, width=15, height=7)
+    trainer = Trainer(series, config, device="cpu", threads=1)
+    list(trainer.run(steps=4))
+    preview, whole = trainer.reconstruction(with_training_state=False), trainer.reconstruction()
+    assert not preview.training_state
+    assert preview.provenance == whole.provenance
+    with pytest.raises(StinrError, match="no state"):
+        Trainer.resume(preview, series, device="cpu", threads=1)
+    list(trainer.run(steps=8))
+    np.testing.assert_array_equal(preview.render(0.4), whole.render(0.4))
+    assert not np.array_equal(preview.render(0.4), trainer.reconstruction().render(0.4))
+
+
+def test_stack_is_read_once_for_all_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(growing_series(n_tilts=11, width=9, height=3), GROWTH, device="cpu", threads=1)
+    readings, fingerprint = [], TiltSeries.fingerprint
+    monkeypatch.setattr(TiltSeries, "fingerprint", lambda self: readings.append(1) or fingerprint(self))
+    snapshots = [trainer.reconstruction() for _ in range(3)]
+    assert {snapshot.provenance["fingerprint"] for snapshot in snapshots} == {fingerprint(trainer.series)}
+    assert len(readings) == 1
+
+
 def test_other_data_are_not_resumed() -> None:
     series = growing_series(n_tilts=11, width=9, height=3)
     trainer = Trainer(series, preset_config("growth"), device="cpu", threads=1)

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from copy import deepcopy
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, build_field
 from napari_stinr.geometry import grid_of
 from napari_stinr.objectives import build_objective, has_network
+from napari_stinr.optimisers import build_optimiser, load_optimiser_state, optimiser_state, part
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.schedule import StepReport, arrival_width, learning_rate_factor
 
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from napari_stinr.tilt_series import TiltSeries
 
 __all__ = ["StepReport", "Trainer", "TrainingError"]
-
-_BETAS = (0.9, 0.99)
 
 
 class TrainingError(Exception):
@@ -69,7 +69,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.training.seed)
             self.field = build_field(config, self.grid, scale=typical_potential(series, self.grid)).to(self.device)
-        self._optimiser = _optimiser(self.field, config, contrast=projection_contrast(series))
+        self._optimiser = build_optimiser(self.field, config, contrast=projection_contrast(series))
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
         self._stop, self._go = threading.Event(), threading.Event()
@@ -178,26 +178,22 @@ class Trainer:
         """Go on after :meth:`pause`; from any thread."""
         self._go.set()
 
-    def reconstruction(self) -> Reconstruction:
+    def reconstruction(self, *, with_training_state: bool = True) -> Reconstruction:
         """Return a copy of the state of the training, at a step border; from any thread.
+
+        Parameters
+        ----------
+        with_training_state : bool
+            Copy what is needed to go on with the training, too: three times as much. A preview does without.
 
         Returns
         -------
         Reconstruction
             A snapshot on the CPU that training does not change any more.
         """
+        fingerprint = self._fingerprint  # reads the whole stack once, which must not hold up a step
         with self._at_border:
             field = deepcopy(self.field).cpu().requires_grad_(False)
-            state = {
-                "generator": self._generator.get_state(),
-                "seconds": torch.tensor(self._seconds, dtype=torch.float64),
-            }
-            state |= {f"batches.{name}": value.clone() for name, value in self._objective.state().items()}
-            names = [name for name, _ in self.field.named_parameters()]
-            for index, moments in self._optimiser.state_dict()["state"].items():
-                state |= {
-                    f"moments.{names[index]}.{kind}": value.detach().cpu().clone() for kind, value in moments.items()
-                }
             return Reconstruction(
                 field,
                 self.config,
@@ -205,9 +201,13 @@ class Trainer:
                 time_range=self.series.time_range,
                 time_unit=self.series.time_unit,
                 step=self.step,
-                provenance=self._provenance(),
-                training_state=state,
+                provenance=self._provenance(fingerprint),
+                training_state=self._training_state() if with_training_state else {},
             )
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self.series.fingerprint()
 
     def _total_steps(self, steps: int | None, seconds: float | None) -> int:
         for name, limit in (("--steps", steps), ("--seconds", seconds)):
@@ -240,12 +240,12 @@ class Trainer:
         self._residual = float(residual)
         return value, rates
 
-    def _provenance(self) -> dict[str, str]:
+    def _provenance(self, fingerprint: str) -> dict[str, str]:
         from napari_stinr import __version__
 
         return {
             "series": self.series.name,
-            "fingerprint": self.series.fingerprint(),
+            "fingerprint": fingerprint,
             "tilts": str(int(self.series.used.sum())),
             "program": f"napari-stinr {__version__}",
             "torch": torch.__version__,
@@ -254,32 +254,19 @@ class Trainer:
             "training_seconds": f"{self._seconds:.3f}",
         }
 
+    def _training_state(self) -> dict[str, torch.Tensor]:
+        state = {
+            "generator": self._generator.get_state(),
+            "seconds": torch.tensor(self._seconds, dtype=torch.float64),
+        }
+        state |= {f"batches.{name}": value.clone() for name, value in self._objective.state().items()}
+        return state | optimiser_state(self.field, self._optimiser)
+
     def _load(self, reconstruction: Reconstruction) -> None:
         state = reconstruction.training_state
         self.field.load_state_dict(reconstruction.field.state_dict())
         self.step, self._seconds = reconstruction.step, float(state["seconds"])
         self._generator.set_state(state["generator"])
-        self._objective.load_state(_part(state, "batches."))
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for index, (name, _) in enumerate(self.field.named_parameters()):
-            moments[index] = _part(state, f"moments.{name}.")
+        self._objective.load_state(part(state, "batches."))
         if self.step:
-            self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
-
-
-def _optimiser(field: torch.nn.Module, config: ReconstructionConfig, *, contrast: float) -> torch.optim.Adam:
-    training = config.training
-    density_rate = training.density_rate * (1.0 if has_network(config) else contrast)
-    if isinstance(field, GrowthField):
-        groups = [
-            {"params": list(field.density.parameters()), "lr": density_rate},
-            {"params": list(field.arrival.parameters()), "lr": training.arrival_rate},
-        ]
-    else:
-        groups = [{"params": list(field.parameters()), "lr": density_rate}]
-    on_mps = next(field.parameters()).device.type == "mps"
-    return torch.optim.Adam(groups, betas=_BETAS, fused=not on_mps)
-
-
-def _part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            load_optimiser_state(self.field, self._optimiser, state=state)
