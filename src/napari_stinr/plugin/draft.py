@@ -1,0 +1,240 @@
+"""A tilt series while it is being put together: what the `Tilt series` dock edits, valid or not yet.
+
+A draft holds the stack untouched; binning, contrast and exclusion are applied when it becomes a `TiltSeries`, in the
+order in which :func:`napari_stinr.read_tilt_series` applies them, so that a script gives the same series.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+from napari_stinr.series_checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times
+from napari_stinr.tilt_series import TiltSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+EDITED = "edited"
+"""How a script must give angles or times that were typed into the table."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesDraft:
+    """A stack with what is known about it.
+
+    Parameters
+    ----------
+    stack : ndarray
+        `(n_tilts, height, width)` projections as in the file or layer [the unit of the file].
+    tilt_angles : ndarray
+        `(n_tilts,)` tilt angles, NaN where not known [degrees].
+    times : ndarray
+        `(n_tilts,)` when each projection was taken [time_unit].
+    used : ndarray
+        `(n_tilts,)` bool, False where a projection is left out.
+    name : str
+        Name shown to people.
+    path : Path, optional
+        File that the stack was read from.
+    sample : mapping, optional
+        Settings of the simulation that the stack comes from.
+    mask : ndarray, optional
+        `(n_tilts, height, width)` bool, True where a pixel counts.
+    time_unit : str
+        Unit of `times`.
+    pixel_size : float, optional
+        Width of a pixel of the stack [Å].
+    flip_tilt : bool
+        Opposite handedness.
+    axis_offset : float
+        Position of the rotation axis from the centre of the image [pixel].
+    binning : int
+        Pixels along each edge that are averaged into one.
+    invert_contrast : bool
+        Background minus projections, for a specimen that is darker than its surroundings.
+    angles_argument, times_argument : str
+        How a script gives them: "" found with the stack, a file, ``START:STEP``, an acquisition order, or ``"edited"``.
+    pixel_size_given : bool
+        The pixel size was typed in, and a script must give it.
+    time_assumed : bool
+        Nothing says when the projections were taken; stack order was assumed.
+    notes : tuple of str
+        What the reader found, assumed or changed.
+    """
+
+    stack: NDArray[Any]
+    tilt_angles: NDArray[np.float64]
+    times: NDArray[np.float64]
+    used: NDArray[np.bool_]
+    name: str = "tilt series"
+    path: Path | None = None
+    sample: Mapping[str, Any] | None = None
+    mask: NDArray[np.bool_] | None = None
+    time_unit: str = ""
+    pixel_size: float | None = None
+    flip_tilt: bool = False
+    axis_offset: float = 0.0
+    binning: int = 1
+    invert_contrast: bool = False
+    angles_argument: str = ""
+    times_argument: str = ""
+    pixel_size_given: bool = False
+    time_assumed: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_tilts(self) -> int:
+        """Number of projections, used or not."""
+        return len(self.stack)
+
+    @property
+    def binned_shape(self) -> tuple[int, int, int]:
+        """`(n_tilts, height, width)` of the series after binning."""
+        n_tilts, height, width = self.stack.shape
+        return n_tilts, height // self.binning, width // self.binning
+
+    @property
+    def problem(self) -> str:
+        """What is wrong and how to mend it, in one line; "" where the draft can be reconstructed."""
+        try:
+            self.check()
+        except StinrError as error:
+            return str(error)
+        return ""
+
+    def check(self) -> None:
+        """Check everything that a person can change.
+
+        Raises
+        ------
+        StinrError
+            With the value found, the value expected and the cure.
+        """
+        n_used = int(self.used.sum())
+        if n_used < MINIMUM_TILTS:
+            raise StinrError(
+                f"{n_used} of {self.n_tilts} projections are used",
+                expected=f"at least {MINIMUM_TILTS}",
+                cure="Tick more of them in the table.",
+            )
+        missing = np.flatnonzero(~np.isfinite(self.tilt_angles) & self.used)
+        if len(missing):
+            raise StinrError(
+                f"{len(missing)} of {n_used} projections have no tilt angle, the first is number {missing[0] + 1}",
+                expected="an angle for each that is used",
+                cure="Give a file with the angles, start and step, or type them into the table.",
+            )
+        checked_angles(self.filled_angles, self.n_tilts)
+        checked_times(self.times, self.n_tilts)
+        checked_pixel_size(self.pixel_size)
+        if abs(self.axis_offset) >= self.stack.shape[2] / 2:
+            raise StinrError(
+                f"the axis offset is {self.axis_offset:g} pixels",
+                expected=f"less than half the image width of {self.stack.shape[2]} pixels",
+                cure="Give the distance of the rotation axis from the centre of the image.",
+            )
+        if min(self.binned_shape[1:]) < 2:
+            raise StinrError(
+                f"{self.stack.shape[1]} x {self.stack.shape[2]} pixels binned by {self.binning}",
+                expected="at least 2 x 2 pixels",
+                cure="Choose a smaller binning.",
+            )
+
+    @property
+    def filled_angles(self) -> NDArray[np.float64]:
+        """`(n_tilts,)` tilt angles, with 0 for projections that are not used and have none [degrees]."""
+        return np.where(np.isfinite(self.tilt_angles) | self.used, self.tilt_angles, 0.0)
+
+    @property
+    def scaled_times(self) -> NDArray[np.float64]:
+        """`(n_tilts,)` times, 0 to 1 [t]."""
+        return np.asarray((self.times - self.times.min()) / max(float(np.ptp(self.times)), 1e-300))
+
+    @property
+    def excluded(self) -> list[int]:
+        """Positions of projections that are left out."""
+        return [int(index) for index in np.flatnonzero(~self.used)]
+
+    def series(self) -> TiltSeries:
+        """Return the tilt series, with exclusion, contrast and binning applied.
+
+        Returns
+        -------
+        TiltSeries
+            What is reconstructed.
+
+        Raises
+        ------
+        StinrError
+            Something is wrong; see :meth:`check`.
+        """
+        from napari_stinr.preprocessing import bin_series, invert_contrast
+
+        self.check()
+        series = TiltSeries(
+            self.stack,
+            self.filled_angles,
+            self.times,
+            pixel_size=self.pixel_size,
+            mask=self.mask,
+            axis_offset=self.axis_offset,
+            flip_tilt=self.flip_tilt,
+            name=self.name,
+            time_unit=self.time_unit,
+            notes=self.notes,
+        )
+        series = series.exclude(self.excluded) if self.excluded else series
+        return bin_series(invert_contrast(series) if self.invert_contrast else series, self.binning)
+
+    def intensity(self) -> NDArray[np.float64]:
+        """Return the total intensity of every projection: it rises with time where something grows.
+
+        Returns
+        -------
+        ndarray
+            `(n_tilts,)` mean of the pixels that count [the unit of the file].
+        """
+        counts = np.ones(self.n_tilts) * self.stack[0].size if self.mask is None else self.mask.sum(axis=(1, 2))
+        values = [
+            float(np.sum(image, dtype=np.float64, where=True if self.mask is None else self.mask[k]))
+            for k, image in enumerate(self.stack)
+        ]
+        return np.asarray(np.asarray(values) / np.maximum(counts, 1))
+
+    def with_rows(
+        self, angles: NDArray[np.float64], times: NDArray[np.float64], used: NDArray[np.bool_]
+    ) -> SeriesDraft:
+        """Take over an edited table.
+
+        Parameters
+        ----------
+        angles : ndarray
+            `(n_tilts,)` tilt angles, NaN where not known [degrees].
+        times : ndarray
+            `(n_tilts,)` times [time_unit].
+        used : ndarray
+            `(n_tilts,)` bool.
+
+        Returns
+        -------
+        SeriesDraft
+            With these values; what did not change keeps its source.
+        """
+        same_angles = np.array_equal(angles, self.tilt_angles, equal_nan=True)
+        same_times = np.array_equal(times, self.times)
+        return replace(
+            self,
+            tilt_angles=self.tilt_angles if same_angles else np.asarray(angles, dtype=np.float64),
+            angles_argument=self.angles_argument if same_angles else EDITED,
+            times=self.times if same_times else np.asarray(times, dtype=np.float64),
+            times_argument=self.times_argument if same_times else EDITED,
+            time_assumed=self.time_assumed and same_times,
+            used=np.asarray(used, dtype=bool),
+        )

@@ -1,0 +1,209 @@
+"""Where a draft comes from: a file, a layer, a sample; and angles and times from files, schemes and steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
+from napari_stinr.errors import StinrError
+from napari_stinr.io import read_tilt_series, sidecars
+from napari_stinr.io.reading import read_stack
+from napari_stinr.plugin.draft import SeriesDraft
+from napari_stinr.series_checks import MINIMUM_TILTS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_stinr.tilt_series import TiltSeries
+
+_NO_ANGLES = "Tilt angles are not known: give them as a file, or as start and step."
+_STACK_ORDER = "sequential"
+
+
+def read_draft(path: str | os.PathLike[str]) -> SeriesDraft:
+    """Read a stack with what is found in and beside it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A stack in a format that :func:`napari_stinr.read_tilt_series` reads.
+
+    Returns
+    -------
+    SeriesDraft
+        With tilt angles NaN where none were found.
+
+    Raises
+    ------
+    StinrError
+        The file is missing, damaged, of another kind, or its lists do not fit the stack.
+    """
+    file = Path(path).expanduser().resolve()
+    try:
+        series = read_tilt_series(file)
+    except StinrError as error:
+        # Without angles the stack can still be shown and the angles be given; everything else is an error.
+        if not error.found.startswith("no tilt angles"):
+            raise
+        stack = read_stack(file)
+        draft = draft_of_stack(stack.projections, name=file.stem, pixel_size=stack.pixel_size)
+        return replace(draft, path=file, mask=stack.mask, notes=(*stack.notes, _NO_ANGLES))
+    return replace(draft_of_series(series), path=file)
+
+
+def draft_of_series(series: TiltSeries, *, sample: Mapping[str, Any] | None = None) -> SeriesDraft:
+    """Start from a tilt series that is complete.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The series.
+    sample : mapping, optional
+        Settings of the simulation it comes from.
+
+    Returns
+    -------
+    SeriesDraft
+        The same series, to be edited.
+    """
+    first, last = series.time_range
+    return SeriesDraft(
+        series.projections,
+        series.tilt_angles,
+        _without_rounding(first + series.times * (last - first)),
+        series.used,
+        name=series.name,
+        sample=sample,
+        mask=series.mask,
+        time_unit=series.time_unit,
+        pixel_size=series.pixel_size,
+        flip_tilt=series.flip_tilt,
+        axis_offset=series.axis_offset,
+        time_assumed=any("assumed to be stack order" in note for note in series.notes),
+        notes=series.notes,
+    )
+
+
+def draft_of_stack(stack: ArrayLike, *, name: str = "tilt series", pixel_size: float | None = None) -> SeriesDraft:
+    """Start from bare projections.
+
+    Parameters
+    ----------
+    stack : array_like
+        `(n_tilts, height, width)` projections, or with one axis of length 1 more [any unit].
+    name : str
+        Name shown to people.
+    pixel_size : float, optional
+        Width of a pixel [Å].
+
+    Returns
+    -------
+    SeriesDraft
+        With tilt angles NaN and times in stack order.
+
+    Raises
+    ------
+    StinrError
+        There are not three axes, or fewer than three projections.
+    """
+    values = np.asarray(stack)
+    if values.ndim > 3:
+        values = values.reshape(tuple(n for n in values.shape if n > 1))
+    if values.ndim != 3 or len(values) < MINIMUM_TILTS:
+        raise StinrError(
+            f"{name} has the shape {np.shape(stack)}",
+            expected=f"(projections, height, width) with {MINIMUM_TILTS} projections or more",
+            cure="Choose a stack with one projection for each tilt along its first axis.",
+        )
+    n_tilts = len(values)
+    order = np.arange(n_tilts, dtype=np.float64)
+    unknown, used = np.full(n_tilts, np.nan), np.ones(n_tilts, dtype=bool)
+    return SeriesDraft(values, unknown, order, used, name=name, pixel_size=pixel_size, time_assumed=True)
+
+
+def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
+    """Take the tilt angles from a file, or from start and step.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The stack.
+    source : str
+        A file (``.rawtlt``, ``.tlt``, ``.mdoc``, CSV), or ``START:STEP`` [degrees].
+
+    Returns
+    -------
+    SeriesDraft
+        With these angles.
+
+    Raises
+    ------
+    StinrError
+        It is neither, or there are not as many angles as projections.
+    """
+    angles = sidecars.parse_angle_range(source, draft.n_tilts)
+    argument = source.strip()
+    if angles is None:
+        file = Path(source).expanduser().resolve()
+        angles, argument = sidecars.read_angles(file), str(file)
+    _check_count(angles, draft.n_tilts, "tilt angles", source)
+    return replace(draft, tilt_angles=angles, angles_argument=argument)
+
+
+def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
+    """Take the times from a file, or from an acquisition order.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The stack.
+    source : str
+        An acquisition order, or a file with times (``.csv``, ``.mdoc``).
+
+    Returns
+    -------
+    SeriesDraft
+        With these times.
+
+    Raises
+    ------
+    StinrError
+        It is neither, there are not as many times as projections, or an order needs angles that are not known.
+    """
+    if source in ACQUISITION_ORDERS:
+        if source != _STACK_ORDER and not np.isfinite(draft.tilt_angles).all():
+            raise StinrError(
+                f"the acquisition order is {source} and tilt angles are missing",
+                expected="the tilt angle of every projection",
+                cure="Give the tilt angles first.",
+            )
+        rank = acquisition_rank(draft.tilt_angles, source).astype(np.float64)
+        return replace(draft, times=rank, time_unit="", times_argument=source, time_assumed=False)
+    file = Path(source).expanduser().resolve()
+    timetable = sidecars.read_timetable(file)
+    _check_count(timetable.times, draft.n_tilts, "times", source)
+    if timetable.tilt_angles is not None and np.isfinite(draft.tilt_angles).all():
+        sidecars.check_agreement(draft.tilt_angles, timetable.tilt_angles, timetable.source)
+    return replace(draft, times=timetable.times, time_unit=timetable.unit, times_argument=str(file), time_assumed=False)
+
+
+def _check_count(values: NDArray[np.float64], n_tilts: int, what: str, source: str) -> None:
+    if len(values) != n_tilts:
+        raise StinrError(
+            f"{len(values)} {what} in {source} for {n_tilts} projections",
+            expected=f"{n_tilts}, one for every projection",
+            cure="Add or remove lines, or give the right file.",
+        )
+
+
+def _without_rounding(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    # To 0..1 and back costs the last digit of a time, and a script that reads the file must find the same times.
+    magnitude = int(np.ceil(np.log10(max(float(np.abs(times).max()), 1e-30))))
+    return np.round(times, 13 - magnitude)
