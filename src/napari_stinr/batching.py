@@ -1,8 +1,59 @@
-"""Random order without repetition, which can be kept and gone on with."""
+"""How the data are shared out over the steps, in a random order that can be kept and gone on with."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
+
+if TYPE_CHECKING:
+    from napari_stinr.config import TrainingConfig
+    from napari_stinr.geometry import VoxelGrid
+
+_ROWS_TOGETHER = 16
+"""Rows that the compiled projector handles together: blocks of rows are multiples of it."""
+
+
+def rows_per_block(config: TrainingConfig, grid: VoxelGrid) -> int:
+    """Return about how many detector rows a block has.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Number of voxels in a block.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+
+    Returns
+    -------
+    int
+        At least 1, and at most all of them.
+    """
+    rows = max(1, config.voxels_per_step // (grid.depth * grid.width))
+    if rows < grid.height:
+        rows = max(1, rows // _ROWS_TOGETHER) * _ROWS_TOGETHER
+    return min(rows, grid.height)
+
+
+def planned_steps(config: TrainingConfig, grid: VoxelGrid) -> int:
+    """Return how many steps a run has, where nothing else is asked for.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The settings.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+
+    Returns
+    -------
+    int
+        `steps`, or as many as visit every row `visits` times; a step with rays counts as one visit.
+    """
+    if config.steps is not None:
+        return config.steps
+    per_visit = 1 if config.batches == "rays" else Bag(grid.height, rows_per_block(config, grid)).n_draws
+    return config.visits * per_visit
 
 
 class Bag:

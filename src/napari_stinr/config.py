@@ -86,6 +86,11 @@ class TrainingConfig(_Frozen):
     suppress_noise: bool = Field(
         True, description="Let the frequency weight roll off where the data meet the noise floor."
     )
+    held_out: int = Field(
+        0,
+        ge=0,
+        description="Projections kept out of the training, evenly over the time, to see how unseen data are predicted.",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Number format of networks; auto: what a measurement at the start finds faster."
     )

@@ -28,6 +28,9 @@ class StepReport:
         Learning rate of the density, and of the arrival time where there is one.
     seconds : float
         Time spent in training so far, without pauses [s].
+    held_out_loss : float
+        Loss of the held-out projections on the same scale as `loss`; NaN where nothing is held out, and at the steps
+        that do not look at them [1].
     """
 
     step: int
@@ -36,6 +39,7 @@ class StepReport:
     relative_residual: float
     learning_rates: tuple[float, ...]
     seconds: float
+    held_out_loss: float = math.nan
 
 
 def learning_rate_factor(config: TrainingConfig, *, step: int, fraction: float) -> float:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_stinr.batching import planned_steps
 from napari_stinr.data_scale import projection_contrast, typical_potential
 from napari_stinr.devices import available_threads, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, build_field
 from napari_stinr.geometry import grid_of
+from napari_stinr.held_out import HELD_OUT_EVERY, HeldOut, held_out_tilts
 from napari_stinr.objectives import build_objective, has_network
 from napari_stinr.optimisers import build_optimiser, load_optimiser_state, optimiser_state, part
 from napari_stinr.reconstruction import Reconstruction
@@ -52,7 +54,7 @@ class Trainer:
     Raises
     ------
     StinrError
-        The device does not exist, or the number of threads is less than 1.
+        The device does not exist, the number of threads is less than 1, or too many projections are to be held out.
     """
 
     def __init__(
@@ -60,16 +62,27 @@ class Trainer:
     ) -> None:
         if threads is not None and threads < 1:
             raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
-        self.series, self.config = series, config
+        self.series, self.config, training = series, config, config.training
         self.device = resolve_device(device)
         self.threads = threads or available_threads()
         self.grid: VoxelGrid = grid_of(series)
-        self._generator = torch.Generator().manual_seed(config.training.seed)
-        self._objective = build_objective(series, self.grid, config, device=self.device, threads=self.threads)
+        self._generator = torch.Generator().manual_seed(training.seed)
+        held_out = held_out_tilts(series.times, series.used, training.held_out, early=training.early_tilts)
+        self.held_out = tuple(held_out.tolist())
+        # Nothing about the held-out projections may decide anything, not even their contrast the learning rate.
+        trained_on = series.exclude(held_out) if len(held_out) else series
+        self._objective = build_objective(
+            trained_on,
+            self.grid,
+            config,
+            device=self.device,
+            threads=self.threads,
+            held_out=HeldOut.of(series, held_out),
+        )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.training.seed)
-            self.field = build_field(config, self.grid, scale=typical_potential(series, self.grid)).to(self.device)
-        self._optimiser = build_optimiser(self.field, config, contrast=projection_contrast(series))
+            torch.manual_seed(training.seed)
+            self.field = build_field(config, self.grid, scale=typical_potential(trained_on, self.grid)).to(self.device)
+        self._optimiser = build_optimiser(self.field, config, contrast=projection_contrast(trained_on))
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
         self._stop, self._go = threading.Event(), threading.Event()
@@ -158,9 +171,10 @@ class Trainer:
                 start = time.perf_counter()
                 with self._at_border:
                     loss, rates = self._advance(fraction)
+                    held_out_loss = self._held_out_loss(fraction)
                 self._seconds += time.perf_counter() - start
                 n_steps = total if seconds is None else max(self.step, round(self.step * seconds / self._seconds))
-                yield StepReport(self.step, n_steps, loss, self._residual, rates, self._seconds)
+                yield StepReport(self.step, n_steps, loss, self._residual, rates, self._seconds, held_out_loss)
         finally:
             self._stop.clear()
             torch.set_num_threads(previous_threads)
@@ -215,8 +229,7 @@ class Trainer:
                 raise StinrError(f"{name} is {limit}", expected="more than 0", cure=f"Give a positive {name}.")
         if steps is not None and seconds is not None:
             raise StinrError("both --steps and --seconds are given", expected="one of them", cure="Leave one out.")
-        training = self.config.training
-        return steps or training.steps or training.visits * self._objective.steps_per_visit
+        return steps or planned_steps(self.config.training, self.grid)
 
     def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
         training = self.config.training
@@ -240,6 +253,12 @@ class Trainer:
         self._residual = float(residual)
         return value, rates
 
+    def _held_out_loss(self, fraction: float) -> float:
+        if self.step % HELD_OUT_EVERY:
+            return math.nan
+        width = arrival_width(self.config.training, fraction=fraction)
+        return self._objective.held_out_loss(self.field, width=width)
+
     def _provenance(self, fingerprint: str) -> dict[str, str]:
         from napari_stinr import __version__
 
@@ -247,6 +266,7 @@ class Trainer:
             "series": self.series.name,
             "fingerprint": fingerprint,
             "tilts": str(int(self.series.used.sum())),
+            "held_out": ", ".join(map(str, self.held_out)),
             "program": f"napari-stinr {__version__}",
             "torch": torch.__version__,
             "device": str(self.device),
