@@ -125,3 +125,12 @@ def test_sinusoidal_encoding_is_bounded_and_doubles_its_frequencies() -> None:
 def test_features_without_hidden_units_are_refused() -> None:
     with pytest.raises(StinrError, match="2 features and no hidden units"):
         StaticField(GRID, StaticFieldConfig(features=2), scale=1.0)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_joint_field_is_the_same_on_a_lattice_and_at_points(layers: int) -> None:
+    field = randomised(JointField(GRID, JointFieldConfig(hidden=16, layers=layers), scale=2.0))
+    z, y, x = lattice(GRID)
+    expected = field(points_of(GRID)[2:5], torch.tensor(0.7)).detach()
+    torch.testing.assert_close(field.on_lattice(z, y[2:5], x, 0.7), expected, rtol=1e-4, atol=1e-4)
+    assert float((field.on_lattice(z, y[2:5], x, 0.2) - expected).abs().max()) > 1e-2

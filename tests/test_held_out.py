@@ -111,6 +111,12 @@ def test_looking_at_them_does_not_change_the_training(config: ReconstructionConf
     assert not held_out_losses(without)
 
 
+def test_reconstruction_says_which_were_held_out() -> None:
+    trainer = Trainer(growing_series(n_tilts=11), preset_config("static").with_training(held_out=2), device="cpu")
+    assert trainer.held_out == (2, 7)
+    assert trainer.reconstruction().provenance["held_out"] == "2, 7"
+
+
 def test_masked_pixels_of_held_out_projections_do_not_count() -> None:
     series = growing_series(n_tilts=21, width=15, height=7)
     chosen = held_out_tilts(series.times, series.used, 3, early=3)

@@ -24,7 +24,7 @@ LAYERS = (
     {"simulation"},
     {"projection_kernels", "projectors", "projection", "losses"},
     {"batching", "held_out", "block_objective", "ray_objective", "objectives", "optimisers"},
-    {"rendering", "reconstruction"},
+    {"rendering", "reconstruction", "prediction"},
     {"training", "metrics", "resolution", "atoms"},
     {"api"},
     {"volumes", "progress", "describe", "figure", "jobs", "demo"},

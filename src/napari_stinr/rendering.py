@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from napari_stinr.geometry import VoxelGrid
 
 _VOXELS_AT_ONCE = 1_000_000
-_POINTS_AT_ONCE = 65_536
-"""Fewer: the hidden layers of a joint network hold a hundred values for every point."""
 
 
 def field_blocks(
@@ -50,7 +48,7 @@ def field_blocks(
         rows = slice(start, min(start + n_rows, grid.height))
         with torch.inference_mode():
             if isinstance(field, JointField):
-                yield rows, _joint_rows(field, z, y[rows], x, t), None
+                yield rows, field.on_lattice(z, y[rows], x, t), None
             else:
                 density, arrival = field.slices(z, y[rows], x)
                 yield rows, density, arrival
@@ -106,11 +104,3 @@ def total_potential(
             values = density if arrival is None else density * arrived(field, arrival, t)
             totals[k] += float(values.sum(dtype=torch.float64))
     return totals
-
-
-def _joint_rows(field: JointField, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
-    mesh_y, mesh_z, mesh_x = torch.meshgrid(y, z, x, indexing="ij")
-    points = torch.stack([mesh_z, mesh_y, mesh_x], dim=-1).float()
-    moment = torch.tensor(float(t))
-    values = [field(part, moment) for part in torch.split(points.reshape(-1, 3), _POINTS_AT_ONCE)]
-    return torch.cat(values).reshape(points.shape[:-1])

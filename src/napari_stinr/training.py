@@ -266,13 +266,12 @@ class Trainer:
             "series": self.series.name,
             "fingerprint": fingerprint,
             "tilts": str(int(self.series.used.sum())),
-            "held_out": ", ".join(map(str, self.held_out)),
             "program": f"napari-stinr {__version__}",
             "torch": torch.__version__,
             "device": str(self.device),
             "relative_residual": f"{self._residual:.6g}",
             "training_seconds": f"{self._seconds:.3f}",
-        }
+        } | ({"held_out": ", ".join(map(str, self.held_out))} if self.held_out else {})
 
     def _training_state(self) -> dict[str, torch.Tensor]:
         state = {
