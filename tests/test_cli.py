@@ -97,6 +97,8 @@ def test_wrong_words_are_one_line_and_leave_nothing(
         (["--pixel-size", "-1"], "the pixel size is -1"),
         (["--exclude", "1,x"], "--exclude has 'x'"),
         (["--exclude", "99"], "projection 99 is to be excluded"),
+        (["--bin", "7"], "a binning of 7"),
+        (["--bin", "0"], "invalid value for '--bin'"),
         (["--config", "missing.yaml"], "missing.yaml cannot be read"),
         (["--resume", "missing.stinr"], "missing.stinr"),
     ],
@@ -108,6 +110,16 @@ def test_wrong_options_of_train(
     assert train(stack, tmp_path / "run.stinr", *options) == 2
     assert expected in one_line(capsys)
     assert not (tmp_path / "run.stinr").exists()
+
+
+def test_binned_and_inverted_projections_are_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run.stinr"
+    assert train(write_stack(tmp_path), out, "--steps", 2, "--bin", 2, "--invert-contrast") == 0
+    grid = load_reconstruction(out).grid
+    assert (grid.shape, grid.voxel_size) == ((SIZE // 2, HEIGHT // 2, SIZE // 2), 2 * VOXEL_SIZE)
+    notes = capsys.readouterr().err
+    assert "Binned 2 x 2" in notes
+    assert "Contrast inverted" in notes
 
 
 @pytest.mark.parametrize("place", ["missing/run.stinr", ".", "run.mrc"])

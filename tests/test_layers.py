@@ -18,13 +18,14 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 
 # A new module or package goes into the highest line it can live in; it may import its own line and those above.
 LAYERS = (
-    {"errors", "interrupts"},
-    {"acquisition_order", "series_checks", "tilt_series", "geometry", "config", "devices", "schedule", "data_scale"},
+    {"errors", "interrupts", "cores"},
+    {"acquisition_order", "series_checks", "tilt_series", "preprocessing"},
+    {"geometry", "config", "devices", "schedule", "data_scale"},
     {"io", "fields"},
     {"simulation"},
     {"projection_kernels", "projectors", "projection", "losses"},
     {"batching", "held_out", "block_objective", "ray_objective", "objectives", "optimisers"},
-    {"rendering", "reconstruction", "prediction"},
+    {"rendering", "reconstruction", "prediction", "sampled_field"},
     {"training", "metrics", "resolution", "atoms"},
     {"api"},
     {"volumes", "progress", "describe", "figure", "jobs", "demo"},

@@ -161,6 +161,10 @@ def train(
     flip_tilt: Annotated[bool, typer.Option("--flip-tilt", help="Opposite handedness of the tilt.")] = False,
     axis_offset: Annotated[float, typer.Option(metavar="PIXELS", help="Tilt axis from the centre of the image.")] = 0.0,
     exclude: Annotated[str, typer.Option(metavar="0,5,60:62", help="Projections to leave out, from 0.")] = "",
+    binning: Annotated[
+        int, typer.Option("--bin", min=1, metavar="N", help="Average N x N pixels; --axis-offset is before this.")
+    ] = 1,
+    invert_contrast: Annotated[bool, typer.Option("--invert-contrast", help="Matter is dark in the images.")] = False,
     preset: Annotated[
         str | None, typer.Option(metavar="growth|paper|static", help="Kind of field. Default: growth.")
     ] = None,
@@ -202,6 +206,8 @@ def train(
         flip_tilt=flip_tilt,
         axis_offset=axis_offset,
         exclude=_positions(exclude),
+        binning=binning,
+        invert_contrast=invert_contrast,
     )
     trainer = request.trainer(series)
     for note in series.notes:

@@ -43,7 +43,7 @@ def describe_file(path: Path) -> list[str]:
         The file is missing, damaged or of another kind.
     """
     from napari_stinr.io import read_tilt_series
-    from napari_stinr.io.reading import read_stack
+    from napari_stinr.io.stacks import read_stack
 
     if path.suffix.lower() == _RUN_ENDING:
         from napari_stinr.reconstruction import load_reconstruction

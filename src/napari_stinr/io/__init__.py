@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from napari_stinr.io.atomic import atomic_output
-from napari_stinr.io.reading import READERS, read_tilt_series
+from napari_stinr.io.reading import read_tilt_series
+from napari_stinr.io.stacks import READERS
 from napari_stinr.io.writing import (
     read_volume,
     write_frames,

@@ -1,8 +1,8 @@
 """Read a tilt series from the files that microscopes and other programs write.
 
-A format is one function ``(path) -> Stack`` and one entry in :data:`READERS`. Tilt angles, times and the pixel size may
-be given, stand in a file beside the stack, or in its header; they are looked for in that order, and the notes of the
-tilt series say where each was found.
+A format is one function ``(path) -> Stack`` and one entry in :data:`napari_stinr.io.stacks.READERS`. Tilt angles, times
+and the pixel size may be given, stand in a file beside the stack, or in its header; they are looked for in that order,
+and the notes of the tilt series say where each was found.
 """
 
 from __future__ import annotations
@@ -14,33 +14,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stinr import preprocessing
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
 from napari_stinr.io import sidecars
-from napari_stinr.io.containers import Stack, damaged
 from napari_stinr.io.mdoc import read_mdoc
-from napari_stinr.io.mrc import read_mrc
-from napari_stinr.io.numpy_files import read_npy, read_npz
-from napari_stinr.io.tiff import read_tiff
+from napari_stinr.io.stacks import READERS, read_stack
 from napari_stinr.tilt_series import TiltSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
-READERS: dict[str, Callable[[Path], Stack]] = {
-    ".mrc": read_mrc,
-    ".mrcs": read_mrc,
-    ".st": read_mrc,
-    ".ali": read_mrc,
-    ".preali": read_mrc,
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
-    ".npz": read_npz,
-    ".npy": read_npy,
-}
-"""File endings that can be read, in lower case, with their readers."""
+    from napari_stinr.io.containers import Stack
+
+__all__ = ["READERS", "read_stack", "read_tilt_series"]
 
 _HOW_TO_GIVE_ANGLES = "Give them as a file (one angle a line), as START:STEP in degrees (e.g. -60:2), or as an array."
 _HOW_TO_GIVE_TIMES = f"a file with the times, or the acquisition order ({', '.join(ACQUISITION_ORDERS)})"
@@ -64,6 +53,8 @@ def read_tilt_series(
     flip_tilt: bool = False,
     axis_offset: float = 0.0,
     exclude: Iterable[int] = (),
+    binning: int = 1,
+    invert_contrast: bool = False,
 ) -> TiltSeries:
     """Read a tilt series with its tilt angles, times and pixel size.
 
@@ -85,9 +76,13 @@ def read_tilt_series(
     flip_tilt : bool
         Use the opposite handedness of the tilt.
     axis_offset : float
-        Position of the rotation axis relative to the centre of the image [pixel].
+        Position of the rotation axis relative to the centre of the image [pixel of the file].
     exclude : iterable of int
         Positions of projections to leave out, from 0.
+    binning : int
+        Edge of the squares of pixels whose mean becomes one pixel, see `bin_series` [pixel of the file].
+    invert_contrast : bool
+        Matter is dark in the projections: turn them round, see `invert_contrast`.
 
     Returns
     -------
@@ -97,7 +92,8 @@ def read_tilt_series(
     Raises
     ------
     StinrError
-        The file is missing, damaged or of another kind, there are no tilt angles, or the lists do not fit the stack.
+        The file is missing, damaged or of another kind, there are no tilt angles, the lists do not fit the stack, or
+        the binning is too large.
     """
     stack_path = Path(path).expanduser()
     stack = read_stack(stack_path)
@@ -118,43 +114,9 @@ def read_tilt_series(
         notes=(*stack.notes, angles.note, when.note, size_note),
     )
     excluded = list(exclude)
-    return series.exclude(excluded) if excluded else series
-
-
-def read_stack(path: Path) -> Stack:
-    """Read a stack or volume with the reader for its file ending.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
-
-    Returns
-    -------
-    Stack
-        Content of the file.
-
-    Raises
-    ------
-    StinrError
-        The file is missing, a folder, of an unknown ending, damaged, or too large for the memory.
-    """
-    readable = "a file ending in " + ", ".join(READERS)
-    if path.is_dir():
-        raise StinrError(f"{path} is a folder", expected=readable, cure="Give the file of the stack in it.")
-    if not path.exists():
-        raise StinrError(f"{path} does not exist", expected=readable, cure="Check the name and the folder.")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise StinrError(
-            f"{path.name} ends in {path.suffix!r}", expected=readable, cure="Convert it, for instance to MRC or TIFF."
-        )
-    try:
-        return reader(path)
-    except OSError as error:
-        raise damaged(path, "a file that can be read", error.strerror or error) from error
-    except MemoryError as error:
-        raise damaged(path, "a stack that fits into free memory", "there is not enough memory") from error
+    series = series.exclude(excluded) if excluded else series
+    series = preprocessing.invert_contrast(series) if invert_contrast else series
+    return preprocessing.bin_series(series, binning)
 
 
 def _find_timetable(

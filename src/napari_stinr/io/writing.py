@@ -15,7 +15,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
 from napari_stinr.io.containers import in_angstrom
 from napari_stinr.io.mrc import write_mrc
-from napari_stinr.io.reading import read_stack
+from napari_stinr.io.stacks import read_stack
 from napari_stinr.io.tiff import write_tiff
 
 if TYPE_CHECKING:

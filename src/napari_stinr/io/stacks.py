@@ -1,0 +1,64 @@
+"""Which file endings can be read as a stack, and with what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.containers import Stack, damaged
+from napari_stinr.io.mrc import read_mrc
+from napari_stinr.io.numpy_files import read_npy, read_npz
+from napari_stinr.io.tiff import read_tiff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READERS: dict[str, Callable[[Path], Stack]] = {
+    ".mrc": read_mrc,
+    ".mrcs": read_mrc,
+    ".st": read_mrc,
+    ".ali": read_mrc,
+    ".preali": read_mrc,
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+    ".npz": read_npz,
+    ".npy": read_npy,
+}
+"""File endings that can be read, in lower case, with their readers."""
+
+
+def read_stack(path: Path) -> Stack:
+    """Read a stack or volume with the reader for its file ending.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+
+    Returns
+    -------
+    Stack
+        Content of the file.
+
+    Raises
+    ------
+    StinrError
+        The file is missing, a folder, of an unknown ending, damaged, or too large for the memory.
+    """
+    readable = "a file ending in " + ", ".join(READERS)
+    if path.is_dir():
+        raise StinrError(f"{path} is a folder", expected=readable, cure="Give the file of the stack in it.")
+    if not path.exists():
+        raise StinrError(f"{path} does not exist", expected=readable, cure="Check the name and the folder.")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise StinrError(
+            f"{path.name} ends in {path.suffix!r}", expected=readable, cure="Convert it, for instance to MRC or TIFF."
+        )
+    try:
+        return reader(path)
+    except OSError as error:
+        raise damaged(path, "a file that can be read", error.strerror or error) from error
+    except MemoryError as error:
+        raise damaged(path, "a stack that fits into free memory", "there is not enough memory") from error
