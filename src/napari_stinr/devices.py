@@ -2,14 +2,67 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
+from dataclasses import dataclass
 
+import psutil
 import torch
 
 from napari_stinr.errors import StinrError
 
+logger = logging.getLogger(__name__)
+
 _TRIALS = 4
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device of this machine that can compute.
+
+    Parameters
+    ----------
+    name : str
+        What :func:`resolve_device` takes: ``cpu``, ``cuda:0``, ``mps``.
+    label : str
+        Name for people.
+    free_bytes : int or None
+        Memory that is free at the moment; None where it cannot be found out [bytes].
+    """
+
+    name: str
+    label: str
+    free_bytes: int | None
+
+
+def list_devices() -> tuple[DeviceInfo, ...]:
+    """Return the devices of this machine: the CPU first, then all that CUDA and MPS know. Never raises.
+
+    Returns
+    -------
+    tuple of DeviceInfo
+        At least the CPU.
+    """
+    cores = available_threads()
+    memory = int(psutil.virtual_memory().available)
+    devices = [DeviceInfo("cpu", f"CPU, {cores} core{'s' if cores > 1 else ''}", memory)]
+    try:
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+            devices.append(_cuda_device(index))
+        if torch.backends.mps.is_available():
+            devices.append(DeviceInfo("mps", "Apple MPS", memory))  # the memory is that of the CPU
+    except (RuntimeError, AssertionError, OSError) as error:
+        logger.warning("The graphics processors could not be listed: %s", error)
+    return tuple(devices)
+
+
+def _cuda_device(index: int) -> DeviceInfo:
+    name, label = f"cuda:{index}", torch.cuda.get_device_name(index)
+    try:
+        return DeviceInfo(name, label, int(torch.cuda.mem_get_info(index)[0]))
+    except RuntimeError:  # another program has taken all of it
+        return DeviceInfo(name, label, None)
 
 
 def resolve_device(name: str) -> torch.device:
