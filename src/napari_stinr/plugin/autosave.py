@@ -1,0 +1,60 @@
+"""Where checkpoints go that nobody asked for: one file for each run, none ever overwritten, the newest kept."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import datetime
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+logger = logging.getLogger(__name__)
+
+KEPT = 10
+"""Checkpoints of earlier runs that are kept in the automatic folder."""
+_ENDING = ".autosave.stinr"
+
+
+def automatic_folder() -> Path:
+    """Return the folder for checkpoints where the settings name none.
+
+    Returns
+    -------
+    Path
+        A folder of this user; it may not exist yet.
+    """
+    return user_data_path("napari-stinr", appauthor=False) / "runs"
+
+
+def autosave_path(name: str, folder: str) -> Path:
+    """Return a file name for the checkpoints of a new run.
+
+    Parameters
+    ----------
+    name : str
+        Name of the tilt series.
+    folder : str
+        Folder from the settings; "" for the automatic one, in which only the newest runs are kept.
+
+    Returns
+    -------
+    Path
+        A file that does not exist.
+    """
+    place = Path(folder).expanduser() if folder else automatic_folder()
+    if not folder:
+        _remove_oldest(place)
+    stem = re.sub(r"[^\w.-]+", "_", name) or "run"
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    candidates = (place / f"{stem}_{stamp}{suffix}{_ENDING}" for suffix in ("", *(f"_{n}" for n in range(2, 1000))))
+    return next(path for path in candidates if not path.exists())
+
+
+def _remove_oldest(place: Path) -> None:
+    try:
+        saved = sorted(place.glob(f"*{_ENDING}"), key=lambda path: path.stat().st_mtime)
+        for path in saved[: max(0, len(saved) - KEPT + 1)]:
+            path.unlink()
+    except OSError:
+        logger.info("Old checkpoints in %s could not be removed", place, exc_info=True)

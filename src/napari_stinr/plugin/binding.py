@@ -1,0 +1,314 @@
+"""Ties a session to its viewer: polls it, shows its layers and progress, and ends it when the window closes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QApplication
+
+from napari_stinr.plugin.activity import ActivityBars
+from napari_stinr.plugin.cost_watch import CostWatch
+from napari_stinr.plugin.draft_sources import read_draft
+from napari_stinr.plugin.layer_data import METADATA_KEY
+from napari_stinr.plugin.layers import ViewerLayers
+from napari_stinr.plugin.session import Session
+from napari_stinr.plugin.settings import plugin_settings
+from napari_stinr.plugin.tasks import Task, TaskRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.reconstruction import Reconstruction
+
+logger = logging.getLogger(__name__)
+
+POLL_EVERY = 40
+"""Time between two looks at what the threads have posted [ms]."""
+_RUN_ENDING = ".stinr"
+_SIDECARS = (".rawtlt", ".tlt", ".mdoc", ".csv", ".txt")
+
+_BINDINGS: dict[int, ViewerBinding] = {}
+
+
+def binding_of(viewer: Any) -> ViewerBinding:
+    """Return the binding of a viewer, made where there is none: docks of one viewer share it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer, or the proxy of it that plugins get.
+
+    Returns
+    -------
+    ViewerBinding
+        Alive until the window closes.
+    """
+    bare = getattr(viewer, "__wrapped__", viewer)
+    if id(bare) not in _BINDINGS:
+        _BINDINGS[id(bare)] = ViewerBinding(bare)
+    return _BINDINGS[id(bare)]
+
+
+class ViewerBinding(QObject):
+    """A session with its viewer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer itself, not a proxy.
+    """
+
+    # The signals of the session again, as Qt's: they let go of a dock that was closed.
+    state_changed = Signal()
+    draft_changed = Signal()
+    config_changed = Signal()
+    run_started = Signal()
+    reported = Signal(object)
+    reconstruction_changed = Signal()
+    said = Signal(str, bool)
+    t_changed = Signal(float)
+    """The time slider moved [t]."""
+    theme_changed = Signal(str)
+    tasks_changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        self._window = viewer.window._qt_window
+        super().__init__(self._window)
+        self.viewer = viewer
+        self.session = Session(plugin_settings())
+        self.layers = ViewerLayers(viewer, self)
+        self.tasks = TaskRunner()
+        self._bars = ActivityBars()
+        self._is_polling = False
+        session = self.session
+        session.draft_changed.connect(self._on_draft_changed)
+        session.reconstruction_changed.connect(self._on_reconstruction_changed)
+        session.state_changed.connect(self._on_state_changed)
+        session.run_started.connect(self._on_run_started)
+        session.reported.connect(self._on_reported)
+        session.config_changed.connect(self._on_config_changed)
+        session.said.connect(self._on_said)
+        viewer.dims.events.point.connect(self._on_point_changed)
+        viewer.events.theme.connect(self._on_theme_changed)
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.poll)
+        self._timer.start(POLL_EVERY)
+        self._window.installEventFilter(self)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.close)
+        self.costs = CostWatch(self)
+        self._take_newest_layer()
+
+    def poll(self) -> None:
+        """Take in what the threads have posted."""
+        # A progress bar of napari lets Qt handle events, and with them this timer.
+        if self._is_polling:
+            return
+        self._is_polling = True
+        try:
+            self.session.poll()
+            self.tasks.poll()
+            self._update_task_bars()
+        finally:
+            self._is_polling = False
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Open what was dropped: a stack, its angles and times, or a reconstruction.
+
+        Parameters
+        ----------
+        paths : list of Path
+            In any order; a stack is taken before the angles that belong to it.
+        """
+        runs = [path for path in paths if path.suffix.lower() == _RUN_ENDING]
+        sidecars = [path for path in paths if path.suffix.lower() in _SIDECARS]
+        stacks = [path for path in paths if path not in runs and path not in sidecars]
+        draft = self.session.draft
+        if stacks:
+            first = stacks[0]
+            self.run(f"open {first.name}", lambda _: _with_sidecars(read_draft(first), sidecars), self.set_draft)
+        elif sidecars and draft is None:
+            show_error(f"{sidecars[0].name} belongs to a stack: open that first, or drop both together.")
+        elif sidecars and draft is not None:
+            self.run(f"read {sidecars[0].name}", lambda _: _with_sidecars(draft, sidecars), self.set_draft)
+        if runs:
+            self.open_reconstruction(runs[0])
+
+    def open_reconstruction(self, path: Path) -> None:
+        """Open a reconstruction, to look at it."""
+        from napari_stinr.reconstruction import load_reconstruction
+
+        self.run(f"open {path.name}", lambda _: load_reconstruction(path), self.show_saved)
+
+    def show_saved(self, reconstruction: Reconstruction) -> None:
+        """Show a reconstruction that was not trained here; its series is the one that is open, where that fits."""
+        draft = self.session.draft
+        # The whole stack would have to be hashed to be sure; size and times tell well enough where to put a layer.
+        fits = (
+            draft is not None
+            and not draft.problem
+            and draft.binned_shape[1:] == reconstruction.grid.shape[1:]
+            and (float(draft.times.min()), float(draft.times.max())) == tuple(reconstruction.time_range)
+        )
+        self.session.show(reconstruction, draft=draft if fits else None)
+
+    def set_draft(self, draft: SeriesDraft | None) -> None:
+        """Take a tilt series; the person is told where that is not possible now."""
+        try:
+            self.session.set_draft(draft)
+        except ValueError as error:
+            show_error(str(error))
+
+    def run(
+        self,
+        title: str,
+        work: Callable[[Any], Any],
+        on_result: Callable[[Any], Any],
+        *,
+        on_error: Callable[[str], Any] = show_error,
+        on_cancelled: Callable[[], Any] | None = None,
+        bar: bool = True,
+    ) -> Task[Any]:
+        """Do something in the background, with a bar in napari's activity dock.
+
+        Parameters
+        ----------
+        title : str
+            What is being done.
+        work : callable
+            ``work(progress)``, in another thread.
+        on_result, on_error, on_cancelled : callable
+            Take the end of it, in the thread of the window.
+        bar : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        Task
+            To be cancelled through its `progress`.
+        """
+        task = self.tasks.start(Task(title, work, on_result, on_error, on_cancelled))
+        if bar:
+            self._bars.open(task, title)
+        self.tasks_changed.emit()
+        return task
+
+    def close(self) -> None:
+        """End everything and wait for the checkpoint; called when the window closes."""
+        if _BINDINGS.pop(id(self.viewer), None) is None:
+            return
+        self._timer.stop()
+        viewer = self.viewer
+        viewer.dims.events.point.disconnect(self._on_point_changed)
+        viewer.events.theme.disconnect(self._on_theme_changed)
+        viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
+        self.layers.close()
+        self.tasks.close()
+        self.session.close()
+        self._bars.close_all()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
+        """See the window close; after the dialog in which a person may still say no."""
+        if event.type() == QEvent.Type.Close:
+            if self._window.isVisible():
+                QTimer.singleShot(0, self._close_if_hidden)
+            else:
+                self.close()
+        if event.type() == QEvent.Type.DeferredDelete:
+            self.close()
+        return False
+
+    def _close_if_hidden(self) -> None:
+        if not self._window.isVisible():
+            self.close()
+
+    def _on_draft_changed(self, draft: SeriesDraft | None) -> None:
+        if draft is not None:
+            self.layers.show_series(draft)
+        self.draft_changed.emit()
+
+    def _on_config_changed(self) -> None:
+        self.config_changed.emit()
+
+    def _on_said(self, text: str, is_problem: bool) -> None:
+        self.said.emit(text, is_problem)
+
+    def _on_reconstruction_changed(self, reconstruction: Reconstruction | None) -> None:
+        if reconstruction is None:
+            self.layers.forget_stream()
+        else:
+            self.layers.show_reconstruction(reconstruction, self.session.run_draft, again=False)
+        self.reconstruction_changed.emit()
+
+    def _on_run_started(self) -> None:
+        self._bars.open(self.session, "training")
+        self.run_started.emit()
+
+    def _on_reported(self, reports: Any) -> None:
+        self.reported.emit(reports)
+        last = self.session.log.last
+        if last is not None:
+            self._bars.update(self.session, last.step, last.n_steps)
+
+    def _on_state_changed(self, state: Any) -> None:
+        if not self.session.is_active:
+            self._bars.close(self.session)
+            if self.session.failure:
+                show_error(self.session.failure)
+        self.state_changed.emit()
+
+    def _update_task_bars(self) -> None:
+        for task in self.tasks.running:
+            self._bars.update(task, task.progress.done, task.progress.total)
+        for owner in self._bars.owners:
+            if owner is not self.session and owner not in self.tasks.running:
+                self._bars.close(owner)
+                self.tasks_changed.emit()
+
+    def _on_point_changed(self, event: Any) -> None:
+        self.t_changed.emit(self.layers.t)
+
+    def _on_theme_changed(self, event: Any) -> None:
+        self.theme_changed.emit(str(event.value))
+
+    def _on_layer_inserted(self, event: Any) -> None:
+        self._take_layer(event.value)
+
+    def _take_newest_layer(self) -> None:
+        for layer in reversed(list(self.viewer.layers)):
+            if self._take_layer(layer):
+                return
+
+    def _take_layer(self, layer: Any) -> bool:
+        """Take the series or reconstruction that a reader or a sample put into a layer."""
+        entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
+        draft, reconstruction = entries.get("draft"), entries.get("reconstruction")
+        if self.session.is_active:
+            return False
+        if draft is not None and draft is not self.session.draft:
+            self.session.set_draft(draft)
+            show_info(f"{draft.name} is the tilt series now.")
+            return True
+        if reconstruction is not None and reconstruction is not self.session.reconstruction:
+            self.show_saved(reconstruction)
+            return True
+        return False
+
+
+def _with_sidecars(draft: SeriesDraft, paths: list[Path]) -> SeriesDraft:
+    """Take angles from ``.rawtlt`` and ``.tlt``, times from tables, both from ``.mdoc``."""
+    from napari_stinr.plugin.draft_sources import angles_from, times_from
+
+    for path in paths:
+        if path.suffix.lower() != ".csv":
+            draft = angles_from(draft, str(path))
+        if path.suffix.lower() in (".csv", ".mdoc"):
+            draft = times_from(draft, str(path))
+    return draft

@@ -1,0 +1,101 @@
+"""Finds out in the background what a run would need, whenever the series or the settings change.
+
+Torch is loaded by the first of these, so that it is there when Start is pressed and was not when napari started.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_stinr.plugin.costs import Estimate, estimate_run
+
+if TYPE_CHECKING:
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.devices import DeviceInfo
+    from napari_stinr.estimates import Speed
+    from napari_stinr.plugin.binding import ViewerBinding
+
+_CALM = 300
+"""Time without a change after which a run is estimated [ms]."""
+
+_SPEEDS: dict[int, Speed] = {}
+"""Speed of this machine by number of threads, measured once."""
+
+
+class CostWatch(QObject):
+    """Keeps the estimate of a session up to date.
+
+    Parameters
+    ----------
+    binding : ViewerBinding
+        Whose session.
+    """
+
+    devices_changed = Signal()
+
+    def __init__(self, binding: ViewerBinding) -> None:
+        super().__init__(binding)
+        self._binding = binding
+        self.devices: tuple[DeviceInfo, ...] = ()
+        self.problem = ""
+        self._generation = 0
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._estimate)
+        binding.draft_changed.connect(self.look_again)
+        binding.config_changed.connect(self.look_again)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Estimate after a moment without further changes."""
+        self._generation += 1
+        self._timer.start(_CALM)
+
+    def _estimate(self) -> None:
+        session, generation = self._binding.session, self._generation
+        if session.is_active:
+            return
+        draft, config, device, threads = session.draft, session.config, session.device, session.threads
+        shape = None if draft is None or draft.problem else draft.stack.shape
+        binning = 1 if draft is None else draft.binning
+
+        def look(_: object) -> tuple[int, tuple[DeviceInfo, ...], Estimate | None]:
+            return generation, *_look(shape, config, binning=binning, device=device, threads=threads)
+
+        self._binding.run("measure this machine", look, self._take, on_error=self._say, bar=not _SPEEDS)
+
+    def _take(self, found: tuple[int, tuple[DeviceInfo, ...], Estimate | None]) -> None:
+        generation, devices, estimate = found
+        if devices != self.devices:
+            self.devices = devices
+            self.devices_changed.emit()
+        if generation == self._generation and not self._binding.session.is_active:
+            self.problem = ""
+            self._binding.session.expect(estimate)
+
+    def _say(self, problem: str) -> None:
+        self.problem = problem
+        self._binding.session.expect(None)
+
+
+def _look(
+    shape: tuple[int, int, int] | None, config: ReconstructionConfig, *, binning: int, device: str, threads: int
+) -> tuple[tuple[DeviceInfo, ...], Estimate | None]:
+    import psutil
+
+    from napari_stinr.devices import list_devices, resolve_device
+    from napari_stinr.estimates import measure_speed
+
+    devices = list_devices()
+    is_cpu = resolve_device(device).type == "cpu"
+    if is_cpu and threads not in _SPEEDS:
+        _SPEEDS[threads] = measure_speed(threads)
+    if shape is None:
+        return devices, None
+    chosen = next((info for info in devices if info.name == str(resolve_device(device))), None)
+    free = None if chosen is None else chosen.free_bytes
+    available = psutil.virtual_memory().available if free is None else free
+    speed = _SPEEDS[threads] if is_cpu else None
+    return devices, estimate_run(shape, config, binning=binning, available=available, speed=speed)

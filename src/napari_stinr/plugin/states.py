@@ -1,0 +1,133 @@
+"""What can be done when: one table decides which buttons are enabled and why the others are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a session is."""
+
+    EMPTY = "Empty"
+    READY = "Ready"
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    STOPPING = "Stopping"
+    DONE = "Done"
+    FAILED = "Failed"
+
+
+class Action(StrEnum):
+    """What a person can ask for."""
+
+    EDIT_SERIES = "edit the tilt series"
+    START = "start"
+    PAUSE = "pause"
+    GO_ON = "go on"
+    STOP = "stop"
+    RESUME_FROM_FILE = "resume from file"
+    EDIT_SETTINGS = "change the settings"
+    SAVE_SETTINGS = "save the settings"
+    COPY_SCRIPT = "copy as script"
+    SAVE_RUN = "save the reconstruction"
+    LOAD_RUN = "open a reconstruction"
+    EXPLORE = "look at the reconstruction"
+    SHOW_ARRIVAL = "show the arrival time"
+
+
+ACTIVE = frozenset({RunState.RUNNING, RunState.PAUSED, RunState.STOPPING})
+"""States in which a training has the series and the settings."""
+
+_ALL = frozenset(RunState)
+_STOP_FIRST = "A training is in progress: stop it first."
+_STOPPING = "The training is stopping: wait for its last step."
+_NOT_RUNNING = "No training is in progress."
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the table looks at.
+
+    Parameters
+    ----------
+    state : RunState
+        Where the session is.
+    problem : str
+        What is wrong with the tilt series or the settings, "" where nothing is.
+    has_reconstruction : bool
+        There is something to look at.
+    has_arrival : bool
+        The reconstruction has an arrival time.
+    is_reproducible : bool
+        The stack is a file or a sample, so that a script can find it.
+    """
+
+    state: RunState
+    problem: str = ""
+    has_reconstruction: bool = False
+    has_arrival: bool = False
+    is_reproducible: bool = True
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """In which states an action is possible, why not in others, and what it needs besides."""
+
+    states: frozenset[RunState]
+    otherwise: dict[RunState, str]
+    needs_series: bool = False
+    needs_reconstruction: bool = False
+    needs_arrival: bool = False
+    needs_source: bool = False
+
+
+_IDLE = _ALL - ACTIVE
+_WHEN_BUSY = dict.fromkeys(ACTIVE, _STOP_FIRST) | {RunState.STOPPING: _STOPPING}
+_WHEN_IDLE = dict.fromkeys(_IDLE, _NOT_RUNNING) | {RunState.STOPPING: _STOPPING}
+_RULES: dict[Action, _Rule] = {
+    Action.EDIT_SERIES: _Rule(_IDLE, _WHEN_BUSY),
+    Action.START: _Rule(_IDLE, _WHEN_BUSY, needs_series=True),
+    Action.PAUSE: _Rule(
+        frozenset({RunState.RUNNING}), _WHEN_IDLE | {RunState.PAUSED: "The training is paused already."}
+    ),
+    Action.GO_ON: _Rule(frozenset({RunState.PAUSED}), _WHEN_IDLE | {RunState.RUNNING: "The training is not paused."}),
+    Action.STOP: _Rule(frozenset({RunState.RUNNING, RunState.PAUSED}), _WHEN_IDLE),
+    Action.RESUME_FROM_FILE: _Rule(_IDLE, _WHEN_BUSY, needs_series=True),
+    Action.EDIT_SETTINGS: _Rule(_IDLE, _WHEN_BUSY),
+    Action.SAVE_SETTINGS: _Rule(_ALL, {}),
+    Action.COPY_SCRIPT: _Rule(_ALL, {}, needs_series=True, needs_source=True),
+    Action.SAVE_RUN: _Rule(_ALL, {}, needs_reconstruction=True),
+    Action.LOAD_RUN: _Rule(_IDLE, _WHEN_BUSY),
+    Action.EXPLORE: _Rule(_ALL, {}, needs_reconstruction=True),
+    Action.SHOW_ARRIVAL: _Rule(_ALL, {}, needs_reconstruction=True, needs_arrival=True),
+}
+
+
+def why_not(action: Action, facts: Facts) -> str:
+    """Return why an action is not possible now.
+
+    Parameters
+    ----------
+    action : Action
+        What is asked for.
+    facts : Facts
+        How things are.
+
+    Returns
+    -------
+    str
+        One sentence with the cure; "" where the action is possible.
+    """
+    rule = _RULES[action]
+    if facts.state not in rule.states:
+        return rule.otherwise[facts.state]
+    if rule.needs_series and facts.problem:
+        return facts.problem
+    if rule.needs_source and not facts.is_reproducible:
+        return "The projections are in this viewer only: save their layer as MRC and open that file first."
+    if rule.needs_reconstruction and not facts.has_reconstruction:
+        return "There is no reconstruction yet: start a training, or open one from a file."
+    if rule.needs_arrival and not facts.has_arrival:
+        return "This reconstruction has no arrival time: train with the preset growth."
+    return ""

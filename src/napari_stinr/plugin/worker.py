@@ -1,0 +1,281 @@
+"""The thread that trains. It touches no widget: frozen events go out through a queue, requests come in as flags.
+
+A plain thread and not one of napari's generator workers: those swallow every `RuntimeError` (CUDA's out-of-memory is
+one) and keep a stopped generator, with its field and optimiser, alive until the window is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.tilt_series import TiltSeries
+    from napari_stinr.training import StepReport, Trainer
+
+logger = logging.getLogger(__name__)
+
+REPORTS_EVERY = 0.1
+"""Time between two parcels of step reports [s]: plots are drawn at 10 Hz at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingOrder:
+    """Everything that a training needs.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        What to reconstruct.
+    config : ReconstructionConfig
+        The settings.
+    device : str
+        ``auto``, ``cpu``, ``cuda:0``, ``mps``.
+    threads : int
+        CPU threads.
+    resume : Path, optional
+        Run to go on with; it brings its own settings.
+    steps : int, optional
+        Steps in all, those of a resumed run included; from the settings by default.
+    autosave : Path, optional
+        File for checkpoints.
+    autosave_every : float
+        Time between two checkpoints [s].
+    preview_every : float
+        Time between two snapshots [s].
+    """
+
+    draft: SeriesDraft
+    config: ReconstructionConfig
+    device: str = "auto"
+    threads: int = 1
+    resume: Path | None = None
+    steps: int | None = None
+    autosave: Path | None = None
+    autosave_every: float = 120.0
+    preview_every: float = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The series is complete and the trainer built; `config` is that of the run, also of a resumed one."""
+
+    series: TiltSeries
+    config: ReconstructionConfig
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Reported:
+    """What the last steps did, oldest first."""
+
+    reports: tuple[StepReport, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The field as it was between two steps; training does not change it any more."""
+
+    reconstruction: Reconstruction
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A checkpoint is on the disk, or why it is not."""
+
+    path: Path
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """The training has ended; `reconstruction` can be resumed."""
+
+    reconstruction: Reconstruction
+    was_stopped: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Failed:
+    """The training has ended with an error: one line with the cure."""
+
+    message: str
+
+
+Event = Prepared | Reported | Snapshot | Saved | Finished | Failed
+
+
+class TrainingThread(threading.Thread):
+    """Train, and post what happens.
+
+    Parameters
+    ----------
+    order : TrainingOrder
+        What to do.
+    post : callable
+        Takes every `Event`, in this thread; must only hand it over.
+    """
+
+    def __init__(self, order: TrainingOrder, post: Callable[[Event], None]) -> None:
+        # Not a daemon: where Python ends in mid-training, the checkpoint is still written.
+        super().__init__(name="stinr-training", daemon=False)
+        self._order, self._post = order, post
+        self._stop_requested, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._snapshot_wanted = threading.Event()
+
+    def stop(self) -> None:
+        """End the training at the next step border; also where it is paused."""
+        self._stop_requested.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Wait at the next step border until :meth:`go_on`."""
+        self._go.clear()
+
+    def go_on(self) -> None:
+        """Go on after :meth:`pause`."""
+        self._go.set()
+
+    def want_snapshot(self) -> None:
+        """Post a snapshot at the next step border, whatever the time."""
+        self._snapshot_wanted.set()
+
+    def run(self) -> None:
+        """Train; called by :meth:`start`."""
+        trainer: Trainer | None = None
+        try:
+            trainer = self._prepare()
+            self._train(trainer)
+            result = trainer.reconstruction()
+            self._save(result)
+            self._post(Finished(result, self._stop_requested.is_set()))
+        except BaseException as error:  # whatever it is, it must end in a message and not in a thread that vanished
+            logger.info("Training failed", exc_info=True)
+            message = failure_text(error)
+            # The traceback holds the frames of the training, and with them its tensors.
+            error.__traceback__ = None
+            del error
+            self._rescue(trainer)
+            self._post(Failed(message))
+        finally:
+            del trainer
+            _free_memory()
+
+    def _prepare(self) -> Trainer:
+        from napari_stinr.reconstruction import load_reconstruction
+        from napari_stinr.training import Trainer
+
+        order = self._order
+        series = order.draft.series()
+        if order.resume is None:
+            trainer = Trainer(series, order.config, device=order.device, threads=order.threads)
+        else:
+            run = load_reconstruction(order.resume)
+            trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
+            _check_not_complete(trainer, order)
+        self._post(Prepared(series, trainer.config, str(trainer.device)))
+        return trainer
+
+    def _train(self, trainer: Trainer) -> None:
+        order, reports = self._order, []
+        posted = saved = time.monotonic()
+        shown = 0.0  # the first preview comes with the first step
+        for report in trainer.run(steps=order.steps):
+            now = time.monotonic()
+            reports.append(report)
+            is_paused = not self._go.is_set()
+            if now - posted >= REPORTS_EVERY or is_paused:
+                self._post(Reported(tuple(reports)))
+                reports, posted = [], now
+            if now - shown >= order.preview_every or is_paused or self._snapshot_wanted.is_set():
+                self._snapshot_wanted.clear()
+                self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
+                shown = now
+            if now - saved >= order.autosave_every:
+                self._save(trainer.reconstruction())
+                saved = time.monotonic()
+            self._go.wait()
+            if self._stop_requested.is_set():
+                trainer.stop()
+        if reports:
+            self._post(Reported(tuple(reports)))
+
+    def _save(self, reconstruction: Reconstruction) -> None:
+        path = self._order.autosave
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            reconstruction.save(path)
+            self._post(Saved(path))
+        except (StinrError, OSError) as error:
+            # Hours of training are not thrown away for a disk that may have room again at the next checkpoint.
+            self._post(Saved(path, f"Checkpoint not saved, training goes on: {error}"))
+
+    def _rescue(self, trainer: Trainer | None) -> None:
+        """Save what was trained before the error, as far as that is possible."""
+        if trainer is None or trainer.step == 0:
+            return
+        try:
+            self._save(trainer.reconstruction())
+        except Exception:
+            logger.info("Nothing could be saved after the error", exc_info=True)
+
+
+def failure_text(error: BaseException) -> str:
+    """Return what an error means to the person who sees it, with the cure.
+
+    Parameters
+    ----------
+    error : BaseException
+        What ended the training.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    kind, text = type(error).__name__, " ".join(str(error).split())
+    if isinstance(error, StinrError):
+        return text
+    if isinstance(error, MemoryError) or "OutOfMemory" in kind or "out of memory" in text.lower():
+        return (
+            f"The memory is full ({text or kind}). Choose a larger binning in Tilt series, the CPU as device, "
+            "or fewer voxels per step under Advanced."
+        )
+    if kind == "TrainingError":
+        return f"{text[:1].upper()}{text[1:]}. Lower the density rate under Advanced, or leave out bad projections."
+    return f"{kind}: {text or 'no details'}. Start again; if it happens again, report it with napari's log."
+
+
+def _check_not_complete(trainer: Trainer, order: TrainingOrder) -> None:
+    from napari_stinr.estimates import expected_steps
+
+    steps = order.steps or expected_steps(order.draft.binned_shape, trainer.config)
+    if trainer.step >= steps:
+        raise StinrError(
+            f"the run is complete after {trainer.step} steps",
+            expected=f"fewer than {steps}, the steps to be done in all",
+            cure="Set more steps under Advanced to go on with it.",
+        )
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
