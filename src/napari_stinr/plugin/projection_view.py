@@ -156,7 +156,8 @@ def _reduced(image: NDArray[np.float32]) -> NDArray[np.float32]:
     for row in range(block):
         for column in range(block):
             total += image[row:height:block, column:width:block]
-    return total / np.float32(block**2)
+    total /= block**2
+    return total
 
 
 def _spread(image: NDArray[np.float32]) -> tuple[float, float]:
@@ -195,6 +196,7 @@ def _colour_table() -> NDArray[np.uint8]:
 
 
 def _to_image(pixels: NDArray[np.uint8], pixel_format: QImage.Format) -> QImage:
-    height, width = pixels.shape[:2]
+    rows = np.ascontiguousarray(pixels)
+    height, width = rows.shape[:2]
     # The copy owns its bytes; the image on numpy's does not keep them alive.
-    return QImage(pixels.tobytes(), width, height, pixels.strides[0], pixel_format).copy()
+    return QImage(rows.tobytes(), width, height, rows.strides[0], pixel_format).copy()

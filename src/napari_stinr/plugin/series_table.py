@@ -121,6 +121,8 @@ class SeriesTable(QTableView):
         self._model.current = row
         self._model.redraw()
         if 0 <= row < self._model.rowCount():
+            # Rows that have just come have no place yet.
+            self.executeDelayedItemsLayout()
             self.scrollTo(self._model.index(row, USE))
 
     def set_colours(self, colours: ThemeColours) -> None:
