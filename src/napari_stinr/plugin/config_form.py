@@ -50,6 +50,7 @@ class ConfigForm(QWidget):
         for part in PARTS:
             self._groups[part] = QGroupBox(part.capitalize(), self)
             self._layout.addWidget(self._groups[part])
+        self._layout.addStretch(1)
         self._config = preset_config("growth")
         self._models: dict[str, type[BaseModel]] = {}
         self.set_config(self._config)
@@ -162,7 +163,7 @@ def _fault(error: ValidationError) -> StinrError:
     """Say in the words of the form what pydantic has found."""
     first = error.errors()[0]
     names = [part for part in first["loc"] if isinstance(part, str)]
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").partition(", unable")[0]
     if first["input"] is None or isinstance(first["input"], dict):
         found = f"the settings of the {names[0] if names else 'reconstruction'} do not go together"
     else:
