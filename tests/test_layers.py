@@ -26,7 +26,7 @@ LAYERS = (
     {"projection_kernels", "projectors", "projection", "losses"},
     {"batching", "held_out", "block_objective", "ray_objective", "objectives", "optimisers"},
     {"rendering", "reconstruction", "prediction", "sampled_field"},
-    {"training", "metrics", "resolution", "atoms"},
+    {"training", "speed", "estimates", "metrics", "resolution", "atoms"},
     {"api"},
     {"volumes", "progress", "describe", "figure", "jobs", "demo"},
     {"cli", "plugin"},
