@@ -81,7 +81,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     in_window = _asked_in_window()
     try:
-        return _layers([Path(one).expanduser().resolve() for one in _listed(path)], in_window)
+        layers = _layers([Path(one).expanduser().resolve() for one in _listed(path)], in_window)
     except StinrError as error:
         # napari puts a text of its own in place of a reader's error and would hide what is wrong and how to mend it.
         if not in_window:
@@ -90,6 +90,9 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
         show_error(str(error))
         return _NOTHING
+    if in_window:
+        _tell_missing_angles(layers)
+    return layers
 
 
 def volume_layer(
@@ -179,7 +182,7 @@ def _stack_layer(stack: Path, angles: Path | None, times: Path | None) -> LayerD
         content = read_stack(stack)
         if few or content.tilt_angles is None:
             voxel, unit = pixel_size_in_view(content.pixel_size)
-            return volume_layer(content.projections, name=stack.stem, voxel=voxel, unit=unit, facts={"volume": True})
+            return volume_layer(content.projections, name=stack.stem, voxel=voxel, unit=unit, facts={})
     return _series_layer(read_draft(stack))
 
 
@@ -231,6 +234,18 @@ def _is_shown(draft: SeriesDraft, angles: Path) -> bool:
             show_info(f"The layer {layer.name} has the tilt angles of {angles.name} already.")
             return True
     return False
+
+
+def _tell_missing_angles(layers: list[LayerData]) -> None:
+    import numpy as np
+    from napari.utils.notifications import show_info
+
+    from napari_stinr.plugin.layer_data import METADATA_KEY
+
+    for _, options, _ in (layer for layer in layers if len(layer) == 3):
+        draft = options["metadata"][METADATA_KEY].get("draft")
+        if draft is not None and not np.isfinite(draft.tilt_angles).all():
+            show_info(f"No tilt angles were found for {draft.name}: give them in the Tilt series dock.")
 
 
 def _run_layer(path: Path) -> LayerData:

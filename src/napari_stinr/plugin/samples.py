@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_stinr.simulation import Simulation, SimulationConfig
 
 TRUTH, TRUE_CONTAMINATION = "truth (t = 0)", "true contamination (t = 1)"
-_TURN_MS, _REST_S = 30, 0.01
+_TURN_MS, _REST_S = 30, 0.03
 """Longest time that the window gets at once, and the pause after it."""
 
 _simulating = threading.Lock()
