@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
@@ -11,9 +10,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_stinr.plugin.activity import ActivityBars
 from napari_stinr.plugin.cost_watch import CostWatch
-from napari_stinr.plugin.draft_sources import read_draft
 from napari_stinr.plugin.layer_data import METADATA_KEY
 from napari_stinr.plugin.layers import ViewerLayers
+from napari_stinr.plugin.opening import Dropped, fits
+from napari_stinr.plugin.player import PLAY_KEY, Player
 from napari_stinr.plugin.session import Session
 from napari_stinr.plugin.settings import plugin_settings
 from napari_stinr.plugin.tasks import Task, TaskRunner
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.draft import SeriesDraft
     from napari_stinr.reconstruction import Reconstruction
 
-logger = logging.getLogger(__name__)
-
 POLL_EVERY = 40
 """Time between two looks at what the threads have posted [ms]."""
-_RUN_ENDING = ".stinr"
-_SIDECARS = (".rawtlt", ".tlt", ".mdoc", ".csv", ".txt")
 
 _BINDINGS: dict[int, ViewerBinding] = {}
 
@@ -74,7 +70,9 @@ class ViewerBinding(QObject):
     t_changed = Signal(float)
     """The time slider moved [t]."""
     theme_changed = Signal(str)
+    layers_changed = Signal()
     tasks_changed = Signal()
+    polled = Signal()
 
     def __init__(self, viewer: Any) -> None:
         self._window = viewer.window._qt_window
@@ -96,6 +94,7 @@ class ViewerBinding(QObject):
         viewer.dims.events.point.connect(self._on_point_changed)
         viewer.events.theme.connect(self._on_theme_changed)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.poll)
         self._timer.start(POLL_EVERY)
@@ -104,6 +103,8 @@ class ViewerBinding(QObject):
         if application is not None:
             application.aboutToQuit.connect(self.close)
         self.costs = CostWatch(self)
+        self.player = Player(self)
+        viewer.bind_key(PLAY_KEY, self.player.toggle, overwrite=True)
         self._take_newest_layer()
 
     def poll(self) -> None:
@@ -116,6 +117,7 @@ class ViewerBinding(QObject):
             self.session.poll()
             self.tasks.poll()
             self._update_task_bars()
+            self.polled.emit()
         finally:
             self._is_polling = False
 
@@ -127,19 +129,14 @@ class ViewerBinding(QObject):
         paths : list of Path
             In any order; a stack is taken before the angles that belong to it.
         """
-        runs = [path for path in paths if path.suffix.lower() == _RUN_ENDING]
-        sidecars = [path for path in paths if path.suffix.lower() in _SIDECARS]
-        stacks = [path for path in paths if path not in runs and path not in sidecars]
-        draft = self.session.draft
-        if stacks:
-            first = stacks[0]
-            self.run(f"open {first.name}", lambda _: _with_sidecars(read_draft(first), sidecars), self.set_draft)
-        elif sidecars and draft is None:
-            show_error(f"{sidecars[0].name} belongs to a stack: open that first, or drop both together.")
-        elif sidecars and draft is not None:
-            self.run(f"read {sidecars[0].name}", lambda _: _with_sidecars(draft, sidecars), self.set_draft)
-        if runs:
-            self.open_reconstruction(runs[0])
+        dropped, draft = Dropped.of(paths), self.session.draft
+        if dropped.stacks or (dropped.tables and draft is not None):
+            name = (dropped.stacks or dropped.tables)[0].name
+            self.run(f"open {name}", lambda _: dropped.draft(draft), self.set_draft)
+        elif dropped.tables:
+            show_error(f"{dropped.tables[0].name} belongs to a stack: open that first, or drop both together.")
+        if dropped.runs:
+            self.open_reconstruction(dropped.runs[0])
 
     def open_reconstruction(self, path: Path) -> None:
         """Open a reconstruction, to look at it."""
@@ -150,14 +147,7 @@ class ViewerBinding(QObject):
     def show_saved(self, reconstruction: Reconstruction) -> None:
         """Show a reconstruction that was not trained here; its series is the one that is open, where that fits."""
         draft = self.session.draft
-        # The whole stack would have to be hashed to be sure; size and times tell well enough where to put a layer.
-        fits = (
-            draft is not None
-            and not draft.problem
-            and draft.binned_shape[1:] == reconstruction.grid.shape[1:]
-            and (float(draft.times.min()), float(draft.times.max())) == tuple(reconstruction.time_range)
-        )
-        self.session.show(reconstruction, draft=draft if fits else None)
+        self.session.show(reconstruction, draft=draft if fits(draft, reconstruction) else None)
 
     def set_draft(self, draft: SeriesDraft | None) -> None:
         """Take a tilt series; the person is told where that is not possible now."""
@@ -182,10 +172,8 @@ class ViewerBinding(QObject):
         ----------
         title : str
             What is being done.
-        work : callable
-            ``work(progress)``, in another thread.
-        on_result, on_error, on_cancelled : callable
-            Take the end of it, in the thread of the window.
+        work, on_result, on_error, on_cancelled : callable
+            As for :class:`Task`.
         bar : bool
             Show a progress bar.
 
@@ -209,6 +197,9 @@ class ViewerBinding(QObject):
         viewer.dims.events.point.disconnect(self._on_point_changed)
         viewer.events.theme.disconnect(self._on_theme_changed)
         viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
+        viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        viewer.bind_key(PLAY_KEY, None, overwrite=True)
+        self.player.stop()
         self.layers.close()
         self.tasks.close()
         self.session.close()
@@ -280,6 +271,10 @@ class ViewerBinding(QObject):
 
     def _on_layer_inserted(self, event: Any) -> None:
         self._take_layer(event.value)
+        self.layers_changed.emit()
+
+    def _on_layer_removed(self, event: Any) -> None:
+        self.layers_changed.emit()
 
     def _take_newest_layer(self) -> None:
         for layer in reversed(list(self.viewer.layers)):
@@ -300,15 +295,3 @@ class ViewerBinding(QObject):
             self.show_saved(reconstruction)
             return True
         return False
-
-
-def _with_sidecars(draft: SeriesDraft, paths: list[Path]) -> SeriesDraft:
-    """Take angles from ``.rawtlt`` and ``.tlt``, times from tables, both from ``.mdoc``."""
-    from napari_stinr.plugin.draft_sources import angles_from, times_from
-
-    for path in paths:
-        if path.suffix.lower() != ".csv":
-            draft = angles_from(draft, str(path))
-        if path.suffix.lower() in (".csv", ".mdoc"):
-            draft = times_from(draft, str(path))
-    return draft

@@ -148,6 +148,21 @@ class SeriesDraft:
             )
 
     @property
+    def summary(self) -> str:
+        """What will be reconstructed, in one line; for a draft without a problem."""
+        n_tilts, height, width = self.binned_shape
+        angles = self.tilt_angles[self.used]
+        size = ""
+        if self.pixel_size is not None:
+            edge = self.pixel_size * self.binning
+            size = f" of {edge:.4g} Å ({width * edge / 10:.3g} × {height * edge / 10:.3g} × {width * edge / 10:.3g} nm)"
+        assumed = ", time assumed to be the order in the file" if self.time_assumed else ""
+        return (
+            f"{int(self.used.sum())} of {n_tilts} projections, {angles.min():.4g} to {angles.max():.4g}°{assumed} → "
+            f"{width} × {height} × {width} voxels{size}"
+        )
+
+    @property
     def filled_angles(self) -> NDArray[np.float64]:
         """`(n_tilts,)` tilt angles, with 0 for projections that are not used and have none [degrees]."""
         return np.where(np.isfinite(self.tilt_angles) | self.used, self.tilt_angles, 0.0)

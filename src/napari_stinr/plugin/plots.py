@@ -87,8 +87,10 @@ class Plot(pyqtgraph.PlotWidget):
         """
         if self.closed:
             return
-        self.plotItem.setLabel("bottom", x_label, **_LABEL_STYLE)
-        self.plotItem.setLabel("left", y_label, **_LABEL_STYLE)
+        # Without its colour a new label is black, whatever the axis was given before.
+        style = {**_LABEL_STYLE, "color": self._colours.text}
+        self.plotItem.setLabel("bottom", x_label, **style)
+        self.plotItem.setLabel("left", y_label, **style)
 
     def set_empty_text(self, text: str) -> None:
         """Say why there is nothing to show.

@@ -68,6 +68,7 @@ class Session:
         self.settings = settings or PluginSettings()
         self.state = RunState.EMPTY
         self.draft: SeriesDraft | None = None
+        self.found: SeriesDraft | None = None
         self.run_draft: SeriesDraft | None = None
         self.series: TiltSeries | None = None
         self.reconstruction: Reconstruction | None = None
@@ -113,6 +114,8 @@ class Session:
             A training is in progress.
         """
         self._require(Action.EDIT_SERIES)
+        if draft is None or self.draft is None or draft.stack is not self.draft.stack:
+            self.found = draft
         self.draft, self.estimate = draft, None
         if not self.is_customised:
             self._set_config(self._chosen_config())
@@ -120,15 +123,7 @@ class Session:
         self.draft_changed.emit(draft)
 
     def choose(self, *, preset: str | None = None, quality: str | None = None) -> None:
-        """Choose settings by name; what was changed by hand is lost.
-
-        Parameters
-        ----------
-        preset : str, optional
-            One of the presets.
-        quality : str, optional
-            One of the qualities.
-        """
+        """Choose preset and quality by name, or one of them; what was changed by hand is lost."""
         self._require(Action.EDIT_SETTINGS)
         self.preset, self.quality = preset or self.preset, quality or self.quality
         self.is_customised = False
@@ -232,7 +227,7 @@ class Session:
             self._thread.join(_JOIN_TIMEOUT)
         self.poll()
         self._thread = None
-        self.draft = self.run_draft = self.series = self.reconstruction = None
+        self.draft = self.found = self.run_draft = self.series = self.reconstruction = None
 
     def _take(self, event: Event) -> None:
         match event:

@@ -1,0 +1,162 @@
+"""What a person dropped or chose: which file is the stack, which its angles and times, which a reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_stinr.plugin.draft_sources import angles_from, draft_of_stack, read_draft, times_from
+from napari_stinr.plugin.layer_data import ANGSTROM_PER_NM, METADATA_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.reconstruction import Reconstruction
+
+RUN_ENDING = ".stinr"
+_TABLE_ENDINGS = (".rawtlt", ".tlt", ".mdoc", ".csv", ".txt")
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Files by what they are.
+
+    Parameters
+    ----------
+    stacks : tuple of Path
+        Tilt series, or what may be some.
+    tables : tuple of Path
+        Files with angles or times.
+    runs : tuple of Path
+        Reconstructions.
+    """
+
+    stacks: tuple[Path, ...]
+    tables: tuple[Path, ...]
+    runs: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> Dropped:
+        """Sort files by their endings."""
+        files = tuple(paths)
+        tables = tuple(path for path in files if path.suffix.lower() in _TABLE_ENDINGS)
+        runs = tuple(path for path in files if path.suffix.lower() == RUN_ENDING)
+        return cls(tuple(path for path in files if path not in tables and path not in runs), tables, runs)
+
+    def draft(self, current: SeriesDraft | None) -> SeriesDraft:
+        """Read the stack, or take the current one, with the angles and times of the tables.
+
+        Parameters
+        ----------
+        current : SeriesDraft or None
+            What is open, for tables that come without a stack.
+
+        Returns
+        -------
+        SeriesDraft
+            The series.
+
+        Raises
+        ------
+        StinrError
+            A file cannot be read or does not fit.
+        """
+        draft = read_draft(self.stacks[0]) if self.stacks else current
+        assert draft is not None
+        for path in self.tables:
+            if path.suffix.lower() != ".csv":
+                draft = angles_from(draft, str(path))
+            if path.suffix.lower() in (".csv", ".mdoc"):
+                draft = times_from(draft, str(path))
+        return draft
+
+
+def draft_of_layer(layer: Any) -> SeriesDraft:
+    """Take a layer as a tilt series.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        One of the plugin, or any with the projections along its first axis.
+
+    Returns
+    -------
+    SeriesDraft
+        The series, with the pixel size of the layer where it has one.
+
+    Raises
+    ------
+    StinrError
+        The layer is not a stack.
+    """
+    own: SeriesDraft | None = layer.metadata.get(METADATA_KEY, {}).get("draft")
+    if own is not None:
+        return own
+    unit, scale = layer.units[-1], float(layer.scale[-1])
+    size = None
+    if unit.is_compatible_with("nm"):
+        size = float((scale * unit).to("nm").magnitude) * ANGSTROM_PER_NM
+    draft = draft_of_stack(layer.data, name=layer.name, pixel_size=size)
+    return draft if layer.source.path is None else _with_file(draft, layer.source.path)
+
+
+def may_be_series(layer: Any) -> bool:
+    """Return whether a layer can be taken as a tilt series: three axes, or a fourth of length 1.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+
+    Returns
+    -------
+    bool
+        True where :func:`draft_of_layer` may succeed.
+    """
+    if type(layer).__name__ != "Image" or layer.multiscale or layer.rgb:
+        return False
+    entries = layer.metadata.get(METADATA_KEY, {})
+    if "draft" in entries:
+        return True
+    # Volumes that the plugin made, and the truth of its samples, are no tilt series.
+    return not entries and sum(n > 1 for n in layer.data.shape) == 3
+
+
+def fits(draft: SeriesDraft | None, reconstruction: Reconstruction) -> bool:
+    """Return whether a reconstruction was made from a series, as far as size and times tell.
+
+    To be sure, the whole stack would have to be hashed; for the place of a layer this is enough.
+
+    Parameters
+    ----------
+    draft : SeriesDraft or None
+        The series.
+    reconstruction : Reconstruction
+        From a file.
+
+    Returns
+    -------
+    bool
+        True where image size and times agree.
+    """
+    if draft is None or draft.problem:
+        return False
+    same_size = draft.binned_shape[1:] == reconstruction.grid.shape[1:]
+    return same_size and (float(draft.times.min()), float(draft.times.max())) == tuple(reconstruction.time_range)
+
+
+def _with_file(draft: SeriesDraft, path: str) -> SeriesDraft:
+    """Remember the file of a layer that another reader opened, where ours reads the same stack from it."""
+    from pathlib import Path
+
+    from napari_stinr.errors import StinrError
+
+    try:
+        own = read_draft(path)
+    except (StinrError, OSError):
+        return draft
+    if own.stack.shape != draft.stack.shape:
+        return draft
+    return replace(own, path=Path(path).resolve())

@@ -1,0 +1,103 @@
+"""The buttons, the bar and the lines that tell how a training is doing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
+
+from napari_stinr.plugin.dock import text_label
+from napari_stinr.plugin.states import Action, RunState
+
+if TYPE_CHECKING:
+    from napari_stinr.plugin.reconstruct_dock import ReconstructDock
+
+_STATE_TEXT = {
+    RunState.EMPTY: "No tilt series yet: open one in Tilt series.",
+    RunState.READY: "Ready.",
+    RunState.RUNNING: "Preparing…",
+    RunState.PAUSED: "Paused.",
+    RunState.STOPPING: "Stopping…",
+    RunState.DONE: "Done.",
+    RunState.FAILED: "Failed.",
+}
+
+
+class RunControls(QWidget):
+    """Start, Pause, Stop, Resume from file; progress; what was saved where.
+
+    Parameters
+    ----------
+    dock : ReconstructDock
+        Owner, which does what the buttons ask for.
+    """
+
+    def __init__(self, dock: ReconstructDock) -> None:
+        super().__init__(dock)
+        self._dock, self._session = dock, dock.session
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        self.start = dock.button("Start", "Train a new field on the tilt series.", dock.start, Action.START)
+        self.pause = dock.button("Pause", "Wait after the current step.", dock.pause_or_go_on, Action.PAUSE)
+        self.stop = dock.button("Stop", "End the training and keep what it has reached.", dock.stop, Action.STOP)
+        self.resume = dock.button(
+            "Resume from file…",
+            "Go on with a saved run of this tilt series.",
+            dock.ask_for_run,
+            Action.RESUME_FROM_FILE,
+        )
+        self.save = dock.button(
+            "Save run…",
+            "Save the reconstruction, to be resumed or explored later.",
+            dock.ask_for_target,
+            Action.SAVE_RUN,
+        )
+        for column, made in enumerate((self.start, self.pause, self.stop)):
+            grid.addWidget(made, 0, 2 * column, 1, 2)
+        grid.addWidget(self.resume, 1, 0, 1, 3)
+        grid.addWidget(self.save, 1, 3, 1, 3)
+        self.bar = QProgressBar(self)
+        self.bar.setTextVisible(True)
+        grid.addWidget(self.bar, 2, 0, 1, 6)
+        self.status = text_label(self)
+        grid.addWidget(self.status, 3, 0, 1, 6)
+        self.saved = text_label(self)
+        grid.addWidget(self.saved, 4, 0, 1, 6)
+        self.saved.hide()
+
+    def update_state(self) -> None:
+        """Show the state of the session."""
+        session = self._session
+        if session.state is RunState.PAUSED:
+            self._dock.set_action(self.pause, "Go on", "Go on with the training.", Action.GO_ON)
+        else:
+            self._dock.set_action(self.pause, "Pause", "Wait after the current step.", Action.PAUSE)
+        if session.state is RunState.FAILED:
+            self._dock.verdict(self.status, session.failure, False)
+        else:
+            self.status.setStyleSheet("")
+            self.update_progress()
+        self.bar.setVisible(session.is_active or session.log.last is not None)
+
+    def update_progress(self) -> None:
+        """Show how far the training is."""
+        session, last = self._session, self._session.log.last
+        if last is None:
+            # To and fro while data and kernels are prepared.
+            self.bar.setRange(0, 0 if session.is_active else 1)
+            self.bar.setValue(0)
+            self.status.setText(_STATE_TEXT[session.state])
+            return
+        self.bar.setRange(0, last.n_steps)
+        self.bar.setValue(last.step)
+        state = "" if session.state is RunState.RUNNING else f"{_STATE_TEXT[session.state]} "
+        self.status.setText(f"{state}{session.log.text}")
+
+    def say(self, text: str, is_problem: bool) -> None:
+        """Show where the run was saved, or why it was not."""
+        self.saved.show()
+        if is_problem:
+            self._dock.verdict(self.saved, text, False)
+        else:
+            self.saved.setStyleSheet("")
+            self.saved.setText(text)

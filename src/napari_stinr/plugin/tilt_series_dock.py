@@ -1,0 +1,234 @@
+"""The dock `Tilt series`: what is reconstructed, with the angle and time of every projection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
+from superqt import QCollapsible
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io import READERS
+from napari_stinr.plugin.dock import Dock, text_label
+from napari_stinr.plugin.draft_sources import angles_from, times_from
+from napari_stinr.plugin.opening import draft_of_layer, may_be_series
+from napari_stinr.plugin.series_form import SeriesForm
+from napari_stinr.plugin.series_table import SeriesTable, TableRows
+from napari_stinr.plugin.states import Action
+from napari_stinr.plugin.time_plots import IntensityPlot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.plugin.theme import ThemeColours
+
+_LAYER_HINT = "or use a layer …"
+_DROP_HINT = "Drop a stack here, with its .rawtlt and .csv if you have them, or try File > Open Sample."
+_GROWTH_NOISE = 3.0
+"""A change of the intensity counts when it is larger than this many times its scatter."""
+
+
+class TiltSeriesDock(Dock):
+    """Open a tilt series, and say what the files do not tell.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self._intensity_of: tuple[Any, NDArray[np.float64]] | None = None
+        row = QHBoxLayout()
+        self.open_button = self.button("Open…", "Open a stack from a file.", self.ask_for_file, Action.EDIT_SERIES)
+        self.layer_choice = QComboBox(self)
+        self.layer_choice.setToolTip("Take a layer that is open already: projections along its first axis.")
+        self.layer_choice.activated.connect(self._on_layer_chosen)
+        row.addWidget(self.open_button)
+        row.addWidget(self.layer_choice, 1)
+        self.column.addLayout(row)
+        self.title = text_label(self, _DROP_HINT)
+        self.column.addWidget(self.title)
+        self.form = SeriesForm(self)
+        self.column.addWidget(self.form)
+        self.check_line = text_label(self)
+        self.column.addWidget(self.check_line)
+        self.plot = IntensityPlot(self)
+        self.column.addWidget(self.plot)
+        self.growth_line = text_label(self)
+        self.column.addWidget(self.growth_line)
+        self.table = SeriesTable(self)
+        self.column.addWidget(self.table, 1)
+        self.notes = QCollapsible("What was found in the files", self)
+        self.notes_text = text_label(self)
+        self.notes.addWidget(self.notes_text)
+        self.column.addWidget(self.notes)
+        self._connect()
+        self.set_colours(self.colours)
+        self._list_layers()
+        self.update_series()
+
+    def set_colours(self, colours: ThemeColours) -> None:
+        """Draw in the colours of a theme."""
+        super().set_colours(colours)
+        if hasattr(self, "notes_text"):
+            self.plot.set_colours(colours)
+            self.table.set_colours(colours)
+            self._update_check_line()
+
+    def ask_for_file(self) -> None:
+        """Let the person choose a stack, and angles and times with it."""
+        endings = " ".join(f"*{ending}" for ending in (*READERS, ".rawtlt", ".tlt", ".mdoc", ".csv"))
+        chosen, _ = QFileDialog.getOpenFileNames(
+            self, "Open a tilt series", "", f"Tilt series ({endings});;All files (*)"
+        )
+        self.open_files([Path(name) for name in chosen])
+
+    def change(self, **values: Any) -> None:
+        """Change what a script gives as plain values.
+
+        Parameters
+        ----------
+        **values
+            Names and values of :class:`SeriesDraft`.
+        """
+        if self.session.draft is not None:
+            self._take(replace(self.session.draft, **values))
+
+    def set_angles(self, source: str) -> None:
+        """Take the angles from a file, from ``START:STEP``, or with "" as they were found."""
+        draft, found = self.session.draft, self.session.found
+        if draft is None or found is None:
+            return
+        if source:
+            self._try(lambda: angles_from(draft, source))
+        else:
+            self._take(replace(draft, tilt_angles=found.tilt_angles, angles_argument=found.angles_argument))
+
+    def set_times(self, source: str) -> None:
+        """Take the times from a file, from an acquisition order, or with "" as they were found."""
+        draft, found = self.session.draft, self.session.found
+        if draft is None or found is None:
+            return
+        if source:
+            self._try(lambda: times_from(draft, source))
+        else:
+            as_found = {name: getattr(found, name) for name in ("times", "times_argument", "time_unit", "time_assumed")}
+            self._take(replace(draft, **as_found))
+
+    def update_series(self) -> None:
+        """Show the series as it is now."""
+        draft = self.session.draft
+        self.form.show_draft(draft)
+        for widget in (self.table, self.plot, self.growth_line, self.notes):
+            widget.setVisible(draft is not None)
+        self._update_check_line()
+        if draft is None:
+            self.title.setText(_DROP_HINT)
+            return
+        n_tilts, height, width = draft.stack.shape
+        self.title.setText(f"<b>{draft.name}</b>: {n_tilts} projections of {height} × {width} pixels (height × width)")
+        self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, angles_known=True)
+        self.notes_text.setText("<br>".join(draft.notes) or "Nothing.")
+        self._show_intensity(draft)
+        self._on_t_changed(self.binding.layers.t)
+
+    def _connect(self) -> None:
+        binding = self.binding
+        self.form.changed.connect(self._on_form_changed)
+        self.form.angles_chosen.connect(self.set_angles)
+        self.form.times_chosen.connect(self.set_times)
+        self.table.edited.connect(self._on_table_edited)
+        self.table.refused.connect(show_error)
+        self.table.row_selected.connect(self._on_row_selected)
+        binding.draft_changed.connect(self.update_series)
+        binding.state_changed.connect(self._on_state_changed)
+        binding.t_changed.connect(self._on_t_changed)
+        binding.layers_changed.connect(self._list_layers)
+
+    def _on_form_changed(self, values: dict[str, Any]) -> None:
+        self.change(**values)
+
+    def _on_table_edited(self, rows: TableRows) -> None:
+        if self.session.draft is not None:
+            self._take(self.session.draft.with_rows(rows.angles, rows.times, rows.used))
+
+    def _on_row_selected(self, row: int) -> None:
+        draft = self.session.draft
+        if draft is not None and np.isfinite(draft.times).all():
+            self.binding.layers.set_t(float(draft.scaled_times[row]))
+
+    def _on_t_changed(self, t: float) -> None:
+        axis = self.binding.layers.axis
+        if self.session.draft is not None and len(axis.projection_at):
+            self.table.set_current(int(axis.projection_at[axis.step_of(t)]))
+
+    def _on_state_changed(self) -> None:
+        why_not = self.session.why_not(Action.EDIT_SERIES)
+        for widget in (self.form, self.table, self.layer_choice):
+            widget.setEnabled(not why_not)
+            widget.setToolTip(why_not)
+        self._update_check_line()
+
+    def _on_layer_chosen(self, index: int) -> None:
+        name = self.layer_choice.itemText(index)
+        layers = self.binding.viewer.layers
+        if index > 0 and name in layers:
+            self._try(lambda: draft_of_layer(layers[name]))
+        self._list_layers()
+
+    def _list_layers(self) -> None:
+        with QSignalBlocker(self.layer_choice):
+            self.layer_choice.clear()
+            self.layer_choice.addItems([_LAYER_HINT])
+            self.layer_choice.addItems([layer.name for layer in self.binding.viewer.layers if may_be_series(layer)])
+            self.layer_choice.setCurrentIndex(0)
+
+    def _try(self, make: Any) -> None:
+        try:
+            self._take(make())
+        except (StinrError, OSError) as error:
+            show_error(str(error))
+            self.form.show_draft(self.session.draft)
+
+    def _take(self, draft: SeriesDraft) -> None:
+        self.binding.set_draft(draft)
+
+    def _update_check_line(self) -> None:
+        draft = self.session.draft
+        if draft is None:
+            self.verdict(self.check_line, "", True)
+        elif draft.problem:
+            self.verdict(self.check_line, draft.problem, False)
+        elif self.session.estimate is not None and self.session.estimate.problem:
+            self.verdict(self.check_line, self.session.estimate.problem, False)
+        else:
+            self.verdict(self.check_line, draft.summary, True)
+
+    def _show_intensity(self, draft: SeriesDraft) -> None:
+        if self._intensity_of is None or self._intensity_of[0] is not draft.stack:
+            self._intensity_of = draft.stack, draft.intensity()
+        intensity = self._intensity_of[1]
+        label = f"time [{draft.time_unit}]" if draft.time_unit else "time (order of acquisition)"
+        self.plot.set_data(draft.times, intensity, unit="", used=draft.used, time_label=label)
+        self.growth_line.setText(_growth_text(draft.times[draft.used], intensity[draft.used]))
+
+
+def _growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:
+    """Say whether the total intensity rose, from a straight line through it."""
+    if len(times) < 3 or not np.isfinite(times).all() or np.ptp(times) == 0:
+        return ""
+    slope, start = np.polyfit(times - times.min(), intensity, 1)
+    change, scatter = slope * np.ptp(times), np.std(intensity - np.polyval([slope, start], times - times.min()))
+    if start <= 0 or abs(change) < _GROWTH_NOISE * scatter / np.sqrt(len(times)):
+        return "The total intensity shows no steady change with time."
+    verb = "rises" if change > 0 else "falls"
+    meaning = "the specimen was growing" if change > 0 else "something was lost, or the contrast is inverted"
+    return f"The total intensity {verb} by {abs(change / start):.0%} from the first projection to the last: {meaning}."
