@@ -134,7 +134,7 @@ class ViewerLayers(QObject):
             same.visible = True
             return same
         settings = {
-            "name": f"{reconstruction.provenance.get('series', 'series')} {what}",
+            "name": f"{_series_name(reconstruction)} {what}",
             "contrast_limits": self._own_limits or contrast_limits(volume),
             "metadata": {METADATA_KEY: {"mark": mark, "provenance": dict(reconstruction.provenance)}},
             **self._volume_placement(reconstruction, None),
@@ -153,13 +153,13 @@ class ViewerLayers(QObject):
 
     def add_contamination(self, volume: NDArray[np.float32], t: float, reconstruction: Reconstruction) -> Image:
         """Add what has grown until t [t], to be seen over the clean specimen."""
-        name = f"{reconstruction.provenance.get('series', 'series')} {CONTAMINATION} (t = {t:.3f})"
+        name = f"{_series_name(reconstruction)} {CONTAMINATION} (t = {t:.3f})"
         return self.add_volume(
             volume,
             CONTAMINATION,
             reconstruction,
             name=name,
-            colormap="inferno",
+            colormap="bop orange",
             blending="additive",
             contrast_limits=(0.0, max(float(np.quantile(volume, 0.999)), 1e-6)),
         )
@@ -167,17 +167,17 @@ class ViewerLayers(QObject):
     def add_arrival(
         self, arrival: NDArray[np.float32], density: NDArray[np.float32], reconstruction: Reconstruction
     ) -> Image:
-        """Add the map of arrival times, empty where there is no matter."""
+        """Add the map of arrival times, to be seen over the clean specimen: black where nothing has arrived."""
         seen = density > _LEAST_DENSITY * density.max()
-        values = np.where(seen, np.clip(arrival, 0, 1), np.nan).astype(np.float32)
+        values = np.where(seen, np.clip(arrival, 0, 1), 0).astype(np.float32)
         return self.add_volume(
             values,
             ARRIVAL,
             reconstruction,
-            colormap="turbo",
+            name=f"{_series_name(reconstruction)} {ARRIVAL}",
+            colormap="inferno",
+            blending="additive",
             contrast_limits=(0.0, 1.0),
-            # A maximum over NaN is NaN: the plain sum along a ray is what is left of it.
-            rendering="translucent",
         )
 
     @property
@@ -231,6 +231,8 @@ class ViewerLayers(QObject):
             projection_mode="none",
             **self._volume_placement(reconstruction, self.axis),
         )
+        # The docks have made the canvas smaller since the projections were fitted into it.
+        self._viewer.reset_view()
         middle = self._stream_layer.extent.world.mean(axis=0)
         self._viewer.dims.set_point(self._viewer.dims.ndim - 3, middle[1])
 
@@ -266,6 +268,10 @@ def _limits(stream: VolumeStream) -> tuple[float, float]:
     # Every fourth voxel of a joint field: its network would keep the window waiting for all of them.
     values = field.at(0.0, (slice(None, None, 4),) * 3) if field.density is None else field.density
     return 0.0, max(contrast_limits(values)[1], 1e-6)
+
+
+def _series_name(reconstruction: Reconstruction) -> str:
+    return reconstruction.provenance.get("series", "series")
 
 
 def _axis_of(reconstruction: Reconstruction) -> TimeAxis:
