@@ -19,7 +19,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, StaticField, build_field
 from napari_stinr.geometry import VoxelGrid
 from napari_stinr.io.atomic import atomic_output
-from napari_stinr.rendering import arrived, field_blocks, total_potential
+from napari_stinr.rendering import field_blocks, potential_at, total_potential
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +73,32 @@ class Reconstruction:
         """``"Å"``, or ``"pixel"`` where the pixel size of the data was not known."""
         return self.grid.length_unit
 
+    def grid_at(self, voxel_size: float | None = None) -> VoxelGrid:
+        """Return the grid of a volume that is rendered with a voxel size.
+
+        Parameters
+        ----------
+        voxel_size : float, optional
+            Edge of the voxels; that of the data by default [length_unit].
+
+        Returns
+        -------
+        VoxelGrid
+            The grid of the reconstruction, or one over the same region.
+
+        Raises
+        ------
+        StinrError
+            The voxel size is not positive.
+        """
+        if voxel_size is None:
+            return self.grid
+        if not (np.isfinite(voxel_size) and voxel_size > 0):
+            expected = f"a positive number of {self.length_unit}"
+            cure = f"Leave it out for {self.voxel_size:g} {self.length_unit}."
+            raise StinrError(f"the voxel size is {voxel_size:g}", expected=expected, cure=cure)
+        return self.grid.resampled(voxel_size)
+
     def render(self, t: float = 0.0, *, voxel_size: float | None = None) -> NDArray[np.float32]:
         """Sample the potential on voxels at one time.
 
@@ -94,13 +120,7 @@ class Reconstruction:
         StinrError
             The time is not a finite number or the voxel size is not positive.
         """
-        grid = self._grid_at(voxel_size)
-        _check_time(t)
-        volume = np.empty(grid.shape, dtype=np.float32)
-        for rows, density, arrival in field_blocks(self.field, grid, t):
-            values = density if arrival is None else density * arrived(self.field, arrival, t)
-            volume[:, rows] = values.transpose(0, 1).numpy()
-        return volume
+        return potential_at(self.field, self.grid_at(voxel_size), t)
 
     def contamination(self, t: float = 1.0, *, voxel_size: float | None = None) -> NDArray[np.float32]:
         """Sample what has grown since t = 0.
@@ -150,7 +170,7 @@ class Reconstruction:
                 expected="growth, the one that has an arrival time",
                 cure="Train with --preset growth.",
             )
-        grid = self._grid_at(voxel_size)
+        grid = self.grid_at(voxel_size)
         volume = np.empty(grid.shape, dtype=np.float32)
         for rows, _, arrival in field_blocks(self.field, grid, 0.0):
             assert arrival is not None
@@ -211,17 +231,6 @@ class Reconstruction:
                 # safetensors hides the number of the system's error in its text.
                 raise OSError(None, str(error)) from error
 
-    def _grid_at(self, voxel_size: float | None) -> VoxelGrid:
-        if voxel_size is None:
-            return self.grid
-        if not (np.isfinite(voxel_size) and voxel_size > 0):
-            raise StinrError(
-                f"the voxel size is {voxel_size:g}",
-                expected=f"a positive number of {self.length_unit}",
-                cure=f"Leave it out for {self.voxel_size:g} {self.length_unit}.",
-            )
-        return self.grid.resampled(voxel_size)
-
 
 def load_reconstruction(path: str | Path) -> Reconstruction:
     """Read a reconstruction.
@@ -264,11 +273,6 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _damaged(path, error) from error
-
-
-def _check_time(t: float) -> None:
-    if not np.isfinite(t):
-        raise StinrError(f"the time is {t}", expected="a finite number", cure="0 is the first projection, 1 the last.")
 
 
 def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, StaticField
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -73,6 +74,64 @@ def arrived(field: GrowthField | StaticField | JointField, arrival: torch.Tensor
     """
     assert isinstance(field, GrowthField)
     return torch.sigmoid((t - arrival) / field.width)
+
+
+def potential_at(
+    field: GrowthField | StaticField | JointField,
+    grid: VoxelGrid,
+    t: float,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Sample the potential at one time.
+
+    Parameters
+    ----------
+    field : GrowthField, StaticField or JointField
+        What to sample.
+    grid : VoxelGrid
+        Where.
+    t : float
+        When [t].
+    progress : callable, optional
+        Called as ``progress(done, height)`` with the number of rows, after every block; an error that it raises ends
+        the work.
+
+    Returns
+    -------
+    ndarray
+        `(z, y, x)` float32 potential [V].
+
+    Raises
+    ------
+    StinrError
+        The time is not a finite number.
+    """
+    check_time(t)
+    volume = np.empty(grid.shape, dtype=np.float32)
+    for rows, density, arrival in field_blocks(field, grid, t):
+        values = density if arrival is None else density * arrived(field, arrival, t)
+        volume[:, rows] = values.transpose(0, 1).numpy()
+        if progress is not None:
+            progress(rows.stop, grid.height)
+    return volume
+
+
+def check_time(t: float) -> None:
+    """Check that a time is one.
+
+    Parameters
+    ----------
+    t : float
+        Time [t].
+
+    Raises
+    ------
+    StinrError
+        It is not a finite number.
+    """
+    if not np.isfinite(t):
+        raise StinrError(f"the time is {t}", expected="a finite number", cure="0 is the first projection, 1 the last.")
 
 
 def total_potential(

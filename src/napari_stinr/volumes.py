@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_volume, write_frames, write_volume
+from napari_stinr.io.atomic import check_target
 from napari_stinr.jobs import check_output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_stinr.geometry import VoxelGrid
     from napari_stinr.metrics import Evaluation
     from napari_stinr.progress import Update
+    from napari_stinr.reconstruction import Reconstruction
 
 VOLUME_ENDINGS = (".tif", ".tiff", ".mrc")
 SAME_VOXEL_SIZE = 1e-3
@@ -45,7 +50,7 @@ def export_run(
     voxel_size : float, optional
         Edge of a voxel [length unit of the run]. Default: that of the run.
     progress : callable, optional
-        Called as ``progress(done, total)`` after every volume.
+        As for :func:`export_volumes`.
 
     Raises
     ------
@@ -54,35 +59,116 @@ def export_run(
     """
     from napari_stinr.reconstruction import load_reconstruction
 
+    _check_format(target, len(times))
+    check_output(target, endings=VOLUME_ENDINGS)
+    export_volumes(
+        load_reconstruction(run),
+        target,
+        times=times,
+        contamination=contamination,
+        voxel_size=voxel_size,
+        progress=progress,
+    )
+
+
+def export_volumes(
+    reconstruction: Reconstruction,
+    target: Path,
+    *,
+    times: Sequence[float],
+    contamination: bool = False,
+    voxel_size: float | None = None,
+    overwrite: bool = True,
+    progress: Update | None = None,
+) -> None:
+    """Write volumes of a reconstruction: one time as 3D, several as a 4D TIFF; whole or not at all.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+        What to render.
+    target : Path
+        ``.tif``, ``.tiff`` or ``.mrc`` to write.
+    times : sequence of float
+        Times to render. None at all: 0, and 1 for the contamination.
+    contamination : bool
+        Write what was added since t = 0 in place of the whole volume.
+    voxel_size : float, optional
+        Edge of a voxel [length unit of the reconstruction]. Default: that of the reconstruction.
+    overwrite : bool
+        Replace a file that is there.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after every block of rows; `total` is the number of volumes and `done`
+        counts parts of them. An error that it raises ends the export and leaves what was there before.
+
+    Raises
+    ------
+    StinrError
+        The file exists and must not be replaced, cannot be written, or its format does not hold several times.
+    """
+    from napari_stinr.rendering import check_time
+
     times = list(times) or [1.0 if contamination else 0.0]
-    if len(times) > 1 and target.suffix.lower() == ".mrc":
+    _check_format(target, len(times))
+    check_output(target, endings=VOLUME_ENDINGS)
+    check_target(target.expanduser(), overwrite=overwrite)
+    for t in times:
+        check_time(t)
+    grid = reconstruction.grid_at(voxel_size)
+    volumes = _rendered(reconstruction, grid, times, contamination=contamination, progress=progress)
+    size, unit = grid.voxel_size, reconstruction.length_unit
+    if target.suffix.lower() == ".mrc":
+        write_volume(target, next(volumes), voxel_size=size, length_unit=unit, overwrite=overwrite)
+        return
+    write_frames(
+        target,
+        volumes,
+        n_times=len(times),
+        shape=grid.shape,
+        voxel_size=size,
+        length_unit=unit,
+        times=times if len(times) > 1 else None,
+        overwrite=overwrite,
+    )
+
+
+def _rendered(
+    reconstruction: Reconstruction,
+    grid: VoxelGrid,
+    times: Sequence[float],
+    *,
+    contamination: bool,
+    progress: Update | None,
+) -> Iterator[NDArray[np.float32]]:
+    from napari_stinr.rendering import potential_at
+
+    field, n_times = reconstruction.field, len(times)
+    # The volume at 0 is rendered once for all times.
+    n_renders = n_times + contamination
+
+    def show_from(renders_done: int) -> Callable[[int, int], None]:
+        def show(row: int, rows: int) -> None:
+            if progress is not None:
+                progress((renders_done + row / rows) * n_times / n_renders, n_times)
+
+        return show
+
+    show_from(0)(0, 1)
+    clean = potential_at(field, grid, 0.0, progress=show_from(0)) if contamination else None
+    for k, t in enumerate(times):
+        volume = potential_at(field, grid, t, progress=show_from(k + contamination))
+        if clean is not None:
+            volume -= clean
+        yield volume
+
+
+def _check_format(target: Path, n_times: int) -> None:
+    if n_times > 1 and target.suffix.lower() == ".mrc":
         raise StinrError(
-            f"{len(times)} times for {target.name}",
+            f"{n_times} times for {target.name}",
             expected="one, as an MRC file holds one volume",
             cure="Write a .tif, or one .mrc for each time.",
         )
-    check_output(target, endings=VOLUME_ENDINGS)
-    reconstruction = load_reconstruction(run)
-    render = reconstruction.contamination if contamination else reconstruction.render
-    size, unit = voxel_size or reconstruction.voxel_size, reconstruction.length_unit
-    show = progress or (lambda done, total: None)
-    show(0, len(times))
-    first = render(times[0], voxel_size=voxel_size)
-    if len(times) == 1:
-        write_volume(target, first, voxel_size=size, length_unit=unit)
-        show(1, 1)
-        return
-    depth, height, width = first.shape
-    write_frames(
-        target,
-        itertools.chain([first], (render(t, voxel_size=voxel_size) for t in times[1:])),
-        n_times=len(times),
-        shape=(depth, height, width),
-        voxel_size=size,
-        length_unit=unit,
-        times=times,
-        progress=show,
-    )
 
 
 def evaluate_files(

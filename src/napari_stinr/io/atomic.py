@@ -57,7 +57,7 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
         replaced.
     """
     target = Path(os.path.realpath(Path(path).expanduser()))
-    _check_target(target, overwrite)
+    check_target(target, overwrite=overwrite)
     temporary = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
     try:
         temporary.touch(exist_ok=False)
@@ -95,7 +95,21 @@ def write_problem(error: OSError, path: Path) -> StinrError:
     return StinrError(f"{path} cannot be written: {error.strerror or error}", expected=expected, cure=cure)
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Check that a file may be written where it is meant to be.
+
+    Parameters
+    ----------
+    target : Path
+        Where the file shall be.
+    overwrite : bool
+        Whether a file that is there already may be replaced.
+
+    Raises
+    ------
+    StinrError
+        The folder is missing, `target` is a folder, or it exists and must not be replaced.
+    """
     if not target.parent.is_dir():
         raise StinrError(
             f"the folder {target.parent} does not exist",
