@@ -151,6 +151,30 @@ class ReconstructionConfig(_Frozen):
             base[part] = {**base[part], **values} if isinstance(values, dict) and part in base else values
         return _validated(base)
 
+    def with_quality(self, name: str) -> ReconstructionConfig:
+        """Return these settings for a shorter or a longer training.
+
+        Parameters
+        ----------
+        name : {"Quick look", "Standard", "High"}
+            Quality; these settings are taken for the standard one.
+
+        Returns
+        -------
+        ReconstructionConfig
+            The new settings.
+
+        Raises
+        ------
+        StinrError
+            No quality has this name.
+        """
+        if name not in _LENGTHS:
+            raise StinrError(f"the quality is {name!r}", expected="one of " + ", ".join(QUALITIES), cure="Choose one.")
+        training, length = self.training, _LENGTHS[name]
+        steps = None if training.steps is None else max(1, round(length * training.steps))
+        return self.with_training(steps=steps, visits=max(1, round(length * training.visits)))
+
     def with_training(self, **changes: Any) -> ReconstructionConfig:
         """Return these settings with other settings of the training.
 
@@ -173,6 +197,61 @@ class ReconstructionConfig(_Frozen):
         merged = self.model_dump(mode="json")
         merged["training"] = {**merged["training"], **given}
         return _validated(merged)
+
+    def with_quality(self, name: str) -> ReconstructionConfig:
+        """Return these settings with the length of the run, and what depends on it, of a quality level.
+
+        Parameters
+        ----------
+        name : {"Quick look", "Standard", "High"}
+            ``Standard``: as the preset has it. ``Quick look``: a quarter of the steps, each of them larger.
+            ``High``: three times as many steps.
+
+        Returns
+        -------
+        ReconstructionConfig
+            The new settings; they follow from the preset, not from the quality that these settings had.
+
+        Raises
+        ------
+        StinrError
+            No quality level has this name.
+        """
+        if name not in _QUALITIES:
+            raise StinrError(
+                f"the quality is {name!r}", expected="one of " + ", ".join(QUALITIES), cure="Choose one of these."
+            )
+        quality, base = _QUALITIES[name], preset_config(self.preset).training
+        return self.with_training(
+            steps=None if base.steps is None else round(base.steps * quality.length),
+            visits=round(base.visits * quality.length),
+            density_rate=base.density_rate * quality.rates,
+            arrival_rate=base.arrival_rate * quality.rates,
+        )
+
+
+class _Quality(_Frozen):
+    """How a quality level differs from the preset.
+
+    Parameters
+    ----------
+    length : float
+        Factor of the number of steps.
+    rates : float
+        Factor of the learning rates.
+    """
+
+    length: float = 1.0
+    rates: float = 1.0
+
+
+_QUALITIES = {"Quick look": _Quality(length=0.25, rates=5 / 3), "Standard": _Quality(), "High": _Quality(length=3.0)}
+QUALITIES = tuple(_QUALITIES)
+
+
+_LENGTHS = {"Quick look": 0.25, "Standard": 1.0, "High": 3.0}
+"""Length of a training relative to that of the preset, by quality."""
+QUALITIES = tuple(_LENGTHS)
 
 
 def _validated(values: dict[str, Any]) -> ReconstructionConfig:
