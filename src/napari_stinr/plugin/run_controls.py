@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
 
 from napari_stinr.plugin.dock import text_label
@@ -96,8 +97,11 @@ class RunControls(QWidget):
     def say(self, text: str, is_problem: bool) -> None:
         """Show where the run was saved, or why it was not."""
         self.saved.show()
+        self.saved.setToolTip(text)
         if is_problem:
             self._dock.verdict(self.saved, text, False)
         else:
             self.saved.setStyleSheet("")
-            self.saved.setText(text)
+            # A path has no blanks to break at.
+            metrics, width = self.saved.fontMetrics(), max(200, self.saved.width() - 8)
+            self.saved.setText(metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, width))

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 REPORTS_EVERY = 0.1
 """Time between two parcels of step reports [s]: plots are drawn at 10 Hz at most."""
+_FIRST_PREVIEW = 0.3
+"""Time of the first snapshot [s]; the pauses between the next ones double, as the field changes less and less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +137,6 @@ class TrainingThread(threading.Thread):
         self._order, self._post = order, post
         self._stop_requested, self._go = threading.Event(), threading.Event()
         self._go.set()
-        self._snapshot_wanted = threading.Event()
 
     def stop(self) -> None:
         """End the training at the next step border; also where it is paused."""
@@ -149,10 +150,6 @@ class TrainingThread(threading.Thread):
     def go_on(self) -> None:
         """Go on after :meth:`pause`."""
         self._go.set()
-
-    def want_snapshot(self) -> None:
-        """Post a snapshot at the next step border, whatever the time."""
-        self._snapshot_wanted.set()
 
     def run(self) -> None:
         """Train; called by :meth:`start`."""
@@ -192,8 +189,8 @@ class TrainingThread(threading.Thread):
 
     def _train(self, trainer: Trainer) -> None:
         order, reports = self._order, []
-        posted = saved = time.monotonic()
-        shown = 0.0  # the first preview comes with the first step
+        posted = saved = shown = time.monotonic()
+        pause = min(_FIRST_PREVIEW, order.preview_every)
         for report in trainer.run(steps=order.steps):
             now = time.monotonic()
             reports.append(report)
@@ -201,10 +198,9 @@ class TrainingThread(threading.Thread):
             if now - posted >= REPORTS_EVERY or is_paused:
                 self._post(Reported(tuple(reports)))
                 reports, posted = [], now
-            if now - shown >= order.preview_every or is_paused or self._snapshot_wanted.is_set():
-                self._snapshot_wanted.clear()
+            if now - shown >= pause or is_paused:
                 self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
-                shown = now
+                shown, pause = now, min(2 * pause, order.preview_every)
             if now - saved >= order.autosave_every:
                 self._save(trainer.reconstruction())
                 saved = time.monotonic()
