@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from napari_stinr.config import PRESETS, ReconstructionConfig, TrainingConfig, preset_config
+from napari_stinr.config import PRESETS, QUALITIES, ReconstructionConfig, TrainingConfig, preset_config
 from napari_stinr.errors import StinrError
 
 
@@ -53,3 +53,23 @@ def test_wrong_settings_are_named(text: str, message: str) -> None:
     with pytest.raises(StinrError, match=message) as caught:
         ReconstructionConfig.from_yaml(text)
     assert "\n" not in str(caught.value)
+
+
+def planned(config: ReconstructionConfig) -> int:
+    return config.training.steps or config.training.visits
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_qualities_differ_in_length_and_standard_is_the_preset(preset: str) -> None:
+    base = preset_config(preset)
+    quick, standard, high = (base.with_quality(name) for name in QUALITIES)
+    assert standard == base
+    assert planned(base) == 4 * planned(quick)
+    assert planned(high) == 3 * planned(base)
+    assert high.with_quality("Quick look") == quick
+    assert base.with_training(seed=5, held_out=3).with_quality("High") == high.with_training(seed=5, held_out=3)
+
+
+def test_unknown_quality_is_named() -> None:
+    with pytest.raises(StinrError, match="the quality is 'Best'; expected one of Quick look, Standard, High"):
+        preset_config("growth").with_quality("Best")

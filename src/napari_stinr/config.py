@@ -222,11 +222,12 @@ class ReconstructionConfig(_Frozen):
                 f"the quality is {name!r}", expected="one of " + ", ".join(QUALITIES), cure="Choose one of these."
             )
         quality, base = _QUALITIES[name], preset_config(self.preset).training
+        rates = quality.rates if base.batches == "blocks" else 1.0
         return self.with_training(
             steps=None if base.steps is None else round(base.steps * quality.length),
             visits=round(base.visits * quality.length),
-            density_rate=base.density_rate * quality.rates,
-            arrival_rate=base.arrival_rate * quality.rates,
+            density_rate=base.density_rate * rates,
+            arrival_rate=base.arrival_rate * rates,
         )
 
 
@@ -238,7 +239,7 @@ class _Quality(_Frozen):
     length : float
         Factor of the number of steps.
     rates : float
-        Factor of the learning rates.
+        Factor of the learning rates; those of a network on rays stay.
     """
 
     length: float = 1.0
