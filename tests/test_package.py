@@ -17,12 +17,35 @@ from npe2 import PluginManifest
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = ROOT / "napari.yaml"
 NAME = "napari-stinr"
+CONTRIBUTIONS = PluginManifest.from_file(MANIFEST).contributions
+HEAVY = {"torch", "numba", "scipy", "abtem", "ase", "matplotlib", "h5py"}
 DESCRIBE_PLUGIN = f"""
 import importlib.util, json
 from npe2 import PluginManifest
 manifest = PluginManifest.from_distribution({NAME!r})
 package = importlib.util.find_spec("napari_stinr").origin
 print(json.dumps([manifest.name, manifest.display_name, manifest.package_metadata.version, package]))
+"""
+
+IMPORT_COMMANDS = f"""
+import importlib.util, json
+from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
+manifest = PluginManifest.from_distribution({NAME!r})
+manifest.validate_imports()
+# One by one as well: validate_imports stops at the first list of a manifest that it comes to.
+print(json.dumps([[command.id, import_python_name(command.python_name).__module__] for command in
+                  manifest.contributions.commands]))
+print(importlib.util.find_spec("napari_stinr").origin)
+"""
+DISCOVER = """
+import sys
+from npe2 import PluginManager
+pm = PluginManager.instance()
+pm.discover()
+assert "napari-stinr" in pm
+from napari_stinr.plugin import readers, samples, settings, writers
+print(*sys.modules)
 """
 
 
@@ -50,6 +73,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_the_manifest_is_valid():
     manifest = PluginManifest.from_file(MANIFEST)
     assert manifest.name == NAME  # npe2 drops a manifest whose name is not the distribution's
+
+
+def test_npe2_accepts_the_manifest():
+    done = subprocess.run([sys.executable, "-m", "npe2", "validate", str(MANIFEST)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_is_contributed_where_a_person_finds_it():
+    used = {entry.command for entry in (*CONTRIBUTIONS.readers, *CONTRIBUTIONS.writers, *CONTRIBUTIONS.sample_data)}
+    widgets = [entry.command for entry in CONTRIBUTIONS.widgets]
+    assert {command.id for command in CONTRIBUTIONS.commands} == used | set(widgets)
+    assert [item.command for item in CONTRIBUTIONS.menus["stinr_submenu"]] == widgets
+    # The command palette offers every command; these do nothing without a file that napari hands to them.
+    for_napari = {entry.command for entry in (*CONTRIBUTIONS.readers, *CONTRIBUTIONS.writers)}
+    assert {command.id for command in CONTRIBUTIONS.commands if command.enablement == "False"} == for_napari
+
+
+def test_napari_lets_plugins_into_these_menus():
+    from napari._app_model.constants._menus import is_menu_contributable
+
+    # napari passes over others without a word.
+    assert all(is_menu_contributable(menu) for menu in CONTRIBUTIONS.menus)
 
 
 def test_sdist_holds_the_manifest_once_and_what_the_build_needs(built):
@@ -86,6 +131,16 @@ def test_napari_finds_the_manifest_of_an_installed_wheel(built, tmp_path):
     assert Path(package).is_relative_to(tmp_path)  # and not the checkout
 
 
+@pytest.mark.qt
+def test_every_command_of_an_installed_wheel_can_be_imported(built, tmp_path):
+    with zipfile.ZipFile(built[1]) as archive:
+        archive.extractall(tmp_path)
+    commands, package = run_python(IMPORT_COMMANDS, path=tmp_path).splitlines()
+    expected = [[command.id, command.python_name.partition(":")[0]] for command in CONTRIBUTIONS.commands]
+    assert json.loads(commands) == expected
+    assert Path(package).is_relative_to(tmp_path)
+
+
 def test_napari_finds_the_manifest_of_this_environment():
     skip_unless_installed()
     manifest = PluginManifest.from_distribution(NAME)
@@ -94,9 +149,14 @@ def test_napari_finds_the_manifest_of_this_environment():
 
 def test_import_costs_no_heavy_library():
     loaded = run_python("import sys, napari_stinr; print(*sys.modules)", path=ROOT / "src").split()
-    heavy = {"torch", "numba", "scipy", "napari", "qtpy", "PyQt6", "PySide6", "abtem", "ase", "matplotlib", "h5py"}
     assert "napari_stinr" in loaded
-    assert not heavy & set(loaded)
+    assert not (HEAVY | {"napari", "qtpy", "PyQt6", "PySide6"}) & set(loaded)
+
+
+def test_napari_starts_without_a_heavy_library():
+    loaded = run_python(DISCOVER, path=ROOT / "src").split()
+    assert "napari_stinr.plugin.samples" in loaded
+    assert not HEAVY & set(loaded)
 
 
 def test_one_version():
