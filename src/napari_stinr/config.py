@@ -151,30 +151,6 @@ class ReconstructionConfig(_Frozen):
             base[part] = {**base[part], **values} if isinstance(values, dict) and part in base else values
         return _validated(base)
 
-    def with_quality(self, name: str) -> ReconstructionConfig:
-        """Return these settings for a shorter or a longer training.
-
-        Parameters
-        ----------
-        name : {"Quick look", "Standard", "High"}
-            Quality; these settings are taken for the standard one.
-
-        Returns
-        -------
-        ReconstructionConfig
-            The new settings.
-
-        Raises
-        ------
-        StinrError
-            No quality has this name.
-        """
-        if name not in _LENGTHS:
-            raise StinrError(f"the quality is {name!r}", expected="one of " + ", ".join(QUALITIES), cure="Choose one.")
-        training, length = self.training, _LENGTHS[name]
-        steps = None if training.steps is None else max(1, round(length * training.steps))
-        return self.with_training(steps=steps, visits=max(1, round(length * training.visits)))
-
     def with_training(self, **changes: Any) -> ReconstructionConfig:
         """Return these settings with other settings of the training.
 
@@ -248,11 +224,6 @@ class _Quality(_Frozen):
 
 _QUALITIES = {"Quick look": _Quality(length=0.25, rates=5 / 3), "Standard": _Quality(), "High": _Quality(length=3.0)}
 QUALITIES = tuple(_QUALITIES)
-
-
-_LENGTHS = {"Quick look": 0.25, "Standard": 1.0, "High": 3.0}
-"""Length of a training relative to that of the preset, by quality."""
-QUALITIES = tuple(_LENGTHS)
 
 
 def _validated(values: dict[str, Any]) -> ReconstructionConfig:
