@@ -32,9 +32,9 @@ class ActivityBars:
         if bar is None or not total or now - self._updated.get(owner, 0.0) < _EVERY:
             return
         self._updated[owner] = now
-        if bar.total != total:
-            bar.total = total
-        bar.update(done - bar.n)
+        if bar.total != round(total):
+            bar.total = round(total)
+        bar.update(round(done) - bar.n)
 
     def close(self, owner: Hashable) -> None:
         """Take a bar away, if it is there."""

@@ -182,9 +182,11 @@ class ViewerBinding(QObject):
         Task
             To be cancelled through its `progress`.
         """
-        task = self.tasks.start(Task(title, work, on_result, on_error, on_cancelled))
+        task = Task(title, work, on_result, on_error, on_cancelled)
         if bar:
+            # Before the start: a new bar lets Qt handle events, and the end of a short task with them.
             self._bars.open(task, title)
+        self.tasks.start(task)
         self.tasks_changed.emit()
         return task
 

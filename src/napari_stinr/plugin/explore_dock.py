@@ -107,7 +107,7 @@ class ExploreDock(Dock):
             self._render(
                 "arrival time",
                 lambda: (reconstruction.arrival_time(), reconstruction.render(1.0)),
-                lambda volumes, made: self.binding.layers.add_arrival(*volumes, made),
+                lambda found, made: self.binding.layers.add_arrival(found[0], found[1], made),
             )
 
     def show_4d(self) -> None:
