@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from dataclasses import dataclass
 
 import psutil
 import torch
 
+from napari_stinr.cores import available_threads
 from napari_stinr.errors import StinrError
 
 logger = logging.getLogger(__name__)
@@ -96,19 +96,6 @@ def resolve_device(name: str) -> torch.device:
             f"the device is {name!r}", expected="auto or one of " + ", ".join(available), cure="Choose one of these."
         )
     return torch.device(full_name)
-
-
-def available_threads() -> int:
-    """Return the number of CPU cores that this process may use.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gains_from_bfloat16(device: torch.device) -> bool:

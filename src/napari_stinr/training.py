@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_stinr.batching import planned_steps
+from napari_stinr.cores import available_threads
 from napari_stinr.data_scale import projection_contrast, typical_potential
-from napari_stinr.devices import available_threads, resolve_device
+from napari_stinr.devices import resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, build_field
 from napari_stinr.geometry import grid_of
