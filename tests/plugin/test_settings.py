@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
-from napari_stinr import PRESETS
+from napari_stinr.config import PRESETS, QUALITIES
 from napari_stinr.plugin import settings
 from napari_stinr.plugin.settings import GROUPS, PluginSettings
 
@@ -47,8 +47,9 @@ def test_every_setting_says_what_it_is(name):
         assert entry.minimum <= entry.default <= entry.maximum
 
 
-def test_presets_are_those_of_the_program():
+def test_presets_and_qualities_are_those_of_the_program():
     assert set(PROPERTIES["preset"][1].enum) == set(PRESETS)
+    assert tuple(PROPERTIES["quality"][1].enum) == QUALITIES
 
 
 def test_the_defaults_are_read(stored):
