@@ -75,7 +75,7 @@ class ViewerBinding(QObject):
     polled = Signal()
 
     def __init__(self, viewer: Any) -> None:
-        self._window = viewer.window._qt_window
+        self._window: Any = viewer.window._qt_window
         super().__init__(self._window)
         self.viewer = viewer
         self.session = Session(plugin_settings())
@@ -195,6 +195,9 @@ class ViewerBinding(QObject):
         if _BINDINGS.pop(id(self.viewer), None) is None:
             return
         self._timer.stop()
+        # A child that holds its window keeps it alive: Python does not see that Qt holds the child.
+        self._window.removeEventFilter(self)
+        self._window = None
         viewer = self.viewer
         viewer.dims.events.point.disconnect(self._on_point_changed)
         viewer.events.theme.disconnect(self._on_theme_changed)
@@ -208,9 +211,9 @@ class ViewerBinding(QObject):
         self._bars.close_all()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
-        """See the window close; after the dialog in which a person may still say no."""
+        """See the window close: at once where a program does it, else after a person could still say no."""
         if event.type() == QEvent.Type.Close:
-            if self._window.isVisible():
+            if event.spontaneous():
                 QTimer.singleShot(0, self._close_if_hidden)
             else:
                 self.close()
@@ -219,7 +222,7 @@ class ViewerBinding(QObject):
         return False
 
     def _close_if_hidden(self) -> None:
-        if not self._window.isVisible():
+        if self._window is not None and not self._window.isVisible():
             self.close()
 
     def _on_draft_changed(self, draft: SeriesDraft | None) -> None:
