@@ -268,3 +268,17 @@ def test_unknown_device_lists_those_there_are(device: str) -> None:
 def test_gpu_gives_the_specimen_too() -> None:
     recon = reconstruct(growing_series(), config=GROWTH, device="auto")
     assert nrmse(recon.render(0.0), blob_volume(recon.grid.shape, SPECIMEN)) < 0.25
+
+
+@pytest.mark.slow
+def test_quick_look_is_rough_and_high_quality_is_finer() -> None:
+    series = growing_series()
+    truth = blob_volume((25, 9, 25), SPECIMEN)
+    quick, standard, high = (
+        nrmse(
+            reconstruct(series, config=preset_config("growth").with_quality(name), device="cpu", threads=1).render(),
+            truth,
+        )
+        for name in ("Quick look", "Standard", "High")
+    )
+    assert high < standard < quick < 0.5
