@@ -8,18 +8,15 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
-from napari_stinr.plugin.activity import ActivityBars
+from napari_stinr.plugin.background import BackgroundTasks
 from napari_stinr.plugin.cost_watch import CostWatch
-from napari_stinr.plugin.layer_data import METADATA_KEY
 from napari_stinr.plugin.layers import ViewerLayers
-from napari_stinr.plugin.opening import Dropped, fits
+from napari_stinr.plugin.opening import Dropped, contents_of, fits
 from napari_stinr.plugin.player import PLAY_KEY, Player
 from napari_stinr.plugin.session import Session
 from napari_stinr.plugin.settings import plugin_settings
-from napari_stinr.plugin.tasks import Task, TaskRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from napari_stinr.plugin.draft import SeriesDraft
@@ -71,7 +68,6 @@ class ViewerBinding(QObject):
     """The time slider moved [t]."""
     theme_changed = Signal(str)
     layers_changed = Signal()
-    tasks_changed = Signal()
     polled = Signal()
 
     def __init__(self, viewer: Any) -> None:
@@ -80,9 +76,10 @@ class ViewerBinding(QObject):
         self.viewer = viewer
         self.session = Session(plugin_settings())
         self.layers = ViewerLayers(viewer, self)
-        self.tasks = TaskRunner()
-        self._bars = ActivityBars()
+        self.tasks = BackgroundTasks()
+        self.run = self.tasks.run
         self._is_polling = False
+        self._failure_said = ""
         session = self.session
         session.draft_changed.connect(self._on_draft_changed)
         session.reconstruction_changed.connect(self._on_reconstruction_changed)
@@ -102,21 +99,22 @@ class ViewerBinding(QObject):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close)
-        self.costs = CostWatch(self)
-        self.player = Player(self)
+        self.costs = CostWatch(session, self.run, self)
+        self.draft_changed.connect(self.costs.look_again)
+        self.config_changed.connect(self.costs.look_again)
+        self.player = Player(self.layers, session, self)
         viewer.bind_key(PLAY_KEY, self.player.toggle, overwrite=True)
         self._take_newest_layer()
 
     def poll(self) -> None:
         """Take in what the threads have posted."""
         # A progress bar of napari lets Qt handle events, and with them this timer.
-        if self._is_polling:
+        if self._is_polling or self.tasks.is_opening:
             return
         self._is_polling = True
         try:
             self.session.poll()
             self.tasks.poll()
-            self._update_task_bars()
             self.polled.emit()
         finally:
             self._is_polling = False
@@ -156,40 +154,6 @@ class ViewerBinding(QObject):
         except ValueError as error:
             show_error(str(error))
 
-    def run(
-        self,
-        title: str,
-        work: Callable[[Any], Any],
-        on_result: Callable[[Any], Any],
-        *,
-        on_error: Callable[[str], Any] = show_error,
-        on_cancelled: Callable[[], Any] | None = None,
-        bar: bool = True,
-    ) -> Task[Any]:
-        """Do something in the background, with a bar in napari's activity dock.
-
-        Parameters
-        ----------
-        title : str
-            What is being done.
-        work, on_result, on_error, on_cancelled : callable
-            As for :class:`Task`.
-        bar : bool
-            Show a progress bar.
-
-        Returns
-        -------
-        Task
-            To be cancelled through its `progress`.
-        """
-        task = Task(title, work, on_result, on_error, on_cancelled)
-        if bar:
-            # Before the start: a new bar lets Qt handle events, and the end of a short task with them.
-            self._bars.open(task, title)
-        self.tasks.start(task)
-        self.tasks_changed.emit()
-        return task
-
     def close(self) -> None:
         """End everything and wait for the checkpoint; called when the window closes."""
         if _BINDINGS.pop(id(self.viewer), None) is None:
@@ -208,7 +172,6 @@ class ViewerBinding(QObject):
         self.layers.close()
         self.tasks.close()
         self.session.close()
-        self._bars.close_all()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
         """See the window close: at once where a program does it, else after a person could still say no."""
@@ -244,29 +207,23 @@ class ViewerBinding(QObject):
         self.reconstruction_changed.emit()
 
     def _on_run_started(self) -> None:
-        self._bars.open(self.session, "training")
+        self._failure_said = ""
+        self.tasks.open_bar(self.session, "training")
         self.run_started.emit()
 
     def _on_reported(self, reports: Any) -> None:
         self.reported.emit(reports)
         last = self.session.log.last
         if last is not None:
-            self._bars.update(self.session, last.step, last.n_steps)
+            self.tasks.move_bar(self.session, last.step, last.n_steps)
 
     def _on_state_changed(self, state: Any) -> None:
         if not self.session.is_active:
-            self._bars.close(self.session)
-            if self.session.failure:
+            self.tasks.close_bar(self.session)
+            if self.session.failure != self._failure_said:
+                self._failure_said = self.session.failure
                 show_error(self.session.failure)
         self.state_changed.emit()
-
-    def _update_task_bars(self) -> None:
-        for task in self.tasks.running:
-            self._bars.update(task, task.progress.done, task.progress.total)
-        for owner in self._bars.owners:
-            if owner is not self.session and owner not in self.tasks.running:
-                self._bars.close(owner)
-                self.tasks_changed.emit()
 
     def _on_point_changed(self, event: Any) -> None:
         self.t_changed.emit(self.layers.t)
@@ -288,8 +245,7 @@ class ViewerBinding(QObject):
 
     def _take_layer(self, layer: Any) -> bool:
         """Take the series or reconstruction that a reader or a sample put into a layer."""
-        entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
-        draft, reconstruction = entries.get("draft"), entries.get("reconstruction")
+        draft, reconstruction = contents_of(layer)
         if self.session.is_active:
             return False
         if draft is not None and draft is not self.session.draft:

@@ -5,17 +5,19 @@ Torch is loaded by the first of these, so that it is there when Start is pressed
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stinr.plugin.costs import Estimate, estimate_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.devices import DeviceInfo
     from napari_stinr.estimates import Speed
-    from napari_stinr.plugin.binding import ViewerBinding
+    from napari_stinr.plugin.session import Session
 
 _CALM = 300
 """Time without a change after which a run is estimated [ms]."""
@@ -29,23 +31,25 @@ class CostWatch(QObject):
 
     Parameters
     ----------
-    binding : ViewerBinding
-        Whose session.
+    session : Session
+        Whose series and settings are looked at.
+    run : callable
+        Does something in the background, see :meth:`BackgroundTasks.run`.
+    parent : QObject
+        Owner.
     """
 
     devices_changed = Signal()
 
-    def __init__(self, binding: ViewerBinding) -> None:
-        super().__init__(binding)
-        self._binding = binding
+    def __init__(self, session: Session, run: Callable[..., Any], parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._run = session, run
         self.devices: tuple[DeviceInfo, ...] = ()
         self.problem = ""
         self._generation = 0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._estimate)
-        binding.draft_changed.connect(self.look_again)
-        binding.config_changed.connect(self.look_again)
         self.look_again()
 
     def look_again(self) -> None:
@@ -54,7 +58,7 @@ class CostWatch(QObject):
         self._timer.start(_CALM)
 
     def _estimate(self) -> None:
-        session, generation = self._binding.session, self._generation
+        session, generation = self._session, self._generation
         if session.is_active:
             return
         draft, config, device, threads = session.draft, session.config, session.device, session.threads
@@ -64,20 +68,20 @@ class CostWatch(QObject):
         def look(_: object) -> tuple[int, tuple[DeviceInfo, ...], Estimate | None]:
             return generation, *_look(shape, config, binning=binning, device=device, threads=threads)
 
-        self._binding.run("measure this machine", look, self._take, on_error=self._say, bar=not _SPEEDS)
+        self._run("measure this machine", look, self._take, on_error=self._say, bar=not _SPEEDS)
 
     def _take(self, found: tuple[int, tuple[DeviceInfo, ...], Estimate | None]) -> None:
         generation, devices, estimate = found
         if devices != self.devices:
             self.devices = devices
             self.devices_changed.emit()
-        if generation == self._generation and not self._binding.session.is_active:
+        if generation == self._generation and not self._session.is_active:
             self.problem = ""
-            self._binding.session.expect(estimate)
+            self._session.expect(estimate)
 
     def _say(self, problem: str) -> None:
         self.problem = problem
-        self._binding.session.expect(None)
+        self._session.expect(None)
 
 
 def _look(

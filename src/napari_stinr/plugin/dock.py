@@ -70,7 +70,9 @@ class Dock(QWidget):
         """
         self.colours = colours
 
-    def button(self, text: str, tip: str, pressed: Callable[[], Any], action: Action | None = None) -> QPushButton:
+    def button(
+        self, text: str, tip: str, pressed: Callable[[], Any] | Any, action: Action | None = None
+    ) -> QPushButton:
         """Return a new button that is enabled when its action is possible, and says why where it is not.
 
         Parameters
@@ -79,8 +81,8 @@ class Dock(QWidget):
             What it says.
         tip : str
             Tooltip while it is enabled.
-        pressed : callable
-            A bound method.
+        pressed : callable or Signal
+            A bound method, or a signal to be sent on.
         action : Action, optional
             What the table of states is asked about; None: always enabled.
 

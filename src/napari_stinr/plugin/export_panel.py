@@ -13,7 +13,7 @@ from napari_stinr.plugin.exports import FORMATS, Content, Export, check_format, 
 from napari_stinr.plugin.states import Action
 
 if TYPE_CHECKING:
-    from napari_stinr.plugin.explore_dock import ExploreDock
+    from napari_stinr.plugin.dock import Dock
     from napari_stinr.plugin.tasks import Task
 
 _MOST_TIMES = 1001
@@ -24,11 +24,11 @@ class ExportPanel(QGroupBox):
 
     Parameters
     ----------
-    dock : ExploreDock
+    dock : Dock
         Owner.
     """
 
-    def __init__(self, dock: ExploreDock) -> None:
+    def __init__(self, dock: Dock) -> None:
         super().__init__("Export", dock)
         self._dock = dock
         self._task: Task[Any] | None = None
@@ -74,7 +74,7 @@ class ExportPanel(QGroupBox):
         dialog = QFileDialog(self, "Export", "", f"{kind.name} (*{kind.ending})")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(kind.ending.lstrip("."))
-        dialog.selectFile(suggested_name(reconstruction, content, self._dock.t, kind))
+        dialog.selectFile(suggested_name(reconstruction, content, self._dock.binding.layers.t, kind))
         if dialog.exec():
             self.export_to(Path(dialog.selectedFiles()[0]), may_replace=True)
 
@@ -96,7 +96,7 @@ class ExportPanel(QGroupBox):
             reconstruction,
             path,
             content=content,
-            t=self._dock.t,
+            t=self._dock.binding.layers.t,
             n_times=self.n_times.value(),
             may_replace=may_replace,
         )

@@ -102,6 +102,25 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
     return draft if layer.source.path is None else _with_file(draft, layer.source.path)
 
 
+def contents_of(layer: Any) -> tuple[SeriesDraft | None, Reconstruction | None]:
+    """Return what a reader or a sample has put into a layer for the docks.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+
+    Returns
+    -------
+    draft : SeriesDraft or None
+        A tilt series.
+    reconstruction : Reconstruction or None
+        A reconstruction.
+    """
+    entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
+    return entries.get("draft"), entries.get("reconstruction")
+
+
 def may_be_series(layer: Any) -> bool:
     """Return whether a layer can be taken as a tilt series: three axes, or a fourth of length 1.
 

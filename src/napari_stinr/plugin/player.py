@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 if TYPE_CHECKING:
-    from napari_stinr.plugin.binding import ViewerBinding
+    from napari_stinr.plugin.layers import ViewerLayers
+    from napari_stinr.plugin.session import Session
 
 PLAY_KEY = "Alt-T"
 _MILLISECONDS = 1000.0
@@ -18,15 +19,19 @@ class Player(QObject):
 
     Parameters
     ----------
-    binding : ViewerBinding
+    layers : ViewerLayers
         Whose slider.
+    session : Session
+        Whose settings say how fast.
+    parent : QObject
+        Owner.
     """
 
     changed = Signal(bool)
 
-    def __init__(self, binding: ViewerBinding) -> None:
-        super().__init__(binding)
-        self._binding = binding
+    def __init__(self, layers: ViewerLayers, session: Session, parent: QObject) -> None:
+        super().__init__(parent)
+        self._layers, self._session = layers, session
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._advance)
 
@@ -41,9 +46,9 @@ class Player(QObject):
 
     def start(self) -> None:
         """Start at the current time."""
-        if self._binding.layers.stream is None:
+        if self._layers.stream is None:
             return
-        self._timer.start(round(_MILLISECONDS / self._binding.session.settings.play_frames_per_second))
+        self._timer.start(round(_MILLISECONDS / self._session.settings.play_frames_per_second))
         self.changed.emit(True)
 
     def stop(self) -> None:
@@ -52,7 +57,7 @@ class Player(QObject):
         self.changed.emit(False)
 
     def _advance(self) -> None:
-        layers = self._binding.layers
+        layers = self._layers
         if layers.stream is None:
             self.stop()
         elif not layers.stream.is_busy:

@@ -195,6 +195,11 @@ class ReconstructDock(Dock):
     def _connect(self) -> None:
         binding = self.binding
         self.form.changed.connect(self._on_form_changed)
+        self.controls.start_pressed.connect(self.start)
+        self.controls.pause_pressed.connect(self.pause_or_go_on)
+        self.controls.stop_pressed.connect(self.stop)
+        self.controls.resume_pressed.connect(self.ask_for_run)
+        self.controls.save_pressed.connect(self.ask_for_target)
         binding.config_changed.connect(self._on_config_changed)
         binding.draft_changed.connect(self._on_state_changed)
         binding.state_changed.connect(self._on_state_changed)

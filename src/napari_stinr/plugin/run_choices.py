@@ -11,7 +11,7 @@ from napari_stinr.config import PRESETS, QUALITIES
 from napari_stinr.cores import available_threads
 
 if TYPE_CHECKING:
-    from napari_stinr.plugin.reconstruct_dock import ReconstructDock
+    from napari_stinr.plugin.dock import Dock
 
 _PRESET_TIPS = {
     "growth": "Every atom is specimen or arrives once and stays: for contamination.",
@@ -26,11 +26,11 @@ class RunChoices(QWidget):
 
     Parameters
     ----------
-    dock : ReconstructDock
+    dock : Dock
         Owner.
     """
 
-    def __init__(self, dock: ReconstructDock) -> None:
+    def __init__(self, dock: Dock) -> None:
         super().__init__(dock)
         self._session, self._costs = dock.session, dock.binding.costs
         form = QFormLayout(self)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
 
 from napari_stinr.plugin.dock import text_label
 from napari_stinr.plugin.states import Action, RunState
 
 if TYPE_CHECKING:
-    from napari_stinr.plugin.reconstruct_dock import ReconstructDock
+    from napari_stinr.plugin.dock import Dock
 
 _STATE_TEXT = {
     RunState.EMPTY: "No tilt series yet: open one in Tilt series.",
@@ -29,28 +29,41 @@ class RunControls(QWidget):
 
     Parameters
     ----------
-    dock : ReconstructDock
-        Owner, which does what the buttons ask for.
+    dock : Dock
+        Owner.
+
+    Attributes
+    ----------
+    start_pressed, pause_pressed, stop_pressed, resume_pressed, save_pressed : Signal
+        What the person asks for.
     """
 
-    def __init__(self, dock: ReconstructDock) -> None:
+    start_pressed = Signal()
+    pause_pressed = Signal()
+    stop_pressed = Signal()
+    resume_pressed = Signal()
+    save_pressed = Signal()
+
+    def __init__(self, dock: Dock) -> None:
         super().__init__(dock)
         self._dock, self._session = dock, dock.session
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        self.start = dock.button("Start", "Train a new field on the tilt series.", dock.start, Action.START)
-        self.pause = dock.button("Pause", "Wait after the current step.", dock.pause_or_go_on, Action.PAUSE)
-        self.stop = dock.button("Stop", "End the training and keep what it has reached.", dock.stop, Action.STOP)
+        self.start = dock.button("Start", "Train a new field on the tilt series.", self.start_pressed, Action.START)
+        self.pause = dock.button("Pause", "Wait after the current step.", self.pause_pressed, Action.PAUSE)
+        self.stop = dock.button(
+            "Stop", "End the training and keep what it has reached.", self.stop_pressed, Action.STOP
+        )
         self.resume = dock.button(
             "Resume from file…",
             "Go on with a saved run of this tilt series.",
-            dock.ask_for_run,
+            self.resume_pressed,
             Action.RESUME_FROM_FILE,
         )
         self.save = dock.button(
             "Save run…",
             "Save the reconstruction, to be resumed or explored later.",
-            dock.ask_for_target,
+            self.save_pressed,
             Action.SAVE_RUN,
         )
         for column, made in enumerate((self.start, self.pause, self.stop)):

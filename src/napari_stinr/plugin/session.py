@@ -225,8 +225,8 @@ class Session:
         if self._thread is not None:
             self._thread.stop()
             self._thread.join(_JOIN_TIMEOUT)
-        self.poll()
-        self._thread = None
+        # What it has posted meanwhile is of no use without a window.
+        self._thread, self._events = None, queue.SimpleQueue()
         self.draft = self.found = self.run_draft = self.series = self.reconstruction = None
 
     def _take(self, event: Event) -> None:
