@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from dataclasses import replace
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.plugin.draft import SeriesDraft
+
+# Every training ends with a collection, which would spend its time on what the libraries keep for ever.
+gc.freeze()
 
 GROWTH = preset_config("growth").with_training(steps=14)
 ENDLESS = preset_config("growth").with_training(steps=1_000_000)

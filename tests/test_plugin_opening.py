@@ -1,4 +1,4 @@
-"""Files that are dropped together become one series, in whatever order they come; layers become series where they can."""
+"""Files that are dropped together become one series, whatever their order; layers become series where they can."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_stinr.plugin.opening import Dropped, draft_of_layer, fits, may_be_se
 ANGLES = np.linspace(0, 180, 21)
 OTHER_ANGLES = np.linspace(-60, 60, 21)
 SECONDS = np.cumsum(np.random.default_rng(2).integers(20, 90, 21)).astype(float)
-NM = pint.get_application_registry().nm
+UNITS = pint.get_application_registry()
 
 
 def elsewhere(folder: Path, *, angles: np.ndarray = OTHER_ANGLES, times_of: np.ndarray | None = None) -> list[Path]:
@@ -118,7 +118,7 @@ def layer(data: Any, **changes: Any) -> Image:
     values = {
         "data": data,
         "metadata": {},
-        "units": (pint.get_application_registry().pixel,) * np.ndim(data),
+        "units": (UNITS.pixel,) * np.ndim(data),
         "scale": np.ones(np.ndim(data)),
         "name": "Au particles",
         "source": SimpleNamespace(path=None),
@@ -138,9 +138,9 @@ def test_a_layer_of_the_plugin_is_the_series_it_shows() -> None:
 @pytest.mark.parametrize(
     ("unit", "scale", "angstrom"),
     [
-        (NM, 0.05, 0.5),
-        (pint.get_application_registry().angstrom, 0.5, 0.5),
-        (pint.get_application_registry().um, 1e-4, 1.0),
+        (UNITS.nm, 0.05, 0.5),
+        (UNITS.angstrom, 0.5, 0.5),
+        (UNITS.um, 1e-4, 1.0),
     ],
 )
 def test_pixel_size_of_a_layer_comes_in_any_unit_of_length(unit: Any, scale: float, angstrom: float) -> None:

@@ -1,4 +1,4 @@
-"""The layer that is computed while somebody moves the slider: the right numbers, the newest wish, and no memory kept."""
+"""The layer that is computed while the slider moves: the right numbers, the newest wish, and no memory kept."""
 
 from __future__ import annotations
 
