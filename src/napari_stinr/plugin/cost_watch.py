@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_stinr.plugin.costs import Estimate, estimate_run
+from napari_stinr.plugin.costs import Estimate, estimate_run, free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,8 +87,6 @@ class CostWatch(QObject):
 def _look(
     shape: tuple[int, int, int] | None, config: ReconstructionConfig, *, binning: int, device: str, threads: int
 ) -> tuple[tuple[DeviceInfo, ...], Estimate | None]:
-    import psutil
-
     from napari_stinr.devices import list_devices, resolve_device
     from napari_stinr.estimates import measure_speed
 
@@ -98,8 +96,5 @@ def _look(
         _SPEEDS[threads] = measure_speed(threads)
     if shape is None:
         return devices, None
-    chosen = next((info for info in devices if info.name == str(resolve_device(device))), None)
-    free = None if chosen is None else chosen.free_bytes
-    available = psutil.virtual_memory().available if free is None else free
     speed = _SPEEDS[threads] if is_cpu else None
-    return devices, estimate_run(shape, config, binning=binning, available=available, speed=speed)
+    return devices, estimate_run(shape, config, binning=binning, available=free_memory(device), speed=speed)

@@ -85,22 +85,74 @@ def estimate_run(
     from napari_stinr.estimates import expected_memory, expected_seconds, expected_steps
 
     binned = (shape[0], shape[1] // binning, shape[2] // binning)
-    memory = expected_memory(binned, config)
     seconds = None if speed is None else expected_seconds(binned, config, speed)
-    problem = "" if memory <= _USABLE * available else _does_not_fit(shape, config, memory, available)
-    return Estimate(binned, expected_steps(binned, config), memory, available, seconds, problem)
+    try:
+        check_fits(shape, config, binning=binning, available=available)
+        problem = ""
+    except StinrError as error:
+        problem = str(error)
+    return Estimate(
+        binned, expected_steps(binned, config), expected_memory(binned, config), available, seconds, problem
+    )
 
 
-def _does_not_fit(shape: tuple[int, int, int], config: ReconstructionConfig, memory: int, available: int) -> str:
+def check_fits(shape: tuple[int, int, int], config: ReconstructionConfig, *, binning: int, available: int) -> None:
+    """Check that a run fits into the memory of its device.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        `(n_tilts, height, width)` of the stack, not binned.
+    config : ReconstructionConfig
+        The settings.
+    binning : int
+        Binning that is chosen.
+    available : int
+        Free memory of the device [bytes].
+
+    Raises
+    ------
+    StinrError
+        It does not fit; the cure names the binning that does.
+    """
     from napari_stinr.estimates import expected_memory, fitting_binning
 
-    found = f"The reconstruction takes {_size(memory)} and {_size(available)} of memory are free"
+    memory = expected_memory((shape[0], shape[1] // binning, shape[2] // binning), config)
+    if memory <= _USABLE * available:
+        return
     try:
-        binning = fitting_binning(shape, config, available)
+        fitting = fitting_binning(shape, config, available)
+        smaller = expected_memory((shape[0], shape[1] // fitting, shape[2] // fitting), config)
+        cure = f"Set Binning in Tilt series to {fitting}, which takes {_size(smaller)}."
     except StinrError:
-        return f"{found}: close other programs, or cut the images down; no binning up to 16 fits."
-    smaller = expected_memory((shape[0], shape[1] // binning, shape[2] // binning), config)
-    return f"{found}: set Binning in Tilt series to {binning}, which takes {_size(smaller)}."
+        cure = "Close other programs, or cut the images down: no binning up to 16 fits."
+    raise StinrError(
+        f"the reconstruction takes {_size(memory)}",
+        expected=f"at most {_USABLE:.0%} of the {_size(available)} of memory that are free",
+        cure=cure,
+    )
+
+
+def free_memory(device: str) -> int:
+    """Return the memory that is free on a device.
+
+    Parameters
+    ----------
+    device : str
+        ``auto``, ``cpu``, ``cuda:0``, ``mps``.
+
+    Returns
+    -------
+    int
+        Free memory; of the machine where the device does not tell [bytes].
+    """
+    import psutil
+
+    from napari_stinr.devices import list_devices, resolve_device
+
+    name = str(resolve_device(device))
+    free = next((info.free_bytes for info in list_devices() if info.name == name), None)
+    return psutil.virtual_memory().available if free is None else free
 
 
 def _size(n_bytes: float) -> str:

@@ -204,3 +204,22 @@ def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
     sample = sample[np.isfinite(sample)]
     low, high = np.quantile(sample, CONTRAST_QUANTILES) if sample.size else (0.0, 1.0)
     return float(low), float(high if high > low else low + 1.0)
+
+
+def entry_of(layer: Any, name: str) -> Any:
+    """Return what the plugin has noted with a layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+    name : str
+        ``draft``, ``reconstruction``, ``mark``, ...
+
+    Returns
+    -------
+    object
+        None where there is nothing of that name.
+    """
+    entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
+    return entries.get(name) if isinstance(entries, dict) else None

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_stinr.plugin.layer_data import (
     METADATA_KEY,
     contrast_limits,
+    entry_of,
     pixel_size_in_view,
     placement,
     series_layer,
@@ -67,16 +68,17 @@ class ViewerLayers(QObject):
         Parameters
         ----------
         draft : SeriesDraft
-            The series.
+            Valid or not yet.
         """
         layer = self._series_layer
-        if layer is None or layer not in self._viewer.layers or _draft_of(layer).stack is not draft.stack:
-            layer = next((kept for kept in self._viewer.layers if _shows(kept, draft)), None)
+        if layer is None or layer not in self._viewer.layers or _stack_of(layer) is not draft.stack:
+            layer = next((kept for kept in self._viewer.layers if _stack_of(kept) is draft.stack), None)
         data, options, _ = series_layer(draft)
         if layer is None:
             layer = self._viewer.add_image(data, **options)
         else:
-            if not np.array_equal(time_axis_of(_draft_of(layer)).projection_at, time_axis_of(draft).projection_at):
+            before = time_axis_of(entry_of(layer, "draft"))
+            if not np.array_equal(before.projection_at, time_axis_of(draft).projection_at):
                 layer.data = data
             for name in ("scale", "translate", "units"):
                 setattr(layer, name, options[name])
@@ -129,7 +131,7 @@ class ViewerLayers(QObject):
             The new layer, or the one that shows the same already.
         """
         mark = (what, options.get("name"), id(reconstruction))
-        same = next((layer for layer in self._viewer.layers if _entry(layer, "mark") == mark), None)
+        same = next((layer for layer in self._viewer.layers if entry_of(layer, "mark") == mark), None)
         if same is not None:
             same.visible = True
             return same
@@ -200,9 +202,21 @@ class ViewerLayers(QObject):
 
     def set_t(self, t: float) -> None:
         """Move the time slider to a time, 0 to 1 [t]."""
+        self.set_time(self.axis.physical(self.axis.t_of(self.axis.step_of(t))))
+
+    def set_time(self, time: float) -> None:
+        """Move the time slider to a physical time, in the unit of the series."""
         axis = self._viewer.dims.ndim - 4
         if axis >= 0:
-            self._viewer.dims.set_point(axis, self.axis.physical(self.axis.t_of(self.axis.step_of(t))))
+            self._viewer.dims.set_point(axis, time)
+
+    @property
+    def projection(self) -> int | None:
+        """Position in the stack of the projection at the time slider; None where no series is shown."""
+        axis, times = self._viewer.dims.ndim - 4, self._series_axis
+        if axis < 0 or not len(times.projection_at):
+            return None
+        return int(times.projection_at[times.step_of(times.t_of_physical(float(self._viewer.dims.point[axis])))])
 
     def forget_stream(self) -> None:
         """Take the 4D layer away, with its memory."""
@@ -278,16 +292,6 @@ def _axis_of(reconstruction: Reconstruction) -> TimeAxis:
     return TimeAxis(time_range=reconstruction.time_range, unit=reconstruction.time_unit)
 
 
-def _entry(layer: Any, name: str) -> Any:
-    entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
-    return entries.get(name) if isinstance(entries, dict) else None
-
-
-def _draft_of(layer: Any) -> SeriesDraft:
-    draft: SeriesDraft = _entry(layer, "draft")
-    return draft
-
-
-def _shows(layer: Any, draft: SeriesDraft) -> bool:
-    own = _entry(layer, "draft")
-    return own is not None and own.stack is draft.stack
+def _stack_of(layer: Any) -> Any:
+    draft = entry_of(layer, "draft")
+    return None if draft is None else draft.stack

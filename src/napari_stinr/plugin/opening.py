@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_stinr.plugin.draft_sources import angles_from, draft_of_stack, read_draft, times_from
-from napari_stinr.plugin.layer_data import ANGSTROM_PER_NM, METADATA_KEY
+from napari_stinr.plugin.layer_data import ANGSTROM_PER_NM, METADATA_KEY, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +91,7 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
     StinrError
         The layer is not a stack.
     """
-    own: SeriesDraft | None = layer.metadata.get(METADATA_KEY, {}).get("draft")
+    own: SeriesDraft | None = entry_of(layer, "draft")
     if own is not None:
         return own
     unit, scale = layer.units[-1], float(layer.scale[-1])
@@ -117,8 +117,7 @@ def contents_of(layer: Any) -> tuple[SeriesDraft | None, Reconstruction | None]:
     reconstruction : Reconstruction or None
         A reconstruction.
     """
-    entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
-    return entries.get("draft"), entries.get("reconstruction")
+    return entry_of(layer, "draft"), entry_of(layer, "reconstruction")
 
 
 def may_be_series(layer: Any) -> bool:

@@ -101,12 +101,7 @@ class Session:
         return why_not(action, self.facts)
 
     def set_draft(self, draft: SeriesDraft | None) -> None:
-        """Take a tilt series, or an edited one.
-
-        Parameters
-        ----------
-        draft : SeriesDraft or None
-            Valid or not yet.
+        """Take a tilt series, or an edited one; it may be valid or not yet.
 
         Raises
         ------
@@ -116,6 +111,10 @@ class Session:
         self._require(Action.EDIT_SERIES)
         if draft is None or self.draft is None or draft.stack is not self.draft.stack:
             self.found = draft
+        if draft is not None and self.run_draft is not None and draft.stack is not self.run_draft.stack:
+            # Its checkpoint is on the disk; here its time and place would be those of another series.
+            self.run_draft = self.reconstruction = None
+            self.reconstruction_changed.emit(None)
         self.draft, self.estimate = draft, None
         if not self.is_customised:
             self._set_config(self._chosen_config())
@@ -206,7 +205,7 @@ class Session:
         reconstruction : Reconstruction
             From a file.
         draft : SeriesDraft, optional
-            The series it was made from, where that is known.
+            Its series, where that is known.
         """
         self._require(Action.LOAD_RUN)
         self.run_draft, self.series = draft, None

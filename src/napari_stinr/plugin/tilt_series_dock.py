@@ -163,12 +163,12 @@ class TiltSeriesDock(Dock):
     def _on_row_selected(self, row: int) -> None:
         draft = self.session.draft
         if draft is not None and np.isfinite(draft.times).all():
-            self.binding.layers.set_t(float(draft.scaled_times[row]))
+            self.binding.layers.set_time(float(draft.times[row]))
 
     def _on_t_changed(self, t: float) -> None:
-        axis = self.binding.layers.axis
-        if self.session.draft is not None and len(axis.projection_at):
-            self.table.set_current(int(axis.projection_at[axis.step_of(t)]))
+        projection = self.binding.layers.projection
+        if self.session.draft is not None and projection is not None:
+            self.table.set_current(projection)
 
     def _on_state_changed(self) -> None:
         why_not = self.session.why_not(Action.EDIT_SERIES)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
+from napari_stinr.plugin.costs import check_fits, free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,6 +178,9 @@ class TrainingThread(threading.Thread):
         from napari_stinr.training import Trainer
 
         order = self._order
+        if order.resume is None:
+            available = free_memory(order.device)
+            check_fits(order.draft.stack.shape, order.config, binning=order.draft.binning, available=available)
         series = order.draft.series()
         if order.resume is None:
             trainer = Trainer(series, order.config, device=order.device, threads=order.threads)
