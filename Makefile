@@ -13,10 +13,10 @@ DEV := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint pytest bench clean
+.PHONY: help demo test lint pytest bench screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(BASE) ## install, then simulate, reconstruct, score and export the paper's experiment into demo/
 	$(BIN)/stinr demo --out demo
@@ -36,6 +36,14 @@ pytest: $(DEV) ## all tests; choose some with ARGS="-k projection"
 
 bench: $(DEV) ## speed, memory and quality against other methods: tables and figures in benchmarks/results/
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+screenshots: $(DEV) ## pictures of the window in docs/, taken from the real program
+	bash tools/system_packages.sh
+	if command -v xvfb-run >/dev/null; then \
+		QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1400x1000x24" $(BIN)/python tools/make_screenshots.py $(ARGS); \
+	else \
+		$(BIN)/python tools/make_screenshots.py $(ARGS); \
+	fi
 
 clean: ## remove everything the other targets made, except the environment
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
