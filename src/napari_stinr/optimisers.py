@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -42,8 +45,46 @@ def build_optimiser(field: torch.nn.Module, config: ReconstructionConfig, *, con
         ]
     else:
         groups = [{"params": list(field.parameters()), "lr": density_rate}]
-    on_mps = next(field.parameters()).device.type == "mps"
-    return torch.optim.Adam(groups, betas=_BETAS, fused=not on_mps)
+    return adam(groups, on_mps=next(field.parameters()).device.type == "mps")
+
+
+def adam(parameters: list[Any], *, on_mps: bool = False) -> torch.optim.Adam:
+    """Return an optimiser that does not load triton.
+
+    Parameters
+    ----------
+    parameters : list
+        Parameters, or groups of them.
+    on_mps : bool
+        They are on an Apple GPU, for which torch has no fused optimiser.
+
+    Returns
+    -------
+    Adam
+        The optimiser.
+    """
+    _load_compiler_without_triton()
+    return torch.optim.Adam(parameters, betas=_BETAS, fused=not on_mps)
+
+
+@cache
+def _load_compiler_without_triton() -> None:
+    """Load what the first optimiser would load, but for triton, which nothing here needs.
+
+    Builds of torch for CUDA bring triton along. Its LLVM and that of Mesa's software OpenGL do not live in one process:
+    where napari draws with the latter, the window would be gone with the first training.
+    """
+    if "triton" in sys.modules:
+        return
+    sys.modules["triton"] = None  # type: ignore[assignment]  # Python's way to say: not to be imported
+    try:
+        import_module("torch._dynamo")
+    finally:
+        del sys.modules["triton"]
+        # Others in this process may want triton: they shall find it.
+        from torch.utils import _triton
+
+        _triton.has_triton_package.cache_clear()
 
 
 def optimiser_state(field: torch.nn.Module, optimiser: torch.optim.Adam) -> dict[str, torch.Tensor]:

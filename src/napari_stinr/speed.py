@@ -14,6 +14,7 @@ from napari_stinr.config import GrowthFieldConfig, JointFieldConfig, StaticField
 from napari_stinr.fields import GrowthField, JointField, StaticField
 from napari_stinr.geometry import SliceGeometry, VoxelGrid
 from napari_stinr.losses import balanced_loss, frequency_weights
+from napari_stinr.optimisers import adam
 from napari_stinr.projection import project_slices, projector_for
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _block_work(threads: int, *, grows: bool) -> Callable[[], None]:
 
 def _update_work() -> Callable[[], None]:
     values = torch.nn.Parameter(torch.zeros(_PARAMETERS))
-    optimiser = torch.optim.Adam([values], fused=True)
+    optimiser = adam([values])
     rows = torch.arange(_ROWS)
 
     def work() -> None:
