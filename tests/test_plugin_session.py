@@ -297,7 +297,7 @@ def test_two_sessions_on_the_same_series_keep_a_file_each(tmp_path: Path) -> Non
     assert saved == [1, 2]
 
 
-def test_events_of_a_run_are_not_taken_for_those_of_the_next(tmp_path: Path) -> None:
+def test_every_run_has_a_log_of_its_own(tmp_path: Path) -> None:
     session = with_series(tmp_path)
     session.start()
     run_to_end(session)
@@ -415,6 +415,19 @@ def test_an_edited_series_needs_a_new_run_and_the_untouched_one_keeps_its_result
     assert "pixel size" in session.why_not(Action.START)
 
 
+def test_another_stack_takes_the_reconstruction_away_and_an_edit_does_not(tmp_path: Path) -> None:
+    session = with_series(tmp_path)
+    session.start()
+    run_to_end(session)
+    session.set_draft(replace(session.draft, flip_tilt=True))
+    assert session.why_not(Action.EXPLORE) == ""
+    heard = Heard(session)
+    session.set_draft(small_draft(name="other"))
+    assert session.reconstruction is None
+    assert heard.shown == [None]
+    assert session.checkpoint.is_file()
+
+
 def test_what_was_found_is_remembered_while_the_same_stack_is_edited(tmp_path: Path) -> None:
     session = with_series(tmp_path)
     found = session.draft
@@ -429,7 +442,7 @@ def test_a_run_that_does_not_fit_cannot_be_started(tmp_path: Path) -> None:
     session = with_series(tmp_path)
     session.expect(estimate_run((61, 2000, 2000), GROWTH, binning=1, available=10**9, speed=None))
     assert "Binning" in session.why_not(Action.START)
-    with pytest.raises(StinrError, match="memory are free"):
+    with pytest.raises(StinrError, match="Binning"):
         session.start()
     session.set_draft(replace(session.draft, binning=2))
     assert session.why_not(Action.START) == ""

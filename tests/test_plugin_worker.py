@@ -197,7 +197,8 @@ def test_an_error_ends_in_one_line_and_leaves_a_checkpoint_and_no_memory(
 
     monkeypatch.setattr(Trainer, "__init__", watched)
     before_step(monkeypatch, 3, fail)
-    events = events_of(autosave=tmp_path / "run.stinr")
+    thread, events = start(autosave=tmp_path / "run.stinr")
+    thread.join(PATIENCE)
     failed = events[-1]
     assert isinstance(failed, Failed)
     assert cure in failed.message
@@ -225,6 +226,14 @@ def test_a_series_that_turns_out_wrong_is_told_as_it_is() -> None:
     thread.start()
     thread.join(PATIENCE)
     assert [event.message for event in events] == [draft.problem]
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_stinr.plugin.worker.free_memory", lambda device: 1000)
+    monkeypatch.setattr(Trainer, "__init__", lambda *_, **__: pytest.fail("memory was taken"))
+    (failed,) = events_of()
+    assert "of memory" in failed.message
+    assert "\n" not in failed.message
 
 
 def test_an_unknown_device_is_told_with_those_there_are() -> None:
@@ -336,13 +345,19 @@ def test_two_trainings_that_start_at_once_begin_as_they_would_alone(monkeypatch:
 
     paper = preset_config("paper").with_training(steps=2)
     alone = losses_alone(small_draft(), paper)
-    build, both = training.build_field, threading.Barrier(2, timeout=PATIENCE)
+    build, turns, built = training.build_field, itertools.count(), [threading.Event(), threading.Event()]
 
-    def meet(*arguments: Any, **options: Any) -> Any:
-        both.wait()
-        return build(*arguments, **options)
+    def second_within_first(*arguments: Any, **options: Any) -> Any:
+        turn = next(turns)
+        if turn == 0:
+            built[1].wait(0.3)
+        field = build(*arguments, **options)
+        built[turn].set()
+        if turn == 1:
+            built[0].wait(0.3)
+        return field
 
-    monkeypatch.setattr(training, "build_field", meet)
+    monkeypatch.setattr(training, "build_field", second_within_first)
     runs = [start(paper, threads=1) for _ in range(2)]
     for thread, _ in runs:
         thread.join(PATIENCE)
