@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,19 +77,36 @@ def invert_contrast(series: TiltSeries) -> TiltSeries:
     Returns
     -------
     TiltSeries
-        The inverted series. The background is the median of the outer twentieth of the columns on both sides, of those
-        that have pixels that count.
+        The inverted series.
     """
-    counts = np.ones(series.projections.shape, dtype=bool) if series.mask is None else series.mask
-    columns = np.flatnonzero(counts.any(axis=(0, 1)))
-    n_border = max(1, int(_BORDER_FRACTION * len(columns)))
-    border = np.r_[columns[:n_border], columns[-n_border:]]
-    background = np.float32(np.median(series.projections[..., border][counts[..., border]]))
+    background = np.float32(background_level(series.projections, series.mask))
     return replace(
         series,
         projections=background - series.projections,
         notes=(*series.notes, f"Contrast inverted: {background:.6g}, the level of the background, minus every pixel."),
     )
+
+
+def background_level(projections: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> float:
+    """Return the level of pixels beside the specimen.
+
+    Parameters
+    ----------
+    projections : ndarray
+        `(n_tilts, height, width)` projections [the unit of the file].
+    mask : ndarray, optional
+        `(n_tilts, height, width)` bool, True where a pixel counts.
+
+    Returns
+    -------
+    float
+        Median of the outer twentieth of the columns on both sides, of those that have pixels that count [the same].
+    """
+    counts = np.ones(projections.shape, dtype=bool) if mask is None else mask
+    columns = np.flatnonzero(counts.any(axis=(0, 1)))
+    n_border = max(1, int(_BORDER_FRACTION * len(columns)))
+    border = np.r_[columns[:n_border], columns[-n_border:]]
+    return float(np.median(projections[..., border][counts[..., border]]))
 
 
 def _binned(

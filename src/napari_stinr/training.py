@@ -120,9 +120,9 @@ class Trainer:
         expected, found = reconstruction.provenance.get("fingerprint"), series.fingerprint()
         if expected != found:
             raise StinrError(
-                f"the tilt series has the fingerprint {found}",
-                expected=f"{expected}, that of the series of the run",
-                cure="Give the same stack, angles, times and options as in the first run.",
+                f"the tilt series (fingerprint {found[:8]}) is not that of the run ({str(expected)[:8]})",
+                expected="the same stack, angles, times and options",
+                cure="Give those of the first run.",
             )
         if not reconstruction.training_state:
             raise StinrError(

@@ -53,7 +53,7 @@ def world_middle(layer: tuple) -> np.ndarray:
 
 
 def test_the_small_sample_is_a_tilt_series_with_its_truth(small):
-    series, truth, contamination = small
+    truth, contamination, series = small
     draft = series[1]["metadata"]["stinr"]["draft"]
     assert (series[0].shape, draft.n_tilts, draft.problem, draft.name) == ((61, 1, 24, 48), 61, "", "small nanotube")
     assert "visible" not in series[1]
@@ -72,16 +72,16 @@ def test_the_small_sample_is_a_tilt_series_with_its_truth(small):
 
 
 def test_the_settings_of_a_sample_repeat_it(small):
-    draft = small[0][1]["metadata"]["stinr"]["draft"]
+    draft = small[2][1]["metadata"]["stinr"]["draft"]
     config = simulation.SimulationConfig(**draft.sample)
     again = simulation.simulate(config.model_copy(update={"tilt_stop": 0.0, "tilt_start": -6.0}))
-    np.testing.assert_array_equal(again.truth, small[1][0])
+    np.testing.assert_array_equal(again.truth, small[0][0])
     assert (config.grid, len(config.tilt_angles)) == ((48, 24, 48), 61)
 
 
 @pytest.mark.slow
 def test_a_short_reconstruction_of_the_small_sample_separates_specimen_and_contamination(small):
-    series, truth, contamination = small[0][1]["metadata"]["stinr"]["draft"].series(), small[1][0], small[2][0]
+    series, truth, contamination = small[2][1]["metadata"]["stinr"]["draft"].series(), small[0][0], small[1][0]
     shell = contamination > 0.2 * contamination.max()
     left, error = {}, {}
     for preset in ("static", "growth"):
@@ -164,7 +164,8 @@ def test_another_thread_does_not_touch_the_window(qapp, slow):
 def test_napari_opens_the_sample(make_napari_viewer):
     viewer = make_napari_viewer()
     viewer.open_sample(PLUGIN, "nanotube_small")
-    assert [layer.visible for layer in viewer.layers] == [True, False, False]
+    assert [layer.visible for layer in viewer.layers] == [False, False, True]
+    assert viewer.layers.selection.active is viewer.layers[2]
     # One common size and place: the time slider of the stack, and the volume's y and x.
     assert viewer.dims.nsteps[0] == 61
-    assert [str(unit) for unit in viewer.layers[0].units[1:]] == ["nanometer"] * 3
+    assert [str(unit) for unit in viewer.layers[2].units[1:]] == ["nanometer"] * 3

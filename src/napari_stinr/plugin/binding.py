@@ -14,7 +14,7 @@ from napari_stinr.plugin.layers import ViewerLayers
 from napari_stinr.plugin.opening import Dropped, contents_of, fits
 from napari_stinr.plugin.player import PLAY_KEY, Player
 from napari_stinr.plugin.session import Session
-from napari_stinr.plugin.settings import plugin_settings
+from napari_stinr.plugin.settings import plugin_settings, unwatch_settings, watch_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +96,7 @@ class ViewerBinding(QObject):
         self._timer.timeout.connect(self.poll)
         self._timer.start(POLL_EVERY)
         self._window.installEventFilter(self)
+        watch_settings(self._on_settings_changed)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close)
@@ -167,6 +168,7 @@ class ViewerBinding(QObject):
         viewer.events.theme.disconnect(self._on_theme_changed)
         viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        unwatch_settings(self._on_settings_changed)
         viewer.bind_key(PLAY_KEY, None, overwrite=True)
         self.player.stop()
         self.layers.close()
@@ -220,7 +222,7 @@ class ViewerBinding(QObject):
     def _on_state_changed(self, state: Any) -> None:
         if not self.session.is_active:
             self.tasks.close_bar(self.session)
-            if self.session.failure != self._failure_said:
+            if self.session.failure and self.session.failure != self._failure_said:
                 self._failure_said = self.session.failure
                 show_error(self.session.failure)
         self.state_changed.emit()
@@ -230,6 +232,9 @@ class ViewerBinding(QObject):
 
     def _on_theme_changed(self, event: Any) -> None:
         self.theme_changed.emit(str(event.value))
+
+    def _on_settings_changed(self, event: Any) -> None:
+        self.session.settings = plugin_settings()
 
     def _on_layer_inserted(self, event: Any) -> None:
         self._take_layer(event.value)
@@ -254,5 +259,7 @@ class ViewerBinding(QObject):
             return True
         if reconstruction is not None and reconstruction is not self.session.reconstruction:
             self.show_saved(reconstruction)
+            # The 4D layer shows the same where the time slider is at its beginning.
+            layer.visible = False
             return True
         return False

@@ -208,6 +208,12 @@ class SeriesDraft:
         series = series.exclude(self.excluded) if self.excluded else series
         return bin_series(invert_contrast(series) if self.invert_contrast else series, self.binning)
 
+    def background(self) -> float:
+        """Return the level that is taken for no specimen where the contrast is inverted [the unit of the file]."""
+        from napari_stinr.preprocessing import background_level
+
+        return background_level(self.stack, self.mask)
+
     def intensity(self) -> NDArray[np.float64]:
         """Return the total intensity of every projection: it rises with time where something grows.
 

@@ -154,7 +154,8 @@ def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
         file = Path(source).expanduser().resolve()
         angles, argument = sidecars.read_angles(file), str(file)
     _check_count(angles, draft.n_tilts, "tilt angles", source)
-    return replace(draft, tilt_angles=angles, angles_argument=argument)
+    notes = tuple(note for note in draft.notes if note != _NO_ANGLES)
+    return replace(draft, tilt_angles=angles, angles_argument=argument, notes=notes)
 
 
 def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout
 from superqt import QLabeledDoubleSlider
@@ -93,7 +94,9 @@ class ExploreDock(Dock):
     def show_contamination(self) -> None:
         """Add what has grown until the time of the slider."""
         reconstruction, t = self.session.reconstruction, self.t
-        if reconstruction is not None:
+        if t == 0:
+            show_info("Nothing has grown at t = 0: move the time slider first.")
+        elif reconstruction is not None:
             self._render(
                 "contamination",
                 lambda: reconstruction.contamination(t),
@@ -184,9 +187,8 @@ class ExploreDock(Dock):
         axis, unit = self.binding.layers.axis, self.session.reconstruction
         if unit is None:
             return
-        label = f"time [{axis.unit}]" if axis.unit else "time (order of acquisition)"
         times = [axis.physical(float(t)) for t in curve[0]]
-        self.plot.set_curve(times, curve[1], unit=f"V·{unit.length_unit}³", time_label=label)
+        self.plot.set_curve(times, curve[1], unit=f"V·{unit.length_unit}³", time_label=axis.label)
         self.plot.set_marker(axis.physical(self.t))
         if self._curve_is_stale:
             self._update_curve()
@@ -207,8 +209,6 @@ class ExploreDock(Dock):
             add(volume, reconstruction)
 
         def failed(problem: str) -> None:
-            from napari.utils.notifications import show_error
-
             self._rendering.discard(what)
             show_error(problem)
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
 
 CLEAN, CONTAMINATION, ARRIVAL = "clean (t = 0)", "contamination", "arrival time"
-_LEAST_DENSITY = 0.05
-"""Part of the highest density below which there is no matter that could have arrived."""
+_BELOW_ZERO = 1e-3
+_LEAST_DENSITY = 0.05  # of the highest: below, there is no matter that could have arrived
 
 
 class ViewerLayers(QObject):
@@ -74,8 +74,10 @@ class ViewerLayers(QObject):
         if layer is None or layer not in self._viewer.layers or _stack_of(layer) is not draft.stack:
             layer = next((kept for kept in self._viewer.layers if _stack_of(kept) is draft.stack), None)
         data, options, _ = series_layer(draft)
+        self._hide(None if layer is self._series_layer else self._series_layer)
         if layer is None:
             layer = self._viewer.add_image(data, **options)
+            self._viewer.reset_view()
         else:
             before = time_axis_of(entry_of(layer, "draft"))
             if not np.array_equal(before.projection_at, time_axis_of(draft).projection_at):
@@ -90,10 +92,8 @@ class ViewerLayers(QObject):
 
         Parameters
         ----------
-        reconstruction : Reconstruction
-            What to show from now on.
-        draft : SeriesDraft or None
-            The series it was made from, where that is known.
+        reconstruction, draft : Reconstruction, SeriesDraft or None
+            What to show from now on, and its series where that is known.
         again : bool
             Add the layer again where a person has deleted it.
         """
@@ -121,16 +121,14 @@ class ViewerLayers(QObject):
         what : str
             ``clean (t = 0)``, ``contamination`` or ``arrival time``.
         reconstruction : Reconstruction
-            What it was made from.
+            What it was made from; a layer that shows the same already is shown again.
         **options
             For ``viewer.add_image``, in place of the usual ones.
-
-        Returns
-        -------
-        Image
-            The new layer, or the one that shows the same already.
         """
         mark = (what, options.get("name"), id(reconstruction))
+        # Both lie over the clean specimen: one of them at a time.
+        overlays = {CONTAMINATION, ARRIVAL} if what != CLEAN else set()
+        self._hide(*(layer for layer in self._viewer.layers if (entry_of(layer, "mark") or ("",))[0] in overlays))
         same = next((layer for layer in self._viewer.layers if entry_of(layer, "mark") == mark), None)
         if same is not None:
             same.visible = True
@@ -145,11 +143,9 @@ class ViewerLayers(QObject):
         return self._viewer.add_image(volume, **settings)
 
     def add_clean(self, volume: NDArray[np.float32], reconstruction: Reconstruction) -> Image:
-        """Add the clean specimen, and hide what it replaces."""
+        """Add the clean specimen and hide what it replaces."""
         layer = self.add_volume(volume, CLEAN, reconstruction)
-        for other in (self._stream_layer, self._series_layer):
-            if other is not None and other in self._viewer.layers:
-                other.visible = False
+        self._hide(self._stream_layer, self._series_layer)
         self._viewer.layers.selection.active = layer
         return layer
 
@@ -237,7 +233,7 @@ class ViewerLayers(QObject):
 
     def _add_stream_layer(self, reconstruction: Reconstruction, draft: SeriesDraft | None) -> None:
         assert self.stream is not None
-        name = "reconstruction" if draft is None else f"{draft.name} reconstruction"
+        name = f"{_series_name(reconstruction)} reconstruction"
         self._stream_layer = self._viewer.add_image(
             self.stream,
             name=name,
@@ -249,6 +245,11 @@ class ViewerLayers(QObject):
         self._viewer.reset_view()
         middle = self._stream_layer.extent.world.mean(axis=0)
         self._viewer.dims.set_point(self._viewer.dims.ndim - 3, middle[1])
+
+    def _hide(self, *layers: Any) -> None:
+        for layer in layers:
+            if layer is not None and layer in self._viewer.layers:
+                layer.visible = False
 
     def _volume_placement(self, reconstruction: Reconstruction, axis: TimeAxis | None) -> dict[str, Any]:
         size = reconstruction.voxel_size if reconstruction.length_unit != "pixel" else None
@@ -265,7 +266,7 @@ class ViewerLayers(QObject):
         # Whoever has set the contrast by hand keeps it.
         if self._own_limits is None or tuple(layer.contrast_limits) == self._own_limits:
             self._own_limits = limits
-            layer.contrast_limits_range = (0.0, 2 * limits[1])
+            layer.contrast_limits_range = (limits[0], 2 * limits[1])
             layer.contrast_limits = limits
         layer.refresh(extent=False)
 
@@ -281,7 +282,9 @@ def _limits(stream: VolumeStream) -> tuple[float, float]:
     assert field is not None
     # Every fourth voxel of a joint field: its network would keep the window waiting for all of them.
     values = field.at(0.0, (slice(None, None, 4),) * 3) if field.density is None else field.density
-    return 0.0, max(contrast_limits(values)[1], 1e-6)
+    high = max(contrast_limits(values)[1], 1e-6)
+    # A little below 0: the maximum along a ray is not drawn where it does not exceed the lower limit.
+    return -_BELOW_ZERO * high, high
 
 
 def _series_name(reconstruction: Reconstruction) -> str:

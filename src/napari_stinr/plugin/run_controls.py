@@ -8,13 +8,12 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
 
 from napari_stinr.plugin.dock import text_label
-from napari_stinr.plugin.states import Action, RunState
+from napari_stinr.plugin.states import ACTIVE, Action, RunState
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.dock import Dock
 
 _STATE_TEXT = {
-    RunState.EMPTY: "No tilt series yet: open one in Tilt series.",
     RunState.READY: "Ready.",
     RunState.RUNNING: "Preparing…",
     RunState.PAUSED: "Paused.",
@@ -100,12 +99,14 @@ class RunControls(QWidget):
             # To and fro while data and kernels are prepared.
             self.bar.setRange(0, 0 if session.is_active else 1)
             self.bar.setValue(0)
-            self.status.setText(_STATE_TEXT[session.state])
+            problem = session.facts.problem if session.state is RunState.EMPTY else ""
+            self.status.setText(problem or _STATE_TEXT[session.state])
             return
         self.bar.setRange(0, last.n_steps)
         self.bar.setValue(last.step)
+        self.bar.setFormat(f"{100 * last.step / last.n_steps:.0f} %")
         state = "" if session.state is RunState.RUNNING else f"{_STATE_TEXT[session.state]} "
-        self.status.setText(f"{state}{session.log.text}")
+        self.status.setText(f"{state}{session.log.text(is_running=session.state in ACTIVE)}")
 
     def say(self, text: str, is_problem: bool) -> None:
         """Show where the run was saved, or why it was not."""

@@ -51,13 +51,12 @@ class RunLog:
         rate = self._pace.per_second
         return None if self.last is None or rate is None else (self.last.n_steps - self.last.step) / rate
 
-    @property
-    def text(self) -> str:
-        """Progress in one line, such as ``"step 120 of 300 (40 %), 8.2 steps/s, 22 s left"``."""
+    def text(self, *, is_running: bool) -> str:
+        """Return progress in one line, such as ``"step 120 of 300 (40 %), 8.2 steps/s, 22 s left"``."""
         if self.last is None:
             return ""
         rate, last = self._pace.per_second, self.last
         parts = [f"step {last.step} of {last.n_steps} ({100 * last.step / last.n_steps:.0f} %)"]
         parts += [] if rate is None else [f"{rate:.3g} steps/s"]
-        parts += [remaining_text(self.remaining)] if last.step < last.n_steps else []
+        parts += [remaining_text(self.remaining)] if is_running and last.step < last.n_steps else []
         return ", ".join(part for part in parts if part)

@@ -73,8 +73,8 @@ def _layers(config: SimulationConfig, name: str) -> list[LayerData]:
         )
         return data, {**options, "visible": False, **looks}, kind
 
+    # napari selects the layer that it adds last.
     return [
-        series_layer(draft),
         hidden(simulation.truth, TRUTH, {"truth": True}),
         hidden(
             simulation.contamination,
@@ -83,6 +83,7 @@ def _layers(config: SimulationConfig, name: str) -> list[LayerData]:
             colormap="inferno",
             blending="additive",
         ),
+        series_layer(draft),
     ]
 
 

@@ -70,6 +70,7 @@ class Session:
         self.draft: SeriesDraft | None = None
         self.found: SeriesDraft | None = None
         self.run_draft: SeriesDraft | None = None
+        self._pending_draft: SeriesDraft | None = None
         self.series: TiltSeries | None = None
         self.reconstruction: Reconstruction | None = None
         self.log = RunLog()
@@ -166,14 +167,13 @@ class Session:
             autosave_every=60.0 * settings.autosave_minutes,
             preview_every=settings.preview_seconds,
         )
-        self.run_draft, self.series, self.reconstruction = draft, None, None
+        self._pending_draft = draft
         self.log, self.failure, self.checkpoint = RunLog(), "", None
         # Events of an earlier run must not be taken for those of this one.
         self._events = queue.SimpleQueue()
         self._thread = TrainingThread(order, self._events.put)
         self._thread.start()
         self._change(RunState.RUNNING)
-        self.reconstruction_changed.emit(None)
         self.run_started.emit()
 
     def pause(self) -> None:
@@ -226,12 +226,14 @@ class Session:
             self._thread.join(_JOIN_TIMEOUT)
         # What it has posted meanwhile is of no use without a window.
         self._thread, self._events = None, queue.SimpleQueue()
-        self.draft = self.found = self.run_draft = self.series = self.reconstruction = None
+        self.draft = self.found = self.run_draft = self._pending_draft = self.series = self.reconstruction = None
 
     def _take(self, event: Event) -> None:
         match event:
             case Prepared():
-                self.series = event.series
+                # Not before: a run that cannot be prepared must not cost the reconstruction that is there.
+                self.run_draft, self.series, self.reconstruction = self._pending_draft, event.series, None
+                self.reconstruction_changed.emit(None)
                 if event.config != self.config:
                     self.is_customised, self.preset = True, event.config.preset
                     self._set_config(event.config)
@@ -251,7 +253,6 @@ class Session:
                 self._join()
                 self.failure = event.message
                 self._change(RunState.FAILED)
-                self.said.emit(event.message, True)
 
     def _take_reconstruction(self, reconstruction: Reconstruction) -> None:
         self.reconstruction = reconstruction

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLUGIN_NAME = "napari-stinr"
 
@@ -78,3 +81,38 @@ def plugin_settings() -> PluginSettings:
     defaults = PluginSettings()
     kinds = {entry.name: type(getattr(defaults, entry.name)) for entry in fields(PluginSettings)}
     return PluginSettings(**{name: kinds[name](value) for name, value in values.items()})
+
+
+def watch_settings(changed: Callable[[Any], Any]) -> None:
+    """Call something whenever a person changes a setting in Preferences.
+
+    Parameters
+    ----------
+    changed : callable
+        A bound method; takes napari's event.
+    """
+    for group in _stored_groups():
+        group.events.connect(changed)
+
+
+def unwatch_settings(changed: Callable[[Any], Any]) -> None:
+    """End what :func:`watch_settings` began.
+
+    Parameters
+    ----------
+    changed : callable
+        The same method.
+    """
+    for group in _stored_groups():
+        group.events.disconnect(changed)
+
+
+def _stored_groups() -> list[Any]:
+    from napari.settings import get_plugin_settings
+
+    try:
+        stored: Any = get_plugin_settings(PLUGIN_NAME)
+        return [getattr(stored, group) for group in dict.fromkeys(GROUPS.values())]
+    except Exception as error:  # as above
+        _log.info("The settings of %s cannot be watched: %s", PLUGIN_NAME, error)
+        return []

@@ -16,6 +16,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io import READERS
 from napari_stinr.plugin.dock import Dock, text_label
 from napari_stinr.plugin.draft_sources import angles_from, times_from
+from napari_stinr.plugin.layer_data import entry_of, time_axis_of
 from napari_stinr.plugin.opening import draft_of_layer, may_be_series
 from napari_stinr.plugin.series_form import SeriesForm
 from napari_stinr.plugin.series_table import SeriesTable, TableRows
@@ -178,11 +179,21 @@ class TiltSeriesDock(Dock):
         self._update_check_line()
 
     def _on_layer_chosen(self, index: int) -> None:
-        name = self.layer_choice.itemText(index)
-        layers = self.binding.viewer.layers
+        name, layers = self.layer_choice.itemText(index), self.binding.viewer.layers
         if index > 0 and name in layers:
-            self._try(lambda: draft_of_layer(layers[name]))
+            self._use_layer(layers[name])
         self._list_layers()
+
+    def _use_layer(self, layer: Any) -> None:
+        try:
+            draft = draft_of_layer(layer)
+        except (StinrError, OSError) as error:
+            show_error(str(error))
+            return
+        if entry_of(layer, "draft") is None:
+            # Ours shows the same array, with its time, place and units; two of them would lie over each other.
+            self.binding.viewer.layers.remove(layer)
+        self._take(draft)
 
     def _list_layers(self) -> None:
         with QSignalBlocker(self.layer_choice):
@@ -216,7 +227,9 @@ class TiltSeriesDock(Dock):
         if self._intensity_of is None or self._intensity_of[0] is not draft.stack:
             self._intensity_of = draft.stack, draft.intensity()
         intensity = self._intensity_of[1]
-        label = f"time [{draft.time_unit}]" if draft.time_unit else "time (order of acquisition)"
+        if draft.invert_contrast:
+            intensity = draft.background() - intensity
+        label = time_axis_of(draft).label
         self.plot.set_data(draft.times, intensity, unit="", used=draft.used, time_label=label)
         self.growth_line.setText(_growth_text(draft.times[draft.used], intensity[draft.used]))
 
@@ -231,4 +244,5 @@ def _growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> 
         return "The total intensity shows no steady change with time."
     verb = "rises" if change > 0 else "falls"
     meaning = "the specimen was growing" if change > 0 else "something was lost, or the contrast is inverted"
-    return f"The total intensity {verb} by {abs(change / start):.0%} from the first projection to the last: {meaning}."
+    percent = 100 * abs(change / start)
+    return f"The total intensity {verb} by {percent:.0f} % from the first projection to the last: {meaning}."

@@ -91,7 +91,17 @@ class TimeAxis:
         """Return the time, 0 to 1 [t], that a physical time [unit] is."""
         return (time - self.time_range[0]) / (self.time_range[1] - self.time_range[0])
 
+    @property
+    def label(self) -> str:
+        """Label of an axis of physical time."""
+        if self.unit:
+            return f"time [{self.unit}]"
+        is_order = self.time_range == (0.0, float(self.n_steps - 1))
+        return "time (order of acquisition)" if is_order else "time"
+
     def text(self, t: float) -> str:
         """Return a time as people read it, such as ``"t = 0.500 (45 of 90 s)"``."""
+        if not self.unit and self.time_range == (0.0, 1.0):
+            return f"t = {t:.3f}"
         unit = f" {self.unit}" if self.unit else ""
         return f"t = {t:.3f} ({self.physical(t):.4g} of {self.time_range[1]:.4g}{unit})"

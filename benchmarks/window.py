@@ -1,0 +1,260 @@
+"""How the plugin feels: answers to the time slider, time the window is blocked, what the window costs a training.
+
+Needs a screen: `make bench ARGS="window"` starts a virtual one (software OpenGL: drawing is slower than on a desktop).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from common import interleave, markdown_table, median, quick_asked, save
+
+# A second OpenMP thread beside the window would slow both down many times; the plugin leaves it to the projector.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_stinr.plugin.binding import ViewerBinding
+    from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.reconstruction import Reconstruction
+
+N_TILTS = 61
+BEAT = 5
+"""Time between two beats of the clock that measures how long the window is blocked [ms]."""
+
+
+def measure(*, quick: bool) -> dict[str, Any]:
+    """Measure everything in one window.
+
+    Parameters
+    ----------
+    quick : bool
+        Small sizes.
+
+    Returns
+    -------
+    dict
+        Scrubbing, blocked time, cost of a step.
+    """
+    import napari
+
+    small, large = ((24, 12, 24), (48, 48, 48)) if quick else ((88, 40, 88), (256, 256, 256))
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1280, 800)
+    try:
+        from napari_stinr.plugin.binding import binding_of
+
+        binding = binding_of(viewer)
+        docks = [
+            viewer.window.add_plugin_dock_widget("napari-stinr", name, tabify=True)[0]
+            for name in ("Tilt series", "Reconstruct", "Explore")
+        ]
+        pump(0.5)
+        # 300 ms for the large volume, 50 ms for the small one is what was promised.
+        scrubbing = [scrub(binding, shape, ndisplay) for shape in (small, large) for ndisplay in (2, 3)]
+        steps, seconds = (30, 2.0) if quick else (150, 8.0)
+        cost = step_cost(binding, small, docks, steps=steps, repeats=1 if quick else 5)
+        blocked = blocked_while_training(binding, small, seconds)
+    finally:
+        viewer.close()
+    return {"scrubbing": scrubbing, "blocked": blocked, "step": cost}
+
+
+def scrub(binding: ViewerBinding, shape: tuple[int, int, int], ndisplay: int) -> dict[str, Any]:
+    """Move the time slider as a hand does, and time until what belongs to the position is in the layer."""
+    import numpy as np
+
+    viewer, layers = binding.viewer, binding.layers
+    layers.forget_stream()
+    viewer.dims.ndisplay = 2
+    binding.session.show(random_reconstruction(shape))
+    stream = layers.stream
+    wait(lambda: stream.field is not None and not stream.is_busy)
+    layer = layers._stream_layer
+    viewer.dims.ndisplay = ndisplay
+    pump(1.0)
+    answers, drawn = [], []
+    beat = Beat(binding)
+    for step in range(0, 100, 7):
+        start = time.perf_counter()
+        layers.set_t(step / 100)
+        wait(lambda: not stream.is_busy)
+        answers.append(time.perf_counter() - start)
+        pump(0.001)
+        drawn.append(time.perf_counter() - start)
+    expected = stream.field.at(layers.t, (slice(None),) * 3)
+    shown = np.asarray(layer._slice.image.view)
+    plane = expected if ndisplay == 3 else expected[viewer.dims.current_step[1]]
+    assert np.allclose(shown, plane, atol=1e-4), "the last position did not win"
+    return {
+        "shape": list(shape),
+        "ndisplay": ndisplay,
+        "answer_ms": 1000 * median(answers),
+        "longest_answer_ms": 1000 * max(answers),
+        "drawn_ms": 1000 * median(drawn),
+        "longest_block_ms": 1000 * beat.stop(),
+    }
+
+
+def step_cost(
+    binding: ViewerBinding, shape: tuple[int, int, int], docks: list[Any], *, steps: int, repeats: int
+) -> dict[str, Any]:
+    """Time a step of the training in the shell, in a window that is not redrawn, and in a window that shows it all."""
+    from dataclasses import replace
+
+    from napari_stinr.training import Trainer
+
+    draft = growing_draft(shape)
+    series = draft.series()
+    session = binding.session
+    session.set_draft(draft)
+    session.customise(session.config.with_training(steps=steps))
+
+    def shell() -> float:
+        return list(Trainer(series, session.config, threads=session.threads).run())[-1].seconds / steps
+
+    def window(preview: float, shown: bool) -> Callable[[], float]:
+        def run() -> float:
+            for dock in docks:
+                dock.setVisible(shown)
+            session.settings = replace(session.settings, preview_seconds=preview, autosave_minutes=1e3)
+            session.start()
+            wait(lambda: not session.is_active, every=0.1)
+            assert session.log.last is not None, session.failure
+            return session.log.last.seconds / steps
+
+        return run
+
+    shell()
+    seconds = interleave(
+        {"shell": shell, "window, nothing redrawn": window(1e6, False), "window, all shown": window(2.0, True)},
+        repeats=repeats,
+    )
+    return {"steps": steps, "shape": list(shape), "seconds": {name: median(times) for name, times in seconds.items()}}
+
+
+def blocked_while_training(binding: ViewerBinding, shape: tuple[int, int, int], seconds: float) -> dict[str, Any]:
+    """Let a training run with everything shown, and measure for how long the window does not answer."""
+    from dataclasses import replace
+
+    session = binding.session
+    session.customise(session.config.with_training(steps=1_000_000))
+    session.settings = replace(session.settings, preview_seconds=2.0)
+    session.start()
+    wait(lambda: session.log.last is not None and session.reconstruction is not None)
+    pump(1.0)
+    still = Beat(binding)
+    pump(seconds)
+    training = still.stop()
+    moving = Beat(binding)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        binding.layers.set_t((time.perf_counter() * 0.3) % 1.0)
+        pump(0.03)
+    both = moving.stop()
+    session.stop()
+    wait(lambda: not session.is_active)
+    return {"training_ms": 1000 * training, "training_and_scrubbing_ms": 1000 * both, "seconds": seconds}
+
+
+def random_reconstruction(shape: tuple[int, int, int]) -> Reconstruction:
+    """Return a growth field with random density and arrival time: as dear to show as a trained one."""
+    import torch
+
+    from napari_stinr.config import preset_config
+    from napari_stinr.fields import build_field
+    from napari_stinr.geometry import VoxelGrid
+    from napari_stinr.reconstruction import Reconstruction
+
+    torch.manual_seed(0)
+    config, grid = preset_config("growth"), VoxelGrid(*shape)
+    field = build_field(config, grid, scale=1.0).requires_grad_(False)
+    for parameter in field.parameters():
+        parameter.normal_()
+    return Reconstruction(field, config, grid, provenance={"series": "random"})
+
+
+def growing_draft(shape: tuple[int, int, int]) -> SeriesDraft:
+    """Return projections of a few growing columns; what is in them does not matter to the time of a step."""
+    import numpy as np
+
+    from napari_stinr.plugin.draft_sources import draft_of_series
+    from napari_stinr.tilt_series import TiltSeries
+
+    _, height, width = shape
+    generator, times = np.random.default_rng(0), np.linspace(0, 1, N_TILTS)
+    specimen, carbon = generator.random((2, height, width))
+    projections = np.stack([specimen + t * carbon for t in times]).astype(np.float32)
+    return draft_of_series(TiltSeries(projections, np.linspace(0, 180, N_TILTS), times, pixel_size=0.5))
+
+
+class Beat:
+    """Measures the longest time for which the thread of the window does not answer."""
+
+    def __init__(self, parent: Any) -> None:
+        from qtpy.QtCore import QTimer
+
+        self._longest, self._last = 0.0, time.perf_counter()
+        self._timer = QTimer(parent)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(BEAT)
+
+    def stop(self) -> float:
+        """Return the longest time without an answer [s]."""
+        self._timer.stop()
+        return self._longest
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self._longest, self._last = max(self._longest, now - self._last), now
+
+
+def pump(seconds: float) -> None:
+    """Let the window work for a while."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop = QEventLoop()
+    QTimer.singleShot(max(1, round(1000 * seconds)), loop.quit)
+    loop.exec()
+
+
+def wait(condition: Callable[[], bool], *, every: float = 0.002, patience: float = 600.0) -> None:
+    """Let the window work until something is so; to look often costs a training that runs meanwhile."""
+    end = time.perf_counter() + patience
+    while not condition():
+        if time.perf_counter() > end:
+            raise TimeoutError("the window did not get there")
+        pump(every)
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return what was measured as Markdown."""
+    rows = [
+        [
+            f"{' × '.join(map(str, case['shape']))}, {case['ndisplay']}D",
+            f"{case['answer_ms']:.0f} ms",
+            f"{case['longest_answer_ms']:.0f} ms",
+            f"{case['drawn_ms']:.0f} ms",
+        ]
+        for case in result["scrubbing"]
+    ]
+    seconds, blocked = result["step"]["seconds"], result["blocked"]
+    steps = [[name, f"{1000 * value:.1f} ms", f"{value / seconds['shell']:.2f}"] for name, value in seconds.items()]
+    return "\n\n".join(
+        [
+            markdown_table(["move of the time slider, growth", "volume there", "longest", "drawn as well"], rows),
+            markdown_table(["a step of the training", "time", "ratio to the shell"], steps),
+            f"Longest time that the window did not answer while a training of {blocked['seconds']:.0f} s was shown: "
+            f"{blocked['training_ms']:.0f} ms; with the time slider moving as well: "
+            f"{blocked['training_and_scrubbing_ms']:.0f} ms. OpenGL in software.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    is_quick = quick_asked(__doc__)
+    found = measure(quick=is_quick)
+    save("window", found, table(found), quick=is_quick)
