@@ -327,7 +327,7 @@ def test_a_run_of_other_data_is_refused_in_one_line(tmp_path: Path, change: dict
     thread.join(PATIENCE)
     (failed,) = events
     assert "fingerprint" in failed.message
-    assert "Give the same stack" in failed.message
+    assert "same stack" in failed.message
     assert "\n" not in failed.message
 
 
