@@ -157,7 +157,7 @@ class SampledField:
     def _joint_at(self, t: float, part: Part, superseded: Callable[[], bool]) -> NDArray[np.float32]:
         field, grid = self.reconstruction.field, self.reconstruction.grid
         assert isinstance(field, JointField)
-        z, y, x = (torch.from_numpy(grid.axis_positions(axis)[part[axis]]) for axis in range(3))
+        z, y, x = (torch.from_numpy(np.ascontiguousarray(grid.axis_positions(axis)[part[axis]])) for axis in range(3))
         volume = np.empty((len(z), len(y), len(x)), dtype=np.float32)
         n_rows = max(1, _POINTS_AT_ONCE // (len(z) * len(x)))
         for start in range(0, len(y), n_rows):

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["StepReport", "Trainer", "TrainingError"]
 
 
+_SEEDING = threading.Lock()
+
+
 class TrainingError(Exception):
     """Training failed: the loss is not finite. Not a RuntimeError, which GUI worker threads swallow."""
 
@@ -80,7 +83,8 @@ class Trainer:
             threads=self.threads,
             held_out=HeldOut.of(series, held_out),
         )
-        with torch.random.fork_rng(devices=[]):
+        # The generator that initialises a network is shared by all threads.
+        with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             self.field = build_field(config, self.grid, scale=typical_potential(trained_on, self.grid)).to(self.device)
         self._optimiser = build_optimiser(self.field, config, contrast=projection_contrast(trained_on))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 KEPT = 10
 """Checkpoints of earlier runs that are kept in the automatic folder."""
+_LONGEST_STEM = 120
+_given: set[Path] = set()
+_lock = threading.Lock()
 _ENDING = ".autosave.stinr"
 
 
@@ -27,7 +31,7 @@ def automatic_folder() -> Path:
     return user_data_path("napari-stinr", appauthor=False) / "runs"
 
 
-def autosave_path(name: str, folder: str) -> Path:
+def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:
     """Return a file name for the checkpoints of a new run.
 
     Parameters
@@ -44,17 +48,22 @@ def autosave_path(name: str, folder: str) -> Path:
     """
     place = Path(folder).expanduser() if folder else automatic_folder()
     if not folder:
-        _remove_oldest(place)
+        _remove_oldest(place, keep)
     stem = re.sub(r"[^\w.-]+", "_", name) or "run"
+    stem = stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     candidates = (place / f"{stem}_{stamp}{suffix}{_ENDING}" for suffix in ("", *(f"_{n}" for n in range(2, 1000))))
-    return next(path for path in candidates if not path.exists())
+    with _lock:
+        path = next(path for path in candidates if path not in _given and not path.exists())
+        _given.add(path)
+    return path
 
 
-def _remove_oldest(place: Path) -> None:
+def _remove_oldest(place: Path, keep: Path | None) -> None:
     try:
         saved = sorted(place.glob(f"*{_ENDING}"), key=lambda path: path.stat().st_mtime)
         for path in saved[: max(0, len(saved) - KEPT + 1)]:
-            path.unlink()
+            if path != keep:
+                path.unlink()
     except OSError:
         logger.info("Old checkpoints in %s could not be removed", place, exc_info=True)

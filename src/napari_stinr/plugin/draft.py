@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
 from napari_stinr.series_checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times
 from napari_stinr.tilt_series import TiltSeries
@@ -67,6 +68,9 @@ class SeriesDraft:
         Nothing says when the projections were taken; stack order was assumed.
     notes : tuple of str
         What the reader found, assumed or changed.
+    read_times : tuple of ndarray, optional
+        `times` as they were read, and the same scaled to 0..1: back from the one to the other costs the last digit, and
+        a script must find the same times.
     """
 
     stack: NDArray[Any]
@@ -88,6 +92,7 @@ class SeriesDraft:
     pixel_size_given: bool = False
     time_assumed: bool = False
     notes: tuple[str, ...] = ()
+    read_times: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     @property
     def n_tilts(self) -> int:
@@ -117,7 +122,8 @@ class SeriesDraft:
         StinrError
             With the value found, the value expected and the cure.
         """
-        n_used = int(self.used.sum())
+        usable = self.used if self.mask is None else self.used & self.mask.any(axis=(1, 2))
+        n_used = int(usable.sum())
         if n_used < MINIMUM_TILTS:
             raise StinrError(
                 f"{n_used} of {self.n_tilts} projections are used",
@@ -134,16 +140,17 @@ class SeriesDraft:
         checked_angles(self.filled_angles, self.n_tilts)
         checked_times(self.times, self.n_tilts)
         checked_pixel_size(self.pixel_size)
-        if abs(self.axis_offset) >= self.stack.shape[2] / 2:
+        if not abs(self.axis_offset) < self.stack.shape[2] / 2:
             raise StinrError(
                 f"the axis offset is {self.axis_offset:g} pixels",
                 expected=f"less than half the image width of {self.stack.shape[2]} pixels",
                 cure="Give the distance of the rotation axis from the centre of the image.",
             )
-        if min(self.binned_shape[1:]) < 2:
+        _, height, width = self.binned_shape
+        if height < 1 or width < 2:
             raise StinrError(
                 f"{self.stack.shape[1]} x {self.stack.shape[2]} pixels binned by {self.binning}",
-                expected="at least 2 x 2 pixels",
+                expected="at least 1 x 2 pixels",
                 cure="Choose a smaller binning.",
             )
 
@@ -193,10 +200,14 @@ class SeriesDraft:
         from napari_stinr.preprocessing import bin_series, invert_contrast
 
         self.check()
+        times = self.times
+        if self.read_times is not None and times is self.read_times[0]:
+            times = self.read_times[1]
         series = TiltSeries(
             self.stack,
             self.filled_angles,
-            self.times,
+            times,
+            time_range=(float(self.times.min()), float(self.times.max())),
             pixel_size=self.pixel_size,
             mask=self.mask,
             axis_offset=self.axis_offset,
@@ -250,12 +261,31 @@ class SeriesDraft:
         """
         same_angles = np.array_equal(angles, self.tilt_angles, equal_nan=True)
         same_times = np.array_equal(times, self.times)
-        return replace(
-            self,
-            tilt_angles=self.tilt_angles if same_angles else np.asarray(angles, dtype=np.float64),
-            angles_argument=self.angles_argument if same_angles else EDITED,
-            times=self.times if same_times else np.asarray(times, dtype=np.float64),
-            times_argument=self.times_argument if same_times else EDITED,
-            time_assumed=self.time_assumed and same_times,
-            used=np.asarray(used, dtype=bool),
-        )
+        draft = self if same_angles else self.with_angles(np.asarray(angles, dtype=np.float64), EDITED)
+        if not same_times:
+            times = np.asarray(times, dtype=np.float64)
+            draft = replace(draft, times=times, times_argument=EDITED, time_assumed=False)
+        return replace(draft, used=np.asarray(used, dtype=bool))
+
+    def with_angles(self, angles: NDArray[np.float64], argument: str) -> SeriesDraft:
+        """Take other tilt angles; times that depend on the angles follow.
+
+        Parameters
+        ----------
+        angles : ndarray
+            `(n_tilts,)` tilt angles [degrees].
+        argument : str
+            How a script must give them.
+
+        Returns
+        -------
+        SeriesDraft
+            With these angles.
+        """
+        draft = replace(self, tilt_angles=angles, angles_argument=argument)
+        if self.times_argument in ACQUISITION_ORDERS and np.isfinite(angles).all():
+            return replace(draft, times=acquisition_rank(angles, self.times_argument).astype(np.float64))
+        if self.time_assumed or not np.isfinite(self.tilt_angles).any():
+            return draft
+        # A table of times may list the old angles, and would be refused together with the new ones.
+        return replace(draft, times=self.times.copy(), times_argument=EDITED)

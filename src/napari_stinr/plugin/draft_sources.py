@@ -27,7 +27,7 @@ _NO_ANGLES = "Tilt angles are not known: give them as a file, or as start and st
 _STACK_ORDER = "sequential"
 
 
-def read_draft(path: str | os.PathLike[str]) -> SeriesDraft:
+def read_draft(path: str | os.PathLike[str], *, angles: str | os.PathLike[str] | None = None) -> SeriesDraft:
     """Read a stack with what is found in and beside it.
 
     Parameters
@@ -47,15 +47,19 @@ def read_draft(path: str | os.PathLike[str]) -> SeriesDraft:
     """
     file = Path(path).expanduser().resolve()
     try:
-        series = read_tilt_series(file)
+        series = read_tilt_series(file, tilt_angles=angles)
     except StinrError as error:
         # Without angles the stack can still be shown and the angles be given; everything else is an error.
         if not error.found.startswith("no tilt angles"):
             raise
         stack = read_stack(file)
-        draft = draft_of_stack(stack.projections, name=file.stem, pixel_size=stack.pixel_size)
-        return replace(draft, path=file, mask=stack.mask, notes=(*stack.notes, _NO_ANGLES))
-    return replace(draft_of_series(series), path=file)
+        # Times and pixel size are found as they will be once the angles are known.
+        n_tilts = len(stack.projections)
+        series = read_tilt_series(file, tilt_angles=np.linspace(0.0, 90.0, n_tilts))
+        notes = (*(note for note in series.notes if not note.startswith("Tilt angles")), _NO_ANGLES)
+        return replace(draft_of_series(series), path=file, tilt_angles=np.full(n_tilts, np.nan), notes=notes)
+    argument = "" if angles is None else str(Path(angles).expanduser().resolve())
+    return replace(draft_of_series(series), path=file, angles_argument=argument)
 
 
 def draft_of_series(series: TiltSeries, *, sample: Mapping[str, Any] | None = None) -> SeriesDraft:
@@ -74,10 +78,12 @@ def draft_of_series(series: TiltSeries, *, sample: Mapping[str, Any] | None = No
         The same series, to be edited.
     """
     first, last = series.time_range
+    times = _without_rounding(first + series.times * (last - first))
+    times[series.times == 0], times[series.times == 1] = first, last
     return SeriesDraft(
         series.projections,
         series.tilt_angles,
-        _without_rounding(first + series.times * (last - first)),
+        times,
         series.used,
         name=series.name,
         sample=sample,
@@ -88,6 +94,7 @@ def draft_of_series(series: TiltSeries, *, sample: Mapping[str, Any] | None = No
         axis_offset=series.axis_offset,
         time_assumed=any("assumed to be stack order" in note for note in series.notes),
         notes=series.notes,
+        read_times=(times, series.times),
     )
 
 
@@ -124,8 +131,10 @@ def draft_of_stack(stack: ArrayLike, *, name: str = "tilt series", pixel_size: f
         )
     n_tilts = len(values)
     order = np.arange(n_tilts, dtype=np.float64)
-    unknown, used = np.full(n_tilts, np.nan), np.ones(n_tilts, dtype=bool)
-    return SeriesDraft(values, unknown, order, used, name=name, pixel_size=pixel_size, time_assumed=True)
+    missing = np.isnan(values)
+    mask = ~missing if missing.any() else None
+    unknown, used = np.full(n_tilts, np.nan), ~missing.all(axis=(1, 2))
+    return SeriesDraft(values, unknown, order, used, name=name, pixel_size=pixel_size, mask=mask, time_assumed=True)
 
 
 def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
@@ -155,7 +164,7 @@ def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
         angles, argument = sidecars.read_angles(file), str(file)
     _check_count(angles, draft.n_tilts, "tilt angles", source)
     notes = tuple(note for note in draft.notes if note != _NO_ANGLES)
-    return replace(draft, tilt_angles=angles, angles_argument=argument, notes=notes)
+    return replace(draft.with_angles(angles, argument), notes=notes)
 
 
 def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:

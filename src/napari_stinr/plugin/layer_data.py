@@ -147,6 +147,8 @@ def volume_placement(draft: SeriesDraft | None, shape: tuple[int, int, int], vox
     origin = (0.0, 0.0, 0.0)
     if draft is not None:
         pixel, _ = pixel_size_in_view(draft.pixel_size)
+        if draft.pixel_size is None:
+            voxel = pixel * draft.binning
         _, height, width = draft.stack.shape
         middle = (width - 1) / 2 * pixel
         cropped_rows = height % draft.binning // 2

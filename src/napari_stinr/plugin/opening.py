@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.sidecars import read_angles, read_timetable
 from napari_stinr.plugin.draft_sources import angles_from, draft_of_stack, read_draft, times_from
 from napari_stinr.plugin.layer_data import ANGSTROM_PER_NM, METADATA_KEY, entry_of
 
@@ -63,14 +67,31 @@ class Dropped:
         StinrError
             A file cannot be read or does not fit.
         """
-        draft = read_draft(self.stacks[0]) if self.stacks else current
-        assert draft is not None
-        for path in self.tables:
-            if path.suffix.lower() != ".csv":
+        with_times = [p for p in self.tables if p.suffix.lower() in (".csv", ".mdoc") and _holds(read_timetable, p)]
+        with_angles = [p for p in self.tables if p not in with_times or p.suffix.lower() == ".mdoc"]
+        # A table of both gives the angles only where no list was given and none is beside the stack.
+        if self.stacks:
+            draft = read_draft(self.stacks[0], angles=with_angles[0] if with_angles else None)
+        else:
+            assert current is not None
+            draft = angles_from(current, str(with_angles[0])) if with_angles else current
+        for path in with_times:
+            if not np.isfinite(draft.tilt_angles).any() and _has_angles(path):
                 draft = angles_from(draft, str(path))
-            if path.suffix.lower() in (".csv", ".mdoc"):
-                draft = times_from(draft, str(path))
+            draft = times_from(draft, str(path))
         return draft
+
+
+def _has_angles(path: Path) -> bool:
+    return _holds(read_angles, path) and read_timetable(path).tilt_angles is not None
+
+
+def _holds(read: Any, path: Path) -> bool:
+    try:
+        read(path)
+    except StinrError:
+        return False
+    return True
 
 
 def draft_of_layer(layer: Any) -> SeriesDraft:
@@ -175,6 +196,6 @@ def _with_file(draft: SeriesDraft, path: str) -> SeriesDraft:
         own = read_draft(path)
     except (StinrError, OSError):
         return draft
-    if own.stack.shape != draft.stack.shape:
+    if not np.array_equal(own.stack, draft.stack):
         return draft
     return replace(own, path=Path(path).resolve())

@@ -163,7 +163,7 @@ class Session:
             threads=self.threads,
             resume=resume,
             steps=self.config.training.steps if resume is not None and self.is_customised else None,
-            autosave=autosave_path(draft.name, settings.autosave_folder),
+            autosave=autosave_path(draft.name, settings.autosave_folder, keep=resume),
             autosave_every=60.0 * settings.autosave_minutes,
             preview_every=settings.preview_seconds,
         )

@@ -118,7 +118,9 @@ class VolumeStream:
         if field is None:
             return np.zeros(self.shape, dtype=dtype or self.dtype)
         everything = (slice(None),) * 3
-        return np.stack([field.at(self.axis.t_of(step), everything) for step in range(self.shape[0])]).astype(dtype)
+        return np.stack([field.at(self.axis.t_of(step), everything) for step in range(self.shape[0])]).astype(
+            dtype or self.dtype
+        )
 
     def _volume(self, step: int, part: Part) -> NDArray[np.float32]:
         field, version = self._field, self._version

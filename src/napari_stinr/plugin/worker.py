@@ -195,24 +195,26 @@ class TrainingThread(threading.Thread):
         order, reports = self._order, []
         posted = saved = shown = time.monotonic()
         pause = min(_FIRST_PREVIEW, order.preview_every)
-        for report in trainer.run(steps=order.steps):
-            now = time.monotonic()
-            reports.append(report)
-            is_paused = not self._go.is_set()
-            if now - posted >= REPORTS_EVERY or is_paused:
+        try:
+            for report in trainer.run(steps=order.steps):
+                now = time.monotonic()
+                reports.append(report)
+                is_paused = not self._go.is_set()
+                if now - posted >= REPORTS_EVERY or is_paused:
+                    self._post(Reported(tuple(reports)))
+                    reports, posted = [], now
+                if now - shown >= pause or is_paused:
+                    self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
+                    shown, pause = now, min(2 * pause, order.preview_every)
+                if now - saved >= order.autosave_every:
+                    self._save(trainer.reconstruction())
+                    saved = time.monotonic()
+                self._go.wait()
+                if self._stop_requested.is_set():
+                    trainer.stop()
+        finally:
+            if reports:
                 self._post(Reported(tuple(reports)))
-                reports, posted = [], now
-            if now - shown >= pause or is_paused:
-                self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
-                shown, pause = now, min(2 * pause, order.preview_every)
-            if now - saved >= order.autosave_every:
-                self._save(trainer.reconstruction())
-                saved = time.monotonic()
-            self._go.wait()
-            if self._stop_requested.is_set():
-                trainer.stop()
-        if reports:
-            self._post(Reported(tuple(reports)))
 
     def _save(self, reconstruction: Reconstruction) -> None:
         path = self._order.autosave
