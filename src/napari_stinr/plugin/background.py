@@ -13,7 +13,7 @@ from napari_stinr.plugin.tasks import Task, TaskRunner
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-_EVERY = 0.3
+_EVERY = 0.5
 """Time between two updates of a bar [s]; each of them lets Qt handle everything that waits."""
 
 

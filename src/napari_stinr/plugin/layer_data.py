@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.sampled_field import SampledField
 
 METADATA_KEY = "stinr"
 ANGSTROM_PER_NM = 10.0
 CONTRAST_QUANTILES = (0.001, 0.999)
 _SAMPLED_PIXELS = 200_000
+_BELOW_ZERO = 1e-3
 
 
 class TimedStack:
@@ -225,3 +227,23 @@ def entry_of(layer: Any, name: str) -> Any:
     """
     entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
     return entries.get(name) if isinstance(entries, dict) else None
+
+
+def field_limits(field: SampledField) -> tuple[float, float]:
+    """Return limits that show a field at any time alike.
+
+    Parameters
+    ----------
+    field : SampledField
+        What is shown.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper limit [V].
+    """
+    # Every fourth voxel of a joint field: its network would keep the window waiting for all of them.
+    values = field.at(0.0, (slice(None, None, 4),) * 3) if field.density is None else field.density
+    high = max(contrast_limits(values)[1], 1e-6)
+    # A little below 0: the maximum along a ray is not drawn where it does not exceed the lower limit.
+    return -_BELOW_ZERO * high, high

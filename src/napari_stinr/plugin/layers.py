@@ -14,6 +14,7 @@ from napari_stinr.plugin.layer_data import (
     METADATA_KEY,
     contrast_limits,
     entry_of,
+    field_limits,
     pixel_size_in_view,
     placement,
     series_layer,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
 
 CLEAN, CONTAMINATION, ARRIVAL = "clean (t = 0)", "contamination", "arrival time"
-_BELOW_ZERO = 1e-3
+_VISIBLE_CHANGE = 0.02
 _LEAST_DENSITY = 0.05  # of the highest: below, there is no matter that could have arrived
 
 
@@ -262,9 +263,11 @@ class ViewerLayers(QObject):
         layer, stream = self._stream_layer, self.stream
         if layer is None or stream is None or stream.field is None:
             return
-        limits = _limits(stream)
+        limits = field_limits(stream.field)
         # Whoever has set the contrast by hand keeps it.
-        if self._own_limits is None or tuple(layer.contrast_limits) == self._own_limits:
+        own = self._own_limits
+        is_untouched = own is None or tuple(layer.contrast_limits) == own
+        if is_untouched and (own is None or abs(limits[1] / own[1] - 1) > _VISIBLE_CHANGE):
             self._own_limits = limits
             layer.contrast_limits_range = (limits[0], 2 * limits[1])
             layer.contrast_limits = limits
@@ -275,16 +278,6 @@ class ViewerLayers(QObject):
             self._stream_layer = None
         if event.value is self._series_layer:
             self._series_layer = None
-
-
-def _limits(stream: VolumeStream) -> tuple[float, float]:
-    field = stream.field
-    assert field is not None
-    # Every fourth voxel of a joint field: its network would keep the window waiting for all of them.
-    values = field.at(0.0, (slice(None, None, 4),) * 3) if field.density is None else field.density
-    high = max(contrast_limits(values)[1], 1e-6)
-    # A little below 0: the maximum along a ray is not drawn where it does not exceed the lower limit.
-    return -_BELOW_ZERO * high, high
 
 
 def _series_name(reconstruction: Reconstruction) -> str:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REPORTS_EVERY = 0.1
-"""Time between two parcels of step reports [s]: plots are drawn at 10 Hz at most."""
+REPORTS_EVERY = 0.2
+"""Time between two parcels of step reports [s]: at 10 Hz, drawing them cost the training more than anyone could see."""
 _FIRST_PREVIEW = 0.3
 """Time of the first snapshot [s]; the pauses between the next ones double, as the field changes less and less."""
 
