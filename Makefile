@@ -35,15 +35,12 @@ pytest: $(DEV) ## all tests; choose some with ARGS="-k projection"
 	bash tools/run_tests.sh $(BIN)/python $(ARGS)
 
 bench: $(DEV) ## speed, memory and quality against other methods: tables and figures in benchmarks/results/
-	$(BIN)/python benchmarks/run.py $(ARGS)
+	bash tools/system_packages.sh
+	bash tools/on_screen.sh $(BIN)/python benchmarks/run.py $(ARGS)
 
 screenshots: $(DEV) ## pictures of the window in docs/, taken from the real program
 	bash tools/system_packages.sh
-	if command -v xvfb-run >/dev/null; then \
-		QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1400x1000x24" $(BIN)/python tools/make_screenshots.py $(ARGS); \
-	else \
-		$(BIN)/python tools/make_screenshots.py $(ARGS); \
-	fi
+	bash tools/on_screen.sh $(BIN)/python tools/make_screenshots.py $(ARGS)
 
 clean: ## remove everything the other targets made, except the environment
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

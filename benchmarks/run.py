@@ -9,6 +9,7 @@ import convergence
 import heldback
 import memory
 import projector
+import window
 from common import machine, results_folder, save
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ TITLES = {
     "projector": "Speed of the projector",
     "convergence": "Quality against time",
     "memory": "Memory",
+    "window": "In the window",
 }
 
 
@@ -26,7 +28,7 @@ def main() -> None:
     """Run what was asked for, then write `table.md` from the results of all that were ever run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", choices=[*TITLES, "all"], default="all", metavar="NAME",
-                        help="heldback, projector, convergence, memory or all (default)")  # fmt: skip
+                        help="heldback, projector, convergence, memory, window or all (default)")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
     arguments = parser.parse_args()
     chosen = list(TITLES) if "all" in arguments.names else list(dict.fromkeys(arguments.names))
@@ -35,7 +37,7 @@ def main() -> None:
         if name == "convergence":
             convergence.run(quick=arguments.quick)
             continue
-        module = {"heldback": heldback, "projector": projector, "memory": memory}[name]
+        module = {"heldback": heldback, "projector": projector, "memory": memory, "window": window}[name]
         measured = module.measure(quick=arguments.quick)
         save(name, measured, module.table(measured), quick=arguments.quick)
     write_table(results_folder(arguments.quick))
