@@ -13,7 +13,7 @@ DEV := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint pytest bench screenshots clean
+.PHONY: help demo test lint pytest pyside bench screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lint: $(DEV) ## style, types, spelling, package metadata, plugin manifest
 
 pytest: $(DEV) ## all tests; choose some with ARGS="-k projection"
 	bash tools/run_tests.sh $(BIN)/python $(ARGS)
+
+pyside: $(DEV) ## the tests of the plugin with PySide6 in place of PyQt6
+	bash tools/run_pyside.sh $(abspath $(BIN))/python $(ARGS)
 
 bench: $(DEV) ## speed, memory and quality against other methods: tables and figures in benchmarks/results/
 	bash tools/system_packages.sh

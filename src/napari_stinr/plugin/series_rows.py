@@ -204,8 +204,12 @@ class RowsModel(QAbstractTableModel):
         row, column = index.row(), index.column()
         if role == Qt.ItemDataRole.CheckStateRole and column == USE:
             return Qt.CheckState.Checked if self.columns[USE][row] else Qt.CheckState.Unchecked
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole) and column != USE:
+        if role == Qt.ItemDataRole.EditRole and column != USE:
             return self.text(row, column)
+        if role == Qt.ItemDataRole.DisplayRole and column != USE:
+            text = self.text(row, column)
+            # Four decimals are enough for the eye; who edits or copies gets all of them.
+            return f"{round(float(text), 4):.12g}" if text else text
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ForegroundRole and not self.columns[USE][row]:
