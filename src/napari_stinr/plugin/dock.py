@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_stinr.plugin.states import Action
 
-_WIDTH = 340
+_WIDTH = 350
 _HEIGHT = 560
 
 
@@ -58,7 +58,7 @@ class Dock(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves most of a small screen to the canvas."""
-        return QSize(_WIDTH + 20, _HEIGHT)
+        return QSize(_WIDTH + 10, _HEIGHT)
 
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw in the colours of a theme; docks with plots pass it on.

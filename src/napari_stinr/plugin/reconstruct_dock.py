@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel
 from superqt import QCollapsible
 
 from napari_stinr.config import ReconstructionConfig
@@ -175,12 +175,11 @@ class ReconstructDock(Dock):
 
     def _script_buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        row.addWidget(
-            self.button("Load settings…", "Take the settings from YAML.", self.ask_for_settings, Action.EDIT_SETTINGS)
-        )
+        row.addWidget(QLabel("Settings", self))
+        row.addWidget(self.button("Load…", "Take the settings from YAML.", self.ask_for_settings, Action.EDIT_SETTINGS))
         row.addWidget(
             self.button(
-                "Save settings…",
+                "Save…",
                 "Write the settings as YAML, for stinr train.",
                 self.ask_for_settings_target,
                 Action.SAVE_SETTINGS,
