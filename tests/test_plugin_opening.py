@@ -16,7 +16,7 @@ from plugin_cases import same_series, small_draft, write_stack
 from napari_stinr import read_tilt_series, reconstruct
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_angles, write_times
-from napari_stinr.plugin.opening import Dropped, draft_of_layer, fits, may_be_series
+from napari_stinr.plugin.opening import Dropped, draft_of_layer, matching_draft, may_be_series
 
 ANGLES = np.linspace(0, 180, 21)
 OTHER_ANGLES = np.linspace(-60, 60, 21)
@@ -193,11 +193,13 @@ def test_only_a_stack_may_be_a_series(shown: Any, expected: bool) -> None:
 def test_a_reconstruction_belongs_to_the_series_of_its_size_and_times() -> None:
     draft = replace(small_draft(times=np.linspace(100, 160, 21)), binning=2)
     recon = reconstruct(draft.series(), steps=2, device="cpu", threads=1)
-    assert fits(draft, recon)
+    assert matching_draft(draft, recon) is draft
+    # The binning of the run is found, whatever the form says now.
+    assert matching_draft(replace(draft, binning=1), recon).binning == 2
     for other in (
         None,
-        replace(draft, binning=1),
         replace(draft, times=draft.times + 1),
         replace(draft, tilt_angles=np.full(21, np.nan)),
+        replace(draft, pixel_size=7.0),
     ):
-        assert not fits(other, recon)
+        assert matching_draft(other, recon) is None

@@ -433,11 +433,12 @@ def test_another_stack_takes_the_reconstruction_away_and_an_edit_does_not(tmp_pa
     run_to_end(session)
     session.set_draft(replace(session.draft, flip_tilt=True))
     assert session.why_not(Action.EXPLORE) == ""
-    heard = Heard(session)
+    heard, checkpoint = Heard(session), session.checkpoint
     session.set_draft(small_draft(name="other"))
     assert session.reconstruction is None
     assert heard.shown == [None]
-    assert session.checkpoint.is_file()
+    assert (session.log.steps, session.checkpoint) == ([], None)
+    assert checkpoint.is_file()
 
 
 def test_what_was_found_is_remembered_while_the_same_stack_is_edited(tmp_path: Path) -> None:

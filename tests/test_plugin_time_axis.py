@@ -79,8 +79,16 @@ def test_two_projections_at_almost_the_same_time_do_not_make_the_slider_endless(
 
 def test_projections_of_the_same_time_do_no_harm() -> None:
     axis = axis_of([0.0, 1.0, 1.0, 2.0])
-    assert axis.n_steps == 3
-    assert {0, 3} <= set(axis.projection_at)
+    assert set(axis.projection_at) == {0, 1, 2, 3}
+
+
+def test_bursts_and_long_pauses_leave_every_projection_a_step_of_its_own() -> None:
+    times = np.concatenate([np.arange(60), 20_000 + np.arange(60), 20_000 + np.arange(59, 120)]).astype(float)
+    axis = axis_of(times)
+    assert axis.n_steps == 1001
+    assert set(axis.projection_at) == set(range(len(times)))
+    np.testing.assert_array_equal(axis.projection_at[axis.step_of_projection], np.arange(len(times)))
+    assert np.all(np.diff(axis.step_of_projection) > 0)
 
 
 @pytest.mark.parametrize("seed", range(5))

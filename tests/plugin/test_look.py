@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton
 from superqt import QCollapsible
-from window_cases import add_series, open_window, settle, train
+from window_cases import add_series, open_window, settle, train, wait
 
 from napari_stinr.plugin.theme import contrast_ratio
 
@@ -48,7 +48,8 @@ def test_every_dock_is_readable_before_and_after_a_training(make_napari_viewer, 
             dock.parentWidget().raise_()
             qtbot.wait(60)
             assert dock.isVisible(), name
-            assert not clipped(dock), name
+            # Qt lays out in its own time.
+            wait(qtbot, lambda dock=dock: not clipped(dock), 3000)
             # The scroll area takes what does not fit in height; nothing may need more width than there is.
             inside = dock._scroll.widget()
             assert inside.width() <= dock._scroll.viewport().width(), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 from datetime import datetime
@@ -46,7 +47,7 @@ def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:
     Path
         A file that does not exist.
     """
-    place = Path(folder).expanduser() if folder else automatic_folder()
+    place = Path(os.path.expanduser(folder)) if folder else automatic_folder()
     if not folder:
         _remove_oldest(place, keep)
     stem = re.sub(r"[^\w.-]+", "_", name) or "run"
@@ -63,7 +64,7 @@ def _remove_oldest(place: Path, keep: Path | None) -> None:
     try:
         saved = sorted(place.glob(f"*{_ENDING}"), key=lambda path: path.stat().st_mtime)
         for path in saved[: max(0, len(saved) - KEPT + 1)]:
-            if path != keep:
+            if keep is None or path.resolve() != keep.resolve():
                 path.unlink()
     except OSError:
         logger.info("Old checkpoints in %s could not be removed", place, exc_info=True)

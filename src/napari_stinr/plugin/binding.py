@@ -8,15 +8,18 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
+from napari_stinr.errors import StinrError
 from napari_stinr.plugin.background import BackgroundTasks
 from napari_stinr.plugin.cost_watch import CostWatch
+from napari_stinr.plugin.exporter import Exporter
 from napari_stinr.plugin.layers import ViewerLayers
-from napari_stinr.plugin.opening import Dropped, contents_of, fits
+from napari_stinr.plugin.opening import Dropped, contents_of, matching_draft
 from napari_stinr.plugin.player import PLAY_KEY, Player
 from napari_stinr.plugin.session import Session
 from napari_stinr.plugin.settings import plugin_settings, unwatch_settings, watch_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_stinr.plugin.draft import SeriesDraft
@@ -61,6 +64,7 @@ class ViewerBinding(QObject):
     draft_changed = Signal()
     config_changed = Signal()
     run_started = Signal()
+    run_left = Signal()
     reported = Signal(object)
     reconstruction_changed = Signal()
     said = Signal(str, bool)
@@ -78,6 +82,7 @@ class ViewerBinding(QObject):
         self.layers = ViewerLayers(viewer, self)
         self.tasks = BackgroundTasks()
         self.run = self.tasks.run
+        self.exporter = Exporter(self.tasks)
         self._is_polling = False
         self._failure_said = ""
         session = self.session
@@ -85,6 +90,7 @@ class ViewerBinding(QObject):
         session.reconstruction_changed.connect(self._on_reconstruction_changed)
         session.state_changed.connect(self._on_state_changed)
         session.run_started.connect(self._on_run_started)
+        session.run_left.connect(self._on_run_left)
         session.reported.connect(self._on_reported)
         session.config_changed.connect(self._on_config_changed)
         session.said.connect(self._on_said)
@@ -136,6 +142,9 @@ class ViewerBinding(QObject):
             show_error(f"{dropped.tables[0].name} belongs to a stack: open that first, or drop both together.")
         if dropped.runs:
             self.open_reconstruction(dropped.runs[0])
+        left_out = [*dropped.stacks[1:], *dropped.runs[1:]]
+        if left_out:
+            show_info("One at a time: not opened were " + ", ".join(path.name for path in left_out))
 
     def open_reconstruction(self, path: Path) -> None:
         """Open a reconstruction, to look at it."""
@@ -145,14 +154,17 @@ class ViewerBinding(QObject):
 
     def show_saved(self, reconstruction: Reconstruction) -> None:
         """Show a reconstruction that was not trained here; its series is the one that is open, where that fits."""
-        draft = self.session.draft
-        self.session.show(reconstruction, draft=draft if fits(draft, reconstruction) else None)
+        draft = matching_draft(self.session.draft, reconstruction)
+        self._ask(lambda: self.session.show(reconstruction, draft=draft))
 
     def set_draft(self, draft: SeriesDraft | None) -> None:
         """Take a tilt series; the person is told where that is not possible now."""
+        self._ask(lambda: self.session.set_draft(draft))
+
+    def _ask(self, do: Callable[[], Any]) -> None:
         try:
-            self.session.set_draft(draft)
-        except ValueError as error:
+            do()
+        except StinrError as error:
             show_error(str(error))
 
     def close(self) -> None:
@@ -213,6 +225,10 @@ class ViewerBinding(QObject):
         self.tasks.open_bar(self.session, "training")
         self.run_started.emit()
 
+    def _on_run_left(self) -> None:
+        self.layers.hide_results()
+        self.run_left.emit()
+
     def _on_reported(self, reports: Any) -> None:
         self.reported.emit(reports)
         last = self.session.log.last
@@ -222,6 +238,8 @@ class ViewerBinding(QObject):
     def _on_state_changed(self, state: Any) -> None:
         if not self.session.is_active:
             self.tasks.close_bar(self.session)
+            if self.session.estimate is None:
+                self.costs.look_again()
             if self.session.failure and self.session.failure != self._failure_said:
                 self._failure_said = self.session.failure
                 show_error(self.session.failure)
@@ -234,7 +252,7 @@ class ViewerBinding(QObject):
         self.theme_changed.emit(str(event.value))
 
     def _on_settings_changed(self, event: Any) -> None:
-        self.session.settings = plugin_settings()
+        self.session.prefer(plugin_settings())
 
     def _on_layer_inserted(self, event: Any) -> None:
         self._take_layer(event.value)
@@ -252,6 +270,9 @@ class ViewerBinding(QObject):
         """Take the series or reconstruction that a reader or a sample put into a layer."""
         draft, reconstruction = contents_of(layer)
         if self.session.is_active:
+            if draft not in (None, self.session.draft) or reconstruction is not None:
+                layer.visible = False
+                show_info(f"{layer.name} is not taken while a training is in progress; choose it afterwards.")
             return False
         if draft is not None and draft is not self.session.draft:
             self.session.set_draft(draft)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_stinr.estimates import Speed
     from napari_stinr.plugin.session import Session
 
+_RETRY = 10_000
+"""Time after which a run that did not fit is estimated again [ms]."""
 _CALM = 300
 """Time without a change after which a run is estimated [ms]."""
 
@@ -53,6 +55,9 @@ class CostWatch(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._estimate)
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self.look_again)
         self.look_again()
 
     def look_again(self) -> None:
@@ -81,6 +86,9 @@ class CostWatch(QObject):
         if generation == self._generation and not self._session.is_active:
             self.problem = ""
             self._session.expect(estimate)
+            if estimate is not None and estimate.problem:
+                # Memory that was full may be free in a moment.
+                self._again.start(_RETRY)
 
     def _say(self, problem: str) -> None:
         self.problem = problem

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 350
 _HEIGHT = 560
+_OWN_TIP = "stinr_own_tip"
 
 
 class Dock(QWidget):
@@ -51,6 +52,9 @@ class Dock(QWidget):
         self.setMinimumWidth(_WIDTH)
         self.setAcceptDrops(True)
         self._buttons: dict[QPushButton, tuple[Action, str]] = {}
+        self._gates: dict[QWidget, Action] = {}
+        self._has_missed = False
+        self.binding.polled.connect(self._on_polled)
         self.binding.theme_changed.connect(self._on_theme_changed)
         self.binding.state_changed.connect(self.update_buttons)
         self.binding.draft_changed.connect(self.update_buttons)
@@ -114,8 +118,38 @@ class Dock(QWidget):
         self._buttons[made] = (action, tip)
         self.update_buttons()
 
+    def gate(self, widget: QWidget, action: Action) -> None:
+        """Enable a widget only while an action is possible; it and all in it say why where it is not.
+
+        Parameters
+        ----------
+        widget : QWidget
+            A form, a table, a choice.
+        action : Action
+            What the table of states is asked about.
+        """
+        self._gates[widget] = action
+
+    def is_seen(self) -> bool:
+        """Return whether the dock can be seen; where not, :meth:`catch_up` is called as soon as it can.
+
+        A dock behind a tab counts as visible for Qt, and is told of nothing when its tab is raised.
+        """
+        if not self._scroll.viewport().visibleRegion().isEmpty():
+            return True
+        self._has_missed = True
+        return False
+
+    def catch_up(self) -> None:
+        """Bring up to date what was left alone while nobody could see it; docks fill this in."""
+
     def update_buttons(self) -> None:
         """Enable what is possible now."""
+        for widget, action in self._gates.items():
+            reason = self.session.why_not(action)
+            widget.setEnabled(not reason)
+            for part in (widget, *widget.findChildren(QWidget)):
+                _explain(part, reason)
         for made, (action, tip) in self._buttons.items():
             reason = self.session.why_not(action)
             made.setEnabled(not reason)
@@ -160,8 +194,25 @@ class Dock(QWidget):
         if paths:
             self.binding.open_files(paths)
 
+    def _on_polled(self) -> None:
+        if self._has_missed and self.is_seen():
+            self._has_missed = False
+            self.catch_up()
+
     def _on_theme_changed(self, name: str) -> None:
         self.set_colours(theme_colours(name))
+
+
+def _explain(widget: QWidget, reason: str) -> None:
+    """Let the tooltip of a widget say why it is disabled, and its own tip again afterwards."""
+    own = widget.property(_OWN_TIP)
+    if reason:
+        if own is None:
+            widget.setProperty(_OWN_TIP, widget.toolTip())
+        widget.setToolTip(reason)
+    elif own is not None:
+        widget.setToolTip(own)
+        widget.setProperty(_OWN_TIP, None)
 
 
 def text_label(parent: QWidget, text: str = "") -> QLabel:

@@ -66,6 +66,8 @@ class SeriesDraft:
         The pixel size was typed in, and a script must give it.
     time_assumed : bool
         Nothing says when the projections were taken; stack order was assumed.
+    n_infinite : int
+        Infinite pixels of the stack.
     notes : tuple of str
         What the reader found, assumed or changed.
     read_times : tuple of ndarray, optional
@@ -91,6 +93,7 @@ class SeriesDraft:
     times_argument: str = ""
     pixel_size_given: bool = False
     time_assumed: bool = False
+    n_infinite: int = 0
     notes: tuple[str, ...] = ()
     read_times: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
@@ -136,6 +139,12 @@ class SeriesDraft:
                 f"{len(missing)} of {n_used} projections have no tilt angle, the first is number {missing[0] + 1}",
                 expected="an angle for each that is used",
                 cure="Give a file with the angles, start and step, or type them into the table.",
+            )
+        if self.n_infinite:
+            raise StinrError(
+                f"{self.name} has {self.n_infinite} infinite pixel(s)",
+                expected="finite numbers, or NaN where nothing was measured",
+                cure="Correct the layer, or set these pixels to NaN.",
             )
         checked_angles(self.filled_angles, self.n_tilts)
         checked_times(self.times, self.n_tilts)

@@ -134,7 +134,17 @@ def draft_of_stack(stack: ArrayLike, *, name: str = "tilt series", pixel_size: f
     missing = np.isnan(values)
     mask = ~missing if missing.any() else None
     unknown, used = np.full(n_tilts, np.nan), ~missing.all(axis=(1, 2))
-    return SeriesDraft(values, unknown, order, used, name=name, pixel_size=pixel_size, mask=mask, time_assumed=True)
+    return SeriesDraft(
+        values,
+        unknown,
+        order,
+        used,
+        name=name,
+        pixel_size=pixel_size,
+        mask=mask,
+        n_infinite=int(np.isinf(values).sum()),
+        time_assumed=True,
+    )
 
 
 def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:

@@ -11,6 +11,7 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout
 from superqt import QLabeledDoubleSlider
 
+from napari_stinr.config import JointFieldConfig
 from napari_stinr.plugin.dock import Dock, text_label
 from napari_stinr.plugin.export_panel import ExportPanel
 from napari_stinr.plugin.player import PLAY_KEY
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.theme import ThemeColours
 
 _CURVE_TIMES = 41
+_NETWORK_TIMES = 11
+"""Fewer for a network of time, which is asked anew for every one."""
 _CURVE_EVERY = 5.0
 """Time between two growth curves while a training runs [s]."""
 
@@ -84,6 +87,10 @@ class ExploreDock(Dock):
         super().set_colours(colours)
         if hasattr(self, "export_panel"):
             self.plot.set_colours(colours)
+
+    def catch_up(self) -> None:
+        """Compute the growth curve of the newest snapshot."""
+        self._update_curve()
 
     def remove_contamination(self) -> None:
         """Add the layer `clean (t = 0)`."""
@@ -171,6 +178,8 @@ class ExploreDock(Dock):
         if reconstruction is None:
             self.plot.set_curve([], [], unit="", time_label="time")
             return
+        if not self.is_seen():
+            return
         now = time.monotonic()
         if self._curve_is_busy or (session.is_active and now - self._curve_started < _CURVE_EVERY):
             self._curve_is_stale = True
@@ -178,17 +187,21 @@ class ExploreDock(Dock):
         self._curve_started, self._curve_is_busy, self._curve_is_stale = now, True, False
 
         def curve(_: Progress) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            return reconstruction.growth_curve(_CURVE_TIMES)
+            is_network = isinstance(reconstruction.config.field, JointFieldConfig)
+            return reconstruction.growth_curve(_NETWORK_TIMES if is_network else _CURVE_TIMES)
 
         self.binding.run("growth curve", curve, self._show_curve, on_error=self._on_curve_error, bar=False)
 
     def _show_curve(self, curve: tuple[NDArray[np.float64], NDArray[np.float64]]) -> None:
         self._curve_is_busy = False
-        axis, unit = self.binding.layers.axis, self.session.reconstruction
-        if unit is None:
+        axis, reconstruction = self.binding.layers.axis, self.session.reconstruction
+        if reconstruction is None:
             return
+        # Only simulated projections are in V·Å; others are in the unit of their file.
+        draft = self.session.run_draft
+        unit = f"V·{reconstruction.length_unit}³" if draft is not None and draft.sample is not None else ""
         times = [axis.physical(float(t)) for t in curve[0]]
-        self.plot.set_curve(times, curve[1], unit=f"V·{unit.length_unit}³", time_label=axis.label)
+        self.plot.set_curve(times, curve[1], unit=unit, time_label=axis.label)
         self.plot.set_marker(axis.physical(self.t))
         if self._curve_is_stale:
             self._update_curve()

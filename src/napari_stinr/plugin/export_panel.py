@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QProgressBar, QSpinBox
 
 from napari_stinr.errors import StinrError
@@ -14,7 +14,6 @@ from napari_stinr.plugin.states import Action
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.dock import Dock
-    from napari_stinr.plugin.tasks import Task
 
 _MOST_TIMES = 1001
 
@@ -31,7 +30,6 @@ class ExportPanel(QGroupBox):
     def __init__(self, dock: Dock) -> None:
         super().__init__("Export", dock)
         self._dock = dock
-        self._task: Task[Any] | None = None
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.content = QComboBox(self)
@@ -56,7 +54,7 @@ class ExportPanel(QGroupBox):
         self.bar = QProgressBar(self)
         form.addRow(self.bar)
         self.content.currentIndexChanged.connect(self._on_content_changed)
-        dock.binding.polled.connect(self._update_bar)
+        dock.binding.polled.connect(self._on_polled)
         self._on_content_changed()
         self._show_running(False)
 
@@ -89,7 +87,7 @@ class ExportPanel(QGroupBox):
             The person has agreed that a file of this name is replaced.
         """
         reconstruction = self._dock.session.reconstruction
-        if reconstruction is None or self._task is not None:
+        if reconstruction is None or self.is_running:
             return
         content = Content(self.content.currentText())
         export = Export(
@@ -100,45 +98,37 @@ class ExportPanel(QGroupBox):
             n_times=self.n_times.value(),
             may_replace=may_replace,
         )
-        self._show_running(True)
-        self._task = self._dock.binding.run(
-            f"export {path.name}", export.write, self._on_written, on_error=self._on_error, on_cancelled=self._on_end
-        )
+        self._dock.binding.exporter.start(export)
+        self._on_polled()
 
     def cancel(self) -> None:
         """Stop writing."""
-        if self._task is not None:
-            self._task.progress.cancel()
+        task = self._dock.binding.exporter.task
+        if task is not None:
+            task.progress.cancel()
             self.cancel_button.setEnabled(False)
 
     @property
     def is_running(self) -> bool:
         """Whether a file is being written."""
-        return self._task is not None
-
-    def _on_written(self, path: Path) -> None:
-        self._on_end()
-        show_info(f"Wrote {path}")
-
-    def _on_error(self, problem: str) -> None:
-        self._on_end()
-        show_error(problem)
-
-    def _on_end(self) -> None:
-        self._task = None
-        self._show_running(False)
+        return self._dock.binding.exporter.task is not None
 
     def _show_running(self, running: bool) -> None:
+        self._shows_running = running
         self.bar.setVisible(running)
         self.cancel_button.setVisible(running)
         self.cancel_button.setEnabled(running)
         self.button.setVisible(not running)
         self.bar.setRange(0, 0)
 
-    def _update_bar(self) -> None:
-        if self._task is not None and self._task.progress.total:
+    def _on_polled(self) -> None:
+        """Follow the export, also one that another panel has started."""
+        task = self._dock.binding.exporter.task
+        if (task is not None) is not self._shows_running:
+            self._show_running(task is not None)
+        if task is not None and task.progress.total:
             self.bar.setRange(0, 1000)
-            self.bar.setValue(round(1000 * self._task.progress.done / self._task.progress.total))
+            self.bar.setValue(round(1000 * task.progress.done / task.progress.total))
 
     def _on_content_changed(self, *_: Any) -> None:
         self.n_times.setEnabled(self.content.currentText() == Content.SERIES)

@@ -5,7 +5,9 @@ A person may delete any of them at any time, so every layer is looked up and nev
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
@@ -23,6 +25,7 @@ from napari_stinr.plugin.layer_data import (
 )
 from napari_stinr.plugin.streaming import VolumeStream
 from napari_stinr.plugin.time_axis import TimeAxis
+from napari_stinr.plugin.time_slider import TimeSlider
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -37,7 +40,7 @@ _VISIBLE_CHANGE = 0.02
 _LEAST_DENSITY = 0.05  # of the highest: below, there is no matter that could have arrived
 
 
-class ViewerLayers(QObject):
+class ViewerLayers(TimeSlider, QObject):
     """Adds and updates the layers of one session.
 
     Parameters
@@ -52,14 +55,16 @@ class ViewerLayers(QObject):
     """Something that the slider asked for has been computed; may be emitted in another thread."""
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
-        super().__init__(parent)
+        QObject.__init__(self, parent)
         self._viewer = viewer
-        self.stream: VolumeStream | None = None
+        self.stream = None
         self._stream_layer: Image | None = None
         self._own_limits: tuple[float, float] | None = None
         self._series_layer: Image | None = None
         self._series_axis = TimeAxis()
         self._run_draft: SeriesDraft | None = None
+        self._numbers: WeakKeyDictionary[Reconstruction, int] = WeakKeyDictionary()
+        self._next_number = count()
         self.volume_ready.connect(self._on_volume_ready)
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -96,7 +101,7 @@ class ViewerLayers(QObject):
         reconstruction, draft : Reconstruction, SeriesDraft or None
             What to show from now on, and its series where that is known.
         again : bool
-            Add the layer again where a person has deleted it.
+            Show the layer also where it was hidden or deleted.
         """
         axis = time_axis_of(draft) if draft is not None else _axis_of(reconstruction)
         shape = reconstruction.grid.shape
@@ -108,28 +113,29 @@ class ViewerLayers(QObject):
             self.stream = VolumeStream(axis, shape, on_ready=self.volume_ready.emit)
         self.stream.show(reconstruction)
         if is_new or (again and self._stream_layer is None):
-            self._add_stream_layer(reconstruction, draft)
+            self._add_stream_layer(reconstruction)
+        if again and self._stream_layer is not None:
+            self._hide(*self._made(CLEAN, CONTAMINATION, ARRIVAL))
+            self._stream_layer.visible = True
+            self._viewer.layers.selection.active = self._stream_layer
 
     def add_volume(
         self, volume: NDArray[np.float32], what: str, reconstruction: Reconstruction, **options: Any
     ) -> Image:
-        """Add a 3D layer that was made from a reconstruction.
+        """Add a 3D layer that was made from a reconstruction, or show the one again that is the same.
 
         Parameters
         ----------
         volume : ndarray
             `(z, y, x)` values.
-        what : str
-            ``clean (t = 0)``, ``contamination`` or ``arrival time``.
-        reconstruction : Reconstruction
-            What it was made from; a layer that shows the same already is shown again.
+        what, reconstruction : str, Reconstruction
+            What it is, ``clean (t = 0)``, ``contamination`` or ``arrival time``, and of what.
         **options
             For ``viewer.add_image``, in place of the usual ones.
         """
-        mark = (what, options.get("name"), id(reconstruction))
-        # Both lie over the clean specimen: one of them at a time.
-        overlays = {CONTAMINATION, ARRIVAL} if what != CLEAN else set()
-        self._hide(*(layer for layer in self._viewer.layers if (entry_of(layer, "mark") or ("",))[0] in overlays))
+        mark = (what, options.get("name"), self._number_of(reconstruction))
+        # Contamination and arrival time lie over the clean specimen, one of them at a time; a clean one stands alone.
+        self._hide(*self._made(CONTAMINATION, ARRIVAL, *((CLEAN,) if what == CLEAN else ())))
         same = next((layer for layer in self._viewer.layers if entry_of(layer, "mark") == mark), None)
         if same is not None:
             same.visible = True
@@ -182,47 +188,16 @@ class ViewerLayers(QObject):
     @property
     def has_stream_layer(self) -> bool:
         """Whether the 4D layer is there."""
-        return self._stream_layer is not None
-
-    @property
-    def axis(self) -> TimeAxis:
-        """The time axis of the reconstruction, or of the series before there is one."""
-        return self._series_axis if self.stream is None else self.stream.axis
-
-    @property
-    def t(self) -> float:
-        """Where the time slider stands, 0 to 1 [t]."""
-        axis = self._viewer.dims.ndim - 4
-        if axis < 0:
-            return 0.0
-        return float(np.clip(self.axis.t_of_physical(float(self._viewer.dims.point[axis])), 0.0, 1.0))
-
-    def set_t(self, t: float) -> None:
-        """Move the time slider to a time, 0 to 1 [t]."""
-        self.set_time(self.axis.physical(self.axis.t_of(self.axis.step_of(t))))
-
-    def set_time(self, time: float) -> None:
-        """Move the time slider to a physical time, in the unit of the series."""
-        axis = self._viewer.dims.ndim - 4
-        if axis >= 0:
-            self._viewer.dims.set_point(axis, time)
-
-    @property
-    def projection(self) -> int | None:
-        """Position in the stack of the projection at the time slider; None where no series is shown."""
-        axis, times = self._viewer.dims.ndim - 4, self._series_axis
-        if axis < 0 or not len(times.projection_at):
-            return None
-        return int(times.projection_at[times.step_of(times.t_of_physical(float(self._viewer.dims.point[axis])))])
+        return self._stream_layer is not None and self.stream is not None
 
     def forget_stream(self) -> None:
         """Take the 4D layer away, with its memory."""
-        layer, stream = self._stream_layer, self.stream
-        self._stream_layer = self.stream = self._own_limits = None
+        stream, self.stream, self._own_limits = self.stream, None, None
         if stream is not None:
-            stream.close()
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+            stream.close(wait=False)
+        # Hidden and used again, not removed: where the last but one visible layer goes, vispy draws the other from a
+        # buffer that is gone, which with Mesa's software OpenGL is the end of napari.
+        self._hide(self._stream_layer)
 
     def close(self) -> None:
         """Let go of the viewer."""
@@ -232,20 +207,39 @@ class ViewerLayers(QObject):
         self.stream = self._stream_layer = self._series_layer = None
         self._run_draft = None
 
-    def _add_stream_layer(self, reconstruction: Reconstruction, draft: SeriesDraft | None) -> None:
+    def _made(self, *kinds: str) -> list[Any]:
+        """Layers that were made from a reconstruction, by what they are."""
+        return [layer for layer in self._viewer.layers if (entry_of(layer, "mark") or ("",))[0] in kinds]
+
+    def hide_results(self) -> None:
+        """Hide what was made from a reconstruction that is no longer worked on."""
+        self._hide(*self._made(CLEAN, CONTAMINATION, ARRIVAL))
+
+    def _add_stream_layer(self, reconstruction: Reconstruction) -> None:
         assert self.stream is not None
-        name = f"{_series_name(reconstruction)} reconstruction"
-        self._stream_layer = self._viewer.add_image(
-            self.stream,
-            name=name,
-            contrast_limits=self._own_limits or (0.0, 1.0),
-            projection_mode="none",
+        options = {
+            "name": f"{_series_name(reconstruction)} reconstruction",
+            "contrast_limits": self._own_limits or (0.0, 1.0),
             **self._volume_placement(reconstruction, self.axis),
-        )
+        }
+        layer = self._stream_layer
+        if layer is None:
+            self._stream_layer = layer = self._viewer.add_image(self.stream, projection_mode="none", **options)
+        else:
+            layer.data = self.stream
+            for name, value in options.items():
+                setattr(layer, name, value)
+            self._viewer.layers.move(self._viewer.layers.index(layer), len(self._viewer.layers))
+            layer.visible = True
         # The docks have made the canvas smaller since the projections were fitted into it.
         self._viewer.reset_view()
-        middle = self._stream_layer.extent.world.mean(axis=0)
+        middle = layer.extent.world.mean(axis=0)
         self._viewer.dims.set_point(self._viewer.dims.ndim - 3, middle[1])
+
+    def _number_of(self, reconstruction: Reconstruction) -> int:
+        if reconstruction not in self._numbers:
+            self._numbers[reconstruction] = next(self._next_number)
+        return self._numbers[reconstruction]
 
     def _hide(self, *layers: Any) -> None:
         for layer in layers:

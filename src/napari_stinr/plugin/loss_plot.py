@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from qtpy.QtGui import QShowEvent
     from qtpy.QtWidgets import QWidget
 
     from napari_stinr.plugin.theme import ThemeColours
@@ -151,13 +150,8 @@ class LossPlot(Plot):
         for _, label in self._legend.items:
             label.setText(label.text, color=colours.text)
 
-    def showEvent(self, event: QShowEvent) -> None:  # Qt's name
-        """Draw what came while nobody was looking."""
-        super().showEvent(event)
-        self._draw()
-
     def _draw(self) -> None:
-        if self.closed or not self.isVisible():
+        if self.closed:
             return
         every_step = _outline(self._steps, self._losses)
         smoothed = _thinned(self._steps, _running_mean(self._losses))

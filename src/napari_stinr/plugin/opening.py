@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
 
 RUN_ENDING = ".stinr"
+MOST_BINNING = 16
+_SAME_SIZE = 1e-3
 _TABLE_ENDINGS = (".rawtlt", ".tlt", ".mdoc", ".csv", ".txt")
 
 
@@ -116,6 +118,12 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
     if own is not None:
         return own
     unit, scale = layer.units[-1], float(layer.scale[-1])
+    if abs(float(layer.scale[-2]) / scale - 1) > _SAME_SIZE or _is_turned(layer):
+        raise StinrError(
+            f"{layer.name} is turned, sheared or has pixels of {float(layer.scale[-2]):g} x {scale:g}",
+            expected="square pixels in rows and columns",
+            cure="Resample it, or open its file.",
+        )
     size = None
     if unit.is_compatible_with("nm"):
         size = float((scale * unit).to("nm").magnitude) * ANGSTROM_PER_NM
@@ -163,27 +171,40 @@ def may_be_series(layer: Any) -> bool:
     return not entries and sum(n > 1 for n in layer.data.shape) == 3
 
 
-def fits(draft: SeriesDraft | None, reconstruction: Reconstruction) -> bool:
-    """Return whether a reconstruction was made from a series, as far as size and times tell.
+def matching_draft(draft: SeriesDraft | None, reconstruction: Reconstruction) -> SeriesDraft | None:
+    """Return the series that a reconstruction was made from, as far as size, voxel size and times tell.
 
     To be sure, the whole stack would have to be hashed; for the place of a layer this is enough.
 
     Parameters
     ----------
     draft : SeriesDraft or None
-        The series.
+        The series that is open.
     reconstruction : Reconstruction
         From a file.
 
     Returns
     -------
-    bool
-        True where image size and times agree.
+    SeriesDraft or None
+        The series with the binning of the run; None where it is another one.
     """
     if draft is None or draft.problem:
-        return False
-    same_size = draft.binned_shape[1:] == reconstruction.grid.shape[1:]
-    return same_size and (float(draft.times.min()), float(draft.times.max())) == tuple(reconstruction.time_range)
+        return None
+    if (float(draft.times.min()), float(draft.times.max())) != tuple(reconstruction.time_range):
+        return None
+    for binning in range(1, MOST_BINNING + 1):
+        binned = replace(draft, binning=binning)
+        voxel = 1.0 if draft.pixel_size is None else draft.pixel_size * binning
+        same_size = binned.binned_shape[1:] == reconstruction.grid.shape[1:]
+        if same_size and abs(voxel / reconstruction.voxel_size - 1) < _SAME_SIZE:
+            return draft if binning == draft.binning else binned
+    return None
+
+
+def _is_turned(layer: Any) -> bool:
+    turn = np.asarray(getattr(layer, "rotate", np.eye(2)))
+    shear = np.asarray(getattr(layer, "shear", np.zeros(1)))
+    return not np.allclose(turn, np.eye(len(turn))) or not np.allclose(shear, 0)
 
 
 def _with_file(draft: SeriesDraft, path: str) -> SeriesDraft:

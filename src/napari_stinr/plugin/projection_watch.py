@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_stinr.plugin.binding import ViewerBinding
@@ -25,17 +27,19 @@ class ProjectionWatch(QObject):
         Whose session.
     view : ProjectionView
         Where it is shown; also the owner.
+    is_seen : callable
+        Whether anybody can see it.
     """
 
-    def __init__(self, binding: ViewerBinding, view: ProjectionView) -> None:
+    def __init__(self, binding: ViewerBinding, view: ProjectionView, is_seen: Callable[[], bool]) -> None:
         super().__init__(view)
-        self._binding, self._view = binding, view
+        self._binding, self._view, self._is_seen = binding, view, is_seen
         self._is_busy = self._is_stale = False
         self._series: TiltSeries | None = None
         binding.t_changed.connect(self.update)
         binding.reconstruction_changed.connect(self.update)
         binding.run_started.connect(self.forget)
-        self.update()
+        binding.run_left.connect(self.forget)
 
     def forget(self) -> None:
         """Start with an empty view."""
@@ -46,7 +50,7 @@ class ProjectionWatch(QObject):
         """Show the projection of the current time."""
         session, axis = self._binding.session, self._binding.layers.axis
         reconstruction, draft = session.reconstruction, session.run_draft
-        if reconstruction is None or draft is None or not len(axis.projection_at) or not self._view.isVisible():
+        if reconstruction is None or draft is None or not len(axis.projection_at) or not self._is_seen():
             return
         if self._is_busy:
             self._is_stale = True

@@ -58,13 +58,14 @@ class ReconstructDock(Dock):
         self.view = ProjectionView(self)
         self.column.addWidget(self.view)
         self.column.addStretch(1)
-        self.watch = ProjectionWatch(self.binding, self.view)
+        self.watch = ProjectionWatch(self.binding, self.view, self.is_seen)
+        for widget in (self.form, self.choices):
+            self.gate(widget, Action.EDIT_SETTINGS)
         self._connect()
         self.set_colours(self.colours)
-        log = self.session.log
-        self.plot.append(log.steps, log.losses, log.held_out)
         self._on_config_changed()
         self._on_state_changed()
+        self._has_missed = True
 
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw in the colours of a theme."""
@@ -74,6 +75,13 @@ class ReconstructDock(Dock):
                 widget.set_colours(colours)
             self.controls.update_state()
             self._update_estimate()
+
+    def catch_up(self) -> None:
+        """Draw the losses that came while nobody was looking, and the projection of now."""
+        log = self.session.log
+        self.plot.clear_curves()
+        self.plot.append(log.steps, log.losses, log.held_out)
+        self.watch.update()
 
     def start(self) -> None:
         """Start a training."""
@@ -203,6 +211,7 @@ class ReconstructDock(Dock):
         binding.draft_changed.connect(self._on_state_changed)
         binding.state_changed.connect(self._on_state_changed)
         binding.run_started.connect(self._on_run_started)
+        binding.run_left.connect(self._on_run_started)
         binding.reported.connect(self._on_reported)
         binding.said.connect(self.controls.say)
 
@@ -225,10 +234,6 @@ class ReconstructDock(Dock):
 
     def _on_state_changed(self) -> None:
         self.update_buttons()
-        why_not = self.session.why_not(Action.EDIT_SETTINGS)
-        for widget in (self.form, self.choices):
-            widget.setEnabled(not why_not)
-            widget.setToolTip(why_not)
         self.controls.update_state()
         self._update_estimate()
 
@@ -237,12 +242,14 @@ class ReconstructDock(Dock):
         self.controls.saved.hide()
 
     def _on_reported(self, reports: Sequence[StepReport]) -> None:
+        self.controls.update_progress()
+        if not self.is_seen():
+            return
         self.plot.append(
             [report.step for report in reports],
             [report.loss for report in reports],
             [report.held_out_loss for report in reports],
         )
-        self.controls.update_progress()
 
     def _update_estimate(self) -> None:
         session = self.session

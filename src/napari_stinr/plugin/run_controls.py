@@ -77,6 +77,8 @@ class RunControls(QWidget):
         self.saved = text_label(self)
         grid.addWidget(self.saved, 4, 0, 1, 6)
         self.saved.hide()
+        if self._session.last_said is not None:
+            self.say(*self._session.last_said)
 
     def update_state(self) -> None:
         """Show the state of the session."""
@@ -95,12 +97,16 @@ class RunControls(QWidget):
     def update_progress(self) -> None:
         """Show how far the training is."""
         session, last = self._session, self._session.log.last
+        if session.state is RunState.EMPTY:
+            self.bar.setRange(0, 1)
+            self.bar.setValue(0)
+            self.status.setText(session.facts.problem)
+            return
         if last is None:
             # To and fro while data and kernels are prepared.
             self.bar.setRange(0, 0 if session.is_active else 1)
             self.bar.setValue(0)
-            problem = session.facts.problem if session.state is RunState.EMPTY else ""
-            self.status.setText(problem or _STATE_TEXT[session.state])
+            self.status.setText(_STATE_TEXT[session.state])
             return
         self.bar.setRange(0, last.n_steps)
         self.bar.setValue(last.step)

@@ -22,12 +22,12 @@ from qtpy.QtWidgets import (
 
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS
 from napari_stinr.plugin.draft import EDITED
+from napari_stinr.plugin.opening import MOST_BINNING
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.draft import SeriesDraft
 
 AS_FOUND, FROM_FILE, TYPED = "as found", "from file…", "as typed below"
-_MOST_BINNING = 16
 
 
 class SeriesForm(QWidget):
@@ -65,7 +65,7 @@ class SeriesForm(QWidget):
         self.pixel_size.setSpecialValueText("not known")
         form.addRow("Pixel size", self.pixel_size)
         self.binning = QSpinBox(self)
-        self.binning.setRange(1, _MOST_BINNING)
+        self.binning.setRange(1, MOST_BINNING)
         self.binning.setToolTip("Average so many pixels along each edge into one: less memory and time, less detail.")
         form.addRow("Binning", self.binning)
         self.axis_offset = _number(

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig, preset_config
+from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig
 from napari_stinr.cores import threads_beside_window
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.autosave import autosave_path
+from napari_stinr.plugin.chosen_config import chosen_config, held_out_problem
+from napari_stinr.plugin.opening import matching_draft
 from napari_stinr.plugin.run_log import RunLog
 from napari_stinr.plugin.scripts import is_reproducible
 from napari_stinr.plugin.settings import PluginSettings
 from napari_stinr.plugin.states import ACTIVE, Action, Facts, RunState, why_not
 from napari_stinr.plugin.worker import (
+    Abandoned,
     Event,
     Failed,
     Finished,
@@ -39,8 +42,6 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.tilt_series import TiltSeries
 
-PROJECTIONS_FOR_ONE_HELD_OUT = 30
-"""One projection in so many is held out where the settings leave it open; fewer projections, none."""
 _NO_SERIES = "There is no tilt series: open one in Tilt series."
 _JOIN_TIMEOUT = 30.0
 """Longest time that closing waits for the last step and the checkpoint [s]."""
@@ -59,6 +60,7 @@ class Session:
     draft_changed = Signal(object)
     config_changed = Signal()
     run_started = Signal()
+    run_left = Signal()
     reported = Signal(object)
     reconstruction_changed = Signal(object)
     said = Signal(str, bool)
@@ -76,6 +78,7 @@ class Session:
         self.log = RunLog()
         self.checkpoint: Path | None = None
         self.failure = ""
+        self.last_said: tuple[str, bool] | None = None
         self.device, self.threads = "auto", threads_beside_window(self.settings.threads)
         self.preset, self.quality = self.settings.preset, self.settings.quality
         self.is_customised = False
@@ -88,7 +91,7 @@ class Session:
     def facts(self) -> Facts:
         """What the table of actions looks at."""
         draft, reconstruction = self.draft, self.reconstruction
-        problem = _NO_SERIES if draft is None else draft.problem
+        problem = _NO_SERIES if draft is None else draft.problem or held_out_problem(draft, self.config)
         return Facts(
             self.state,
             problem=problem or ("" if self.estimate is None else self.estimate.problem),
@@ -102,20 +105,11 @@ class Session:
         return why_not(action, self.facts)
 
     def set_draft(self, draft: SeriesDraft | None) -> None:
-        """Take a tilt series, or an edited one; it may be valid or not yet.
-
-        Raises
-        ------
-        StinrError
-            A training is in progress.
-        """
+        """Take a tilt series, or an edited one, valid or not yet; a StinrError says that a training is in progress."""
         self._require(Action.EDIT_SERIES)
         if draft is None or self.draft is None or draft.stack is not self.draft.stack:
             self.found = draft
-        if draft is not None and self.run_draft is not None and draft.stack is not self.run_draft.stack:
-            # Its checkpoint is on the disk; here its time and place would be those of another series.
-            self.run_draft = self.reconstruction = None
-            self.reconstruction_changed.emit(None)
+            self._leave_run(draft)
         self.draft, self.estimate = draft, None
         if not self.is_customised:
             self._set_config(self._chosen_config())
@@ -135,24 +129,21 @@ class Session:
         self.is_customised, self.preset = True, config.preset
         self._set_config(config)
 
+    def prefer(self, settings: PluginSettings) -> None:
+        """Take changed preferences; what the person has chosen in a dock stays."""
+        if self.threads == threads_beside_window(self.settings.threads):
+            self.threads = threads_beside_window(settings.threads)
+        self.settings = settings
+        if not self.is_customised and not self.is_active:
+            self._set_config(self._chosen_config())
+
     def expect(self, estimate: Estimate | None) -> None:
         """Take what a run is expected to need; where it does not fit, it cannot be started."""
         self.estimate = estimate
         self.state_changed.emit(self.state)
 
     def start(self, *, resume: Path | None = None) -> None:
-        """Start a training, or go on with one from a file.
-
-        Parameters
-        ----------
-        resume : Path, optional
-            Run to go on with.
-
-        Raises
-        ------
-        StinrError
-            Something is missing, or a training is in progress.
-        """
+        """Start a training, or go on with the run in a file; a StinrError says why that is not possible."""
         self._require(Action.START if resume is None else Action.RESUME_FROM_FILE)
         draft, settings = self.draft, self.settings
         assert draft is not None
@@ -168,7 +159,7 @@ class Session:
             preview_every=settings.preview_seconds,
         )
         self._pending_draft = draft
-        self.log, self.failure, self.checkpoint = RunLog(), "", None
+        self.log, self.failure, self.checkpoint, self.last_said = RunLog(), "", None, None
         # Events of an earlier run must not be taken for those of this one.
         self._events = queue.SimpleQueue()
         self._thread = TrainingThread(order, self._events.put)
@@ -198,18 +189,10 @@ class Session:
         self._change(RunState.STOPPING)
 
     def show(self, reconstruction: Reconstruction, *, draft: SeriesDraft | None = None) -> None:
-        """Take a reconstruction that was not trained here.
-
-        Parameters
-        ----------
-        reconstruction : Reconstruction
-            From a file.
-        draft : SeriesDraft, optional
-            Its series, where that is known.
-        """
+        """Take a reconstruction that was not trained here, with its series where that is known."""
         self._require(Action.LOAD_RUN)
         self.run_draft, self.series = draft, None
-        self.log, self.failure, self.checkpoint = RunLog(), "", None
+        self.log, self.failure, self.checkpoint, self.last_said = RunLog(), "", None, None
         self.reconstruction = reconstruction
         self._change(RunState.DONE)
         self.reconstruction_changed.emit(reconstruction)
@@ -244,11 +227,15 @@ class Session:
                 self._take_reconstruction(event.reconstruction)
             case Saved():
                 self.checkpoint = self.checkpoint if event.problem else event.path
-                self.said.emit(event.problem or f"Saved as {event.path}", bool(event.problem))
+                self.last_said = event.problem or f"Saved as {event.path}", bool(event.problem)
+                self.said.emit(*self.last_said)
             case Finished():
                 self._join()
                 self._take_reconstruction(event.reconstruction)
                 self._change(RunState.DONE)
+            case Abandoned():
+                self._join()
+                self._settle()
             case Failed():
                 self._join()
                 self.failure = event.message
@@ -263,6 +250,20 @@ class Session:
         if self._thread is not None:
             self._thread.join(_JOIN_TIMEOUT)
         self._thread = None
+
+    def _leave_run(self, draft: SeriesDraft | None) -> None:
+        """Join a reconstruction that came without its series, or let it go; its checkpoint stays on the disk."""
+        found = None
+        if self.reconstruction is not None and self.run_draft is None:
+            found = matching_draft(draft, self.reconstruction)
+        if found is not None:
+            self.run_draft = found
+            self.reconstruction_changed.emit(self.reconstruction)
+        elif self.reconstruction is not None or self.log.steps or self.failure:
+            self.run_draft = self.series = self.reconstruction = self.checkpoint = None
+            self.log, self.failure, self.last_said = RunLog(), "", None
+            self.run_left.emit()
+            self.reconstruction_changed.emit(None)
 
     def _settle(self) -> None:
         """Find the state of a session in which nothing is running."""
@@ -281,10 +282,7 @@ class Session:
         self.config_changed.emit()
 
     def _chosen_config(self) -> ReconstructionConfig:
-        n_used = 0 if self.draft is None else int(self.draft.used.sum())
-        automatic = n_used // PROJECTIONS_FOR_ONE_HELD_OUT
-        held_out = automatic if self.settings.held_out < 0 else self.settings.held_out
-        return preset_config(self.preset).with_quality(self.quality).with_training(held_out=held_out)
+        return chosen_config(self.preset, self.quality, self.draft, self.settings.held_out)
 
     def _require(self, action: Action) -> None:
         reason = self.why_not(action)

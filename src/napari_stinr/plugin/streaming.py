@@ -85,12 +85,19 @@ class VolumeStream:
         """Whether something is still to be computed."""
         return self._wish is not None or self._next is not None
 
-    def close(self) -> None:
-        """End the thread and let go of all memory."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the thread and let go of all memory.
+
+        Parameters
+        ----------
+        wait : bool
+            Return when the thread has ended; it ends soon in any case.
+        """
         with self._changed:
             self._closed, self.on_ready = True, None
             self._changed.notify()
-        self._thread.join(5.0)
+        if wait:
+            self._thread.join(5.0)
         self._cache.clear()
         self._shown.clear()
         self._field = self._next = None
@@ -167,10 +174,15 @@ class VolumeStream:
                     self._wish = self._next = None
 
     def _sample(self, reconstruction: Reconstruction) -> None:
-        from napari_stinr.sampled_field import SampledField
+        from napari_stinr.sampled_field import SampledField, Superseded
 
-        field = SampledField.of(reconstruction)
+        try:
+            field = SampledField.of(reconstruction, superseded=lambda: self._closed or self._next is not reconstruction)
+        except Superseded:
+            return
         with self._changed:
+            if self._closed:
+                return
             self._field, self._version = field, self._version + 1
             self._cache.clear()
             if self._next is reconstruction:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from napari_stinr.plugin.worker import failure_text
+from napari_stinr.errors import StinrError
+from napari_stinr.plugin.failures import failure_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,5 +138,6 @@ class TaskRunner:
         except Cancelled:
             self._ended.put((task, "cancelled", None))
         except Exception as error:  # the person is told, whatever it is
-            logger.info("%s failed", task.title, exc_info=True)
-            self._ended.put((task, "error", failure_text(error)))
+            trace = "" if isinstance(error, StinrError) else "".join(traceback.format_exception(error))
+            logger.error("%s failed: %s\n%s", task.title, error, trace)
+            self._ended.put((task, "error", failure_text(error, memory_cure="Close other programs and try again.")))

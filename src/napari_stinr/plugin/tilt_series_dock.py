@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _LAYER_HINT = "or use a layer …"
 _DROP_HINT = "Drop a stack here, with its .rawtlt and .csv if you have them, or try File > Open Sample."
+_LEAST_CHANGE = 0.05
 _GROWTH_NOISE = 3.0
 """A change of the intensity counts when it is larger than this many times its scatter."""
 
@@ -46,7 +47,9 @@ class TiltSeriesDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        # Looking at every pixel of a large stack takes a second: once for each stack.
         self._intensity_of: tuple[Any, NDArray[np.float64]] | None = None
+        self._background_of: tuple[Any, float] | None = None
         row = QHBoxLayout()
         self.open_button = self.button("Open…", "Open a stack from a file.", self.ask_for_file, Action.EDIT_SERIES)
         self.layer_choice = QComboBox(self)
@@ -71,9 +74,12 @@ class TiltSeriesDock(Dock):
         self.notes_text = text_label(self)
         self.notes.addWidget(self.notes_text)
         self.column.addWidget(self.notes)
+        for widget in (self.form, self.table, self.layer_choice):
+            self.gate(widget, Action.EDIT_SERIES)
         self._connect()
         self.set_colours(self.colours)
         self._list_layers()
+        self.update_buttons()
         self.update_series()
 
     def set_colours(self, colours: ThemeColours) -> None:
@@ -83,6 +89,10 @@ class TiltSeriesDock(Dock):
             self.plot.set_colours(colours)
             self.table.set_colours(colours)
             self._update_check_line()
+
+    def catch_up(self) -> None:
+        """Show the projection that the time slider has come to."""
+        self._on_t_changed(self.binding.layers.t)
 
     def ask_for_file(self) -> None:
         """Let the person choose a stack, and angles and times with it."""
@@ -162,20 +172,16 @@ class TiltSeriesDock(Dock):
             self._take(self.session.draft.with_rows(rows.angles, rows.times, rows.used))
 
     def _on_row_selected(self, row: int) -> None:
-        draft = self.session.draft
-        if draft is not None and np.isfinite(draft.times).all():
-            self.binding.layers.set_time(float(draft.times[row]))
+        self.binding.layers.go_to(row)
 
     def _on_t_changed(self, t: float) -> None:
+        if not self.is_seen():
+            return
         projection = self.binding.layers.projection
         if self.session.draft is not None and projection is not None:
             self.table.set_current(projection)
 
     def _on_state_changed(self) -> None:
-        why_not = self.session.why_not(Action.EDIT_SERIES)
-        for widget in (self.form, self.table, self.layer_choice):
-            widget.setEnabled(not why_not)
-            widget.setToolTip(why_not)
         self._update_check_line()
 
     def _on_layer_chosen(self, index: int) -> None:
@@ -228,7 +234,9 @@ class TiltSeriesDock(Dock):
             self._intensity_of = draft.stack, draft.intensity()
         intensity = self._intensity_of[1]
         if draft.invert_contrast:
-            intensity = draft.background() - intensity
+            if self._background_of is None or self._background_of[0] is not draft.stack:
+                self._background_of = draft.stack, draft.background()
+            intensity = self._background_of[1] - intensity
         label = time_axis_of(draft).label
         self.plot.set_data(draft.times, intensity, unit="", used=draft.used, time_label=label)
         self.growth_line.setText(_growth_text(draft.times[draft.used], intensity[draft.used]))
@@ -240,9 +248,10 @@ def _growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> 
         return ""
     slope, start = np.polyfit(times - times.min(), intensity, 1)
     change, scatter = slope * np.ptp(times), np.std(intensity - np.polyval([slope, start], times - times.min()))
-    if start <= 0 or abs(change) < _GROWTH_NOISE * scatter / np.sqrt(len(times)):
-        return "The total intensity shows no steady change with time."
+    is_noise = abs(change) < _GROWTH_NOISE * scatter / np.sqrt(len(times))
+    if start <= 0 or is_noise or abs(change) < max(scatter, _LEAST_CHANGE * start):
+        return "The total intensity shows no clear change with time."
     verb = "rises" if change > 0 else "falls"
-    meaning = "the specimen was growing" if change > 0 else "something was lost, or the contrast is inverted"
+    meaning = "something was growing" if change > 0 else "something was lost, or the contrast is inverted"
     percent = 100 * abs(change / start)
     return f"The total intensity {verb} by {percent:.0f} % from the first projection to the last: {meaning}."

@@ -35,12 +35,15 @@ class TimeAxis:
         Unit of `time_range`, "" for a bare order of acquisition.
     projection_at : ndarray
         `(n_steps,)` position in the stack of the projection nearest in time to each step; empty without a stack.
+    step_of_projection : ndarray
+        `(n_tilts,)` step at which each projection is the nearest; empty without a stack.
     """
 
     n_steps: int = STEPS_WITHOUT_SERIES
     time_range: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
     projection_at: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    step_of_projection: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
     def of_times(cls, times: NDArray[np.float64], *, time_range: tuple[float, float], unit: str) -> TimeAxis:
@@ -58,17 +61,25 @@ class TimeAxis:
         Returns
         -------
         TimeAxis
-            As many steps as projections where they are evenly spaced, more otherwise, 1001 at most.
+            As many steps as projections where they are evenly spaced, otherwise more, but 1001 at most where there are
+            fewer projections. Projections that lie closer together than two steps are moved apart, so that each has
+            one.
         """
         order = np.argsort(times, kind="stable")
         moments = times[order]
         gaps = np.diff(np.unique(moments))
-        is_even = np.ptp(gaps) <= _EVEN
-        n_steps = 1 + (len(gaps) if is_even else min(MOST_STEPS - 1, int(np.ceil(1 / gaps.min()))))
+        is_even = np.ptp(gaps) <= _EVEN and len(gaps) + 1 == len(times)
+        n_steps = len(times)
+        if not is_even:
+            n_steps = max(n_steps, min(MOST_STEPS, int(np.ceil(1 / gaps.min())) + 1))
+        step_of = np.empty(len(times), dtype=np.int64)
+        step_of[order] = _apart(np.round(moments * (n_steps - 1)).astype(np.int64), n_steps)
         steps = np.linspace(0, 1, n_steps)
         after = np.searchsorted(moments, steps).clip(1, len(moments) - 1)
         is_before = steps - moments[after - 1] <= moments[after] - steps
-        return cls(n_steps, time_range, unit, order[after - is_before])
+        projection_at = order[after - is_before]
+        projection_at[step_of] = np.arange(len(times))
+        return cls(n_steps, time_range, unit, projection_at, step_of)
 
     @property
     def spacing(self) -> float:
@@ -105,3 +116,11 @@ class TimeAxis:
             return f"t = {t:.3f}"
         unit = f" {self.unit}" if self.unit else ""
         return f"t = {t:.3f} ({self.physical(t):.4g} of {self.time_range[1]:.4g}{unit})"
+
+
+def _apart(steps: NDArray[np.int64], n_steps: int) -> NDArray[np.int64]:
+    """Return ascending steps moved as little as needed so that no two are the same; there must be room for all."""
+    rank = np.arange(len(steps))
+    # Without the rank, "strictly ascending" is "not descending", which a running maximum and minimum give.
+    loose = np.maximum.accumulate(steps - rank)
+    return np.minimum(loose, n_steps - len(steps)) + rank

@@ -11,11 +11,13 @@ import logging
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.costs import check_fits, free_memory
+from napari_stinr.plugin.failures import failure_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LOOK_EVERY = 0.5
+"""Time between two looks whether the program is still there, during a pause [s]."""
 REPORTS_EVERY = 0.2
 """Time between two parcels of step reports [s]: at 10 Hz, drawing them cost the training more than anyone could see."""
 _FIRST_PREVIEW = 0.3
@@ -112,13 +116,22 @@ class Finished:
 
 
 @dataclass(frozen=True, eq=False)
+class Abandoned:
+    """The training was stopped before its first step; there is no result."""
+
+
+@dataclass(frozen=True, eq=False)
 class Failed:
     """The training has ended with an error: one line with the cure."""
 
     message: str
 
 
-Event = Prepared | Reported | Snapshot | Saved | Finished | Failed
+Event = Prepared | Reported | Snapshot | Saved | Finished | Abandoned | Failed
+
+
+class _Abandoned(Exception):
+    """Stopped before the first step."""
 
 
 class TrainingThread(threading.Thread):
@@ -133,7 +146,7 @@ class TrainingThread(threading.Thread):
     """
 
     def __init__(self, order: TrainingOrder, post: Callable[[Event], None]) -> None:
-        # Not a daemon: where Python ends in mid-training, the checkpoint is still written.
+        # Not a daemon: where the program ends in mid-training, it stops after its step and still writes its checkpoint.
         super().__init__(name="stinr-training", daemon=False)
         self._order, self._post = order, post
         self._stop_requested, self._go = threading.Event(), threading.Event()
@@ -161,8 +174,11 @@ class TrainingThread(threading.Thread):
             result = trainer.reconstruction()
             self._save(result)
             self._post(Finished(result, self._stop_requested.is_set()))
+        except _Abandoned:
+            self._post(Abandoned())
         except BaseException as error:  # whatever it is, it must end in a message and not in a thread that vanished
-            logger.info("Training failed", exc_info=True)
+            # As text: a record with the traceback would keep the tensors of its frames.
+            logger.error("Training failed\n%s", "".join(traceback.format_exception(error)))
             message = failure_text(error)
             # The traceback holds the frames of the training, and with them its tensors.
             error.__traceback__ = None
@@ -188,6 +204,8 @@ class TrainingThread(threading.Thread):
             run = load_reconstruction(order.resume)
             trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
             _check_not_complete(trainer, order)
+        if self._stop_requested.is_set():
+            raise _Abandoned
         self._post(Prepared(series, trainer.config, str(trainer.device)))
         return trainer
 
@@ -209,12 +227,18 @@ class TrainingThread(threading.Thread):
                 if now - saved >= order.autosave_every:
                     self._save(trainer.reconstruction())
                     saved = time.monotonic()
-                self._go.wait()
-                if self._stop_requested.is_set():
+                if self._is_to_stop():
                     trainer.stop()
         finally:
             if reports:
                 self._post(Reported(tuple(reports)))
+
+    def _is_to_stop(self) -> bool:
+        """Wait while paused; tell whether the training shall end, also because the program has ended."""
+        has_ended = not threading.main_thread().is_alive()
+        while not has_ended and not self._go.wait(_LOOK_EVERY):
+            has_ended = not threading.main_thread().is_alive()
+        return has_ended or self._stop_requested.is_set()
 
     def _save(self, reconstruction: Reconstruction) -> None:
         path = self._order.autosave
@@ -236,32 +260,6 @@ class TrainingThread(threading.Thread):
             self._save(trainer.reconstruction())
         except Exception:
             logger.info("Nothing could be saved after the error", exc_info=True)
-
-
-def failure_text(error: BaseException) -> str:
-    """Return what an error means to the person who sees it, with the cure.
-
-    Parameters
-    ----------
-    error : BaseException
-        What ended the training.
-
-    Returns
-    -------
-    str
-        One line.
-    """
-    kind, text = type(error).__name__, " ".join(str(error).split())
-    if isinstance(error, StinrError):
-        return text
-    if isinstance(error, MemoryError) or "OutOfMemory" in kind or "out of memory" in text.lower():
-        return (
-            f"The memory is full ({text or kind}). Choose a larger binning in Tilt series, the CPU as device, "
-            "or fewer voxels per step under Advanced."
-        )
-    if kind == "TrainingError":
-        return f"{text[:1].upper()}{text[1:]}. Lower the density rate under Advanced, or leave out bad projections."
-    return f"{kind}: {text or 'no details'}. Start again; if it happens again, report it with napari's log."
 
 
 def _check_not_complete(trainer: Trainer, order: TrainingOrder) -> None:
