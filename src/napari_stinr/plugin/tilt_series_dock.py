@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
@@ -20,10 +19,12 @@ from napari_stinr.plugin.layer_data import entry_of, time_axis_of
 from napari_stinr.plugin.opening import draft_of_layer, may_be_series
 from napari_stinr.plugin.series_form import SeriesForm
 from napari_stinr.plugin.series_table import SeriesTable, TableRows
+from napari_stinr.plugin.stack_facts import axis_warning, growth_text
 from napari_stinr.plugin.states import Action
 from napari_stinr.plugin.time_plots import IntensityPlot
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_stinr.plugin.draft import SeriesDraft
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 _LAYER_HINT = "or use a layer …"
 _DROP_HINT = "Drop a stack here, with its .rawtlt and .csv if you have them, or try File > Open Sample."
-_LEAST_CHANGE = 0.05
-_GROWTH_NOISE = 3.0
-"""A change of the intensity counts when it is larger than this many times its scatter."""
 
 
 class TiltSeriesDock(Dock):
@@ -48,7 +46,7 @@ class TiltSeriesDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         # Looking at every pixel of a large stack takes a second: once for each stack.
-        self._intensity_of: tuple[Any, NDArray[np.float64]] | None = None
+        self._intensity_of: tuple[Any, NDArray[np.float64], str] | None = None
         self._background_of: tuple[Any, float] | None = None
         row = QHBoxLayout()
         self.open_button = self.button("Open…", "Open a stack from a file.", self.ask_for_file, Action.EDIT_SERIES)
@@ -64,6 +62,8 @@ class TiltSeriesDock(Dock):
         self.column.addWidget(self.form)
         self.check_line = text_label(self)
         self.column.addWidget(self.check_line)
+        self.axis_line = text_label(self)
+        self.column.addWidget(self.axis_line)
         self.plot = IntensityPlot(self)
         self.column.addWidget(self.plot)
         self.growth_line = text_label(self)
@@ -138,7 +138,7 @@ class TiltSeriesDock(Dock):
         """Show the series as it is now."""
         draft = self.session.draft
         self.form.show_draft(draft)
-        for widget in (self.table, self.plot, self.growth_line, self.notes):
+        for widget in (self.table, self.plot, self.growth_line, self.axis_line, self.notes):
             widget.setVisible(draft is not None)
         self._update_check_line()
         if draft is None:
@@ -231,27 +231,13 @@ class TiltSeriesDock(Dock):
 
     def _show_intensity(self, draft: SeriesDraft) -> None:
         if self._intensity_of is None or self._intensity_of[0] is not draft.stack:
-            self._intensity_of = draft.stack, draft.intensity()
+            self._intensity_of = draft.stack, draft.intensity(), axis_warning(draft.stack)
         intensity = self._intensity_of[1]
         if draft.invert_contrast:
             if self._background_of is None or self._background_of[0] is not draft.stack:
                 self._background_of = draft.stack, draft.background()
             intensity = self._background_of[1] - intensity
+        self.verdict(self.axis_line, self._intensity_of[2], False)
         label = time_axis_of(draft).label
         self.plot.set_data(draft.times, intensity, unit="", used=draft.used, time_label=label)
-        self.growth_line.setText(_growth_text(draft.times[draft.used], intensity[draft.used]))
-
-
-def _growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:
-    """Say whether the total intensity rose, from a straight line through it."""
-    if len(times) < 3 or not np.isfinite(times).all() or np.ptp(times) == 0:
-        return ""
-    slope, start = np.polyfit(times - times.min(), intensity, 1)
-    change, scatter = slope * np.ptp(times), np.std(intensity - np.polyval([slope, start], times - times.min()))
-    is_noise = abs(change) < _GROWTH_NOISE * scatter / np.sqrt(len(times))
-    if start <= 0 or is_noise or abs(change) < max(scatter, _LEAST_CHANGE * start):
-        return "The total intensity shows no clear change with time."
-    verb = "rises" if change > 0 else "falls"
-    meaning = "something was growing" if change > 0 else "something was lost, or the contrast is inverted"
-    percent = 100 * abs(change / start)
-    return f"The total intensity {verb} by {percent:.0f} % from the first projection to the last: {meaning}."
+        self.growth_line.setText(growth_text(draft.times[draft.used], intensity[draft.used]))

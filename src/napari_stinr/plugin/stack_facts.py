@@ -1,0 +1,78 @@
+"""What a stack tells about itself: whether something grew, and which way the tilt axis lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LEAST_CHANGE = 0.05
+"""Part of the first intensity by which it must change to be worth a word."""
+_GROWTH_NOISE = 3.0
+"""A change of the intensity counts when it is larger than this many times the error of the line through it."""
+_CLEARLY = 2.0
+"""How many times more than the columns the rows must vary to say that the axis lies horizontally."""
+_LEAST_VARIATION = 0.1
+
+
+def growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:
+    """Say whether the total intensity changes with time, from a straight line through it.
+
+    Parameters
+    ----------
+    times : ndarray
+        `(n,)` times of the projections that are used [any unit].
+    intensity : ndarray
+        `(n,)` their total intensity [any unit].
+
+    Returns
+    -------
+    str
+        One sentence; "" where nothing can be said.
+    """
+    if len(times) < 3 or not np.isfinite(times).all() or np.ptp(times) == 0:
+        return ""
+    elapsed = times - times.min()
+    slope, start = np.polyfit(elapsed, intensity, 1)
+    change, scatter = slope * np.ptp(times), np.std(intensity - np.polyval([slope, start], elapsed))
+    is_noise = abs(change) < _GROWTH_NOISE * scatter / np.sqrt(len(times))
+    if start <= 0 or is_noise or abs(change) < max(scatter, _LEAST_CHANGE * start):
+        return "The total intensity shows no clear change with time."
+    verb = "rises" if change > 0 else "falls"
+    meaning = "something was growing" if change > 0 else "something was lost, or the contrast is inverted"
+    percent = 100 * abs(change / start)
+    return f"The total intensity {verb} by {percent:.0f} % from the first projection to the last: {meaning}."
+
+
+def axis_warning(stack: NDArray[Any]) -> str:
+    """Say that the tilt axis seems to lie horizontally, where it does.
+
+    What lies on a detector row perpendicular to the axis stays on it at every tilt, so the sums of the rows vary little
+    where the axis is vertical, and the sums of the columns do where it is horizontal.
+
+    Parameters
+    ----------
+    stack : ndarray
+        `(n_tilts, height, width)` projections [any unit].
+
+    Returns
+    -------
+    str
+        One sentence with the cure; "" where the axis seems to be vertical, or nothing can be said.
+    """
+    rows, columns = (_variation(np.nansum(stack, axis=axis, dtype=np.float64)) for axis in (2, 1))
+    if not rows > max(_LEAST_VARIATION, _CLEARLY * columns):
+        return ""
+    return (
+        f"The tilt axis seems to lie horizontally (from tilt to tilt, sums of rows vary by {100 * rows:.0f} %, of "
+        f"columns by {100 * columns:.0f} %); it is expected to be vertical. Turn the stack by 90 degrees."
+    )
+
+
+def _variation(sums: NDArray[np.float64]) -> float:
+    """Return how much `(n_tilts, n)` sums vary from tilt to tilt, relative to their spread from 0 or background."""
+    sums = sums - sums.min()
+    return float(sums.std(axis=0).mean() / max(float(sums.mean()), 1e-300))
