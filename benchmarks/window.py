@@ -53,11 +53,12 @@ def measure(*, quick: bool) -> dict[str, Any]:
             for name in ("Tilt series", "Reconstruct", "Explore")
         ]
         pump(0.5)
-        # 300 ms for the large volume, 50 ms for the small one is what was promised.
-        scrubbing = [scrub(binding, shape, ndisplay) for shape in (small, large) for ndisplay in (2, 3)]
         steps, seconds = (30, 2.0) if quick else (150, 8.0)
         cost = step_cost(binding, small, docks, steps=steps, repeats=1 if quick else 5)
         blocked = blocked_while_training(binding, small, seconds)
+        # Last: a large volume leaves the allocator in a state in which a training thread takes half as long again.
+        # 300 ms for the large volume, 50 ms for the small one is what was promised.
+        scrubbing = [scrub(binding, shape, ndisplay) for shape in (small, large) for ndisplay in (2, 3)]
     finally:
         viewer.close()
     return {"scrubbing": scrubbing, "blocked": blocked, "step": cost}
@@ -107,6 +108,7 @@ def step_cost(
 
     from napari_stinr.training import Trainer
 
+    binding.viewer.dims.ndisplay = 2
     draft = growing_draft(shape)
     series = draft.series()
     session = binding.session

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from napari_stinr.estimates import Speed
 
 _GB = 1e9
-_USABLE = 0.8
-"""Part of the free memory that a run may take; the rest is for the window and for what others start meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,10 @@ def check_fits(shape: tuple[int, int, int], config: ReconstructionConfig, *, bin
     StinrError
         It does not fit; the cure names the binning that does.
     """
-    from napari_stinr.estimates import expected_memory, fitting_binning
+    from napari_stinr.estimates import USABLE_FRACTION, expected_memory, fitting_binning
 
     memory = expected_memory((shape[0], shape[1] // binning, shape[2] // binning), config)
-    if memory <= _USABLE * available:
+    if memory <= USABLE_FRACTION * available:
         return
     try:
         fitting = fitting_binning(shape, config, available)
@@ -128,7 +126,7 @@ def check_fits(shape: tuple[int, int, int], config: ReconstructionConfig, *, bin
         cure = "Close other programs, or cut the images down: no binning up to 16 fits."
     raise StinrError(
         f"the reconstruction takes {_size(memory)}",
-        expected=f"at most {_USABLE:.0%} of the {_size(available)} of memory that are free",
+        expected=f"at most {USABLE_FRACTION:.0%} of the {_size(available)} of memory that are free",
         cure=cure,
     )
 
