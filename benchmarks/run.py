@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import TYPE_CHECKING
 
 import convergence
@@ -10,7 +11,7 @@ import heldback
 import memory
 import projector
 import window
-from common import machine, results_folder, save
+from common import results_folder, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,15 +52,13 @@ def write_table(folder: Path) -> None:
     folder : path
         Where the scripts wrote their results.
     """
-    about = machine()
-    parts = [
-        f"Measured on {about['cores']} cores ({about['processor']}), without a GPU, Python {about['python']}, "
-        f"torch {about['torch']}. Numbers of one table come from one run."
-    ]
+    parts = ["Measured without a GPU. Numbers of one table come from one run, on the machine that it names."]
     for name, title in TITLES.items():
         path = folder / f"{name}.md"
         if path.is_file():
-            parts.append(f"**{title}**\n\n{path.read_text(encoding='utf-8').strip()}")
+            about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["machine"]
+            where = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, torch {about['torch']}"
+            parts.append(f"**{title}** ({where})\n\n{path.read_text(encoding='utf-8').strip()}")
     (folder / "table.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"{folder / 'table.md'} written", flush=True)
 
