@@ -56,7 +56,6 @@ def measure(*, quick: bool) -> dict[str, Any]:
         steps, seconds = (30, 2.0) if quick else (150, 8.0)
         cost = step_cost(binding, small, docks, steps=steps, repeats=1 if quick else 5)
         blocked = blocked_while_training(binding, small, seconds)
-        # Last: a large volume leaves the allocator in a state in which a training thread takes half as long again.
         # 300 ms for the large volume, 50 ms for the small one is what was promised.
         scrubbing = [scrub(binding, shape, ndisplay) for shape in (small, large) for ndisplay in (2, 3)]
     finally:
