@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,110 @@ if TYPE_CHECKING:
 
 _BORDER_FRACTION = 0.05
 """Part of the columns, on each side, that is taken for background."""
+
+
+@dataclass(frozen=True)
+class Binning:
+    """How images of one size are binned, image by image, so that a stack need not fit into memory before it is.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the images [pixel].
+    factor : int
+        Edge of the squares of pixels whose mean becomes one pixel; 1 leaves an image as it is [pixel].
+    """
+
+    height: int
+    width: int
+    factor: int
+
+    @classmethod
+    def of(cls, height: int, width: int, factor: int) -> Binning:
+        """Return the binning after checking the factor.
+
+        Raises
+        ------
+        StinrError
+            The factor is less than 1, or so large that fewer than two columns or no row would be left.
+        """
+        most = max(1, min(height, width // 2))
+        if not 1 <= factor <= most:
+            raise StinrError(
+                f"a binning of {factor} for projections of {height} x {width} pixels",
+                expected=f"1 to {most}",
+                cure="Choose a smaller binning.",
+            )
+        return cls(height, width, factor)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Size of the binned images: (height, width)."""
+        return self.height // self.factor, self.width // self.factor
+
+    @property
+    def note(self) -> str:
+        """What was done, in a sentence; "" for nothing."""
+        if self.factor == 1:
+            return ""
+        parts = [
+            f"{n % self.factor} {name}{'s' if n % self.factor > 1 else ''}"
+            for n, name in ((self.height, "row"), (self.width, "column"))
+            if n % self.factor
+        ]
+        left_out = f"; {' and '.join(parts)} at the borders left out" if parts else ""
+        height, width = self.shape
+        return f"Binned {self.factor} x {self.factor} to {height} x {width} pixels{left_out}."
+
+    def axis_offset(self, offset: float) -> float:
+        """Return the position of the rotation axis from the centre of a binned image [binned pixel].
+
+        Parameters
+        ----------
+        offset : float
+            The same in an image as it was [pixel].
+        """
+        # A column more is left out on the right than on the left where their number is odd.
+        shift = (self.width - self.shape[1] * self.factor) / 2 - self._start(self.width)
+        return (offset + shift) / self.factor
+
+    def image(
+        self, values: NDArray[Any], counts: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Bin one image.
+
+        Parameters
+        ----------
+        values : ndarray
+            `(height, width)` pixels [the unit of the file].
+        counts : ndarray or None
+            `(height, width)` bool, True where a pixel counts; None where all do.
+
+        Returns
+        -------
+        binned : ndarray
+            Mean of the pixels that count in every square [the same].
+        counting : ndarray or None
+            True where at least half of the pixels count.
+        """
+        if self.factor == 1:
+            return values, counts
+        squares = self._squares(values)
+        if counts is None:
+            return squares.mean(axis=(1, 3), dtype=float), None
+        counted = self._squares(counts)
+        number = counted.sum(axis=(1, 3))
+        binned = (squares * counted).sum(axis=(1, 3), dtype=float) / np.maximum(number, 1)
+        return binned, 2 * number >= self.factor**2
+
+    def _squares(self, image: NDArray[Any]) -> NDArray[Any]:
+        (height, width), factor = self.shape, self.factor
+        top, left = self._start(self.height), self._start(self.width)
+        kept = image[top : top + height * factor, left : left + width * factor]
+        return kept.reshape(height, factor, width, factor)
+
+    def _start(self, length: int) -> int:
+        return (length % self.factor) // 2
 
 
 def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
@@ -41,28 +145,22 @@ def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
     StinrError
         The factor is less than 1, or so large that fewer than two columns or no row would be left.
     """
-    most = min(series.height, series.width // 2)
-    if not 1 <= factor <= max(1, most):
-        raise StinrError(
-            f"a binning of {factor} for projections of {series.height} x {series.width} pixels",
-            expected=f"1 to {max(1, most)}",
-            cure="Choose a smaller binning.",
-        )
+    binning = Binning.of(series.height, series.width, factor)
     if factor == 1:
         return series
-    height, width = series.height // factor, series.width // factor
-    top, left = ((n % factor) // 2 for n in (series.height, series.width))
-    kept = np.s_[:, top : top + height * factor, left : left + width * factor]
-    projections, mask = _binned(series.projections[kept], None if series.mask is None else series.mask[kept], factor)
-    # A column more is left out on the right than on the left where their number is odd.
-    shift = (series.width - width * factor) / 2 - left
+    projections = np.empty((series.n_tilts, *binning.shape), dtype=np.float32)
+    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
+    for k, image in enumerate(series.projections):
+        projections[k], counts = binning.image(image, None if series.mask is None else series.mask[k])
+        if mask is not None:
+            mask[k] = counts
     return replace(
         series,
         projections=projections,
         mask=mask,
         pixel_size=None if series.pixel_size is None else series.pixel_size * factor,
-        axis_offset=(series.axis_offset + shift) / factor,
-        notes=(*series.notes, f"Binned {factor} x {factor} to {height} x {width} pixels{_left_out(series, factor)}."),
+        axis_offset=binning.axis_offset(series.axis_offset),
+        notes=(*series.notes, binning.note),
     )
 
 
@@ -107,31 +205,3 @@ def background_level(projections: NDArray[Any], mask: NDArray[np.bool_] | None =
     n_border = max(1, int(_BORDER_FRACTION * len(columns)))
     border = np.r_[columns[:n_border], columns[-n_border:]]
     return float(np.median(projections[..., border][counts[..., border]]))
-
-
-def _binned(
-    projections: NDArray[np.float32], mask: NDArray[np.bool_] | None, factor: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    n_tilts, height, width = (n // m for n, m in zip(projections.shape, (1, factor, factor), strict=True))
-    binned = np.empty((n_tilts, height, width), dtype=np.float32)
-    counting = np.empty(binned.shape, dtype=bool)
-    # One projection at a time: a copy of the whole stack in squares would not fit beside the stack.
-    for k, image in enumerate(projections):
-        squares = image.reshape(height, factor, width, factor)
-        if mask is None:
-            binned[k] = squares.mean(axis=(1, 3), dtype=float)
-            continue
-        counts = mask[k].reshape(squares.shape)
-        number = counts.sum(axis=(1, 3))
-        binned[k] = (squares * counts).sum(axis=(1, 3), dtype=float) / np.maximum(number, 1)
-        counting[k] = 2 * number >= factor**2
-    return binned, None if mask is None else counting
-
-
-def _left_out(series: TiltSeries, factor: int) -> str:
-    parts = [
-        f"{n % factor} {name}{'s' if n % factor > 1 else ''}"
-        for n, name in ((series.height, "row"), (series.width, "column"))
-        if n % factor
-    ]
-    return f"; {' and '.join(parts)} at the borders left out" if parts else ""

@@ -28,14 +28,21 @@ def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.fl
     Returns
     -------
     ndarray
-        `(n_tilts, height, width)` float32 copy; NaN is left in.
+        `(n_tilts, height, width)` float32; NaN is left in. An array that nobody can write to any more is shared, as a
+        second copy may not fit into memory; every other one is copied.
 
     Raises
     ------
     StinrError
         With the value found, the value expected and the cure.
     """
-    projections = np.array(values, dtype=np.float32)
+    final = (
+        isinstance(values, np.ndarray)
+        and values.dtype == np.float32
+        and values.flags.owndata
+        and not values.flags.writeable
+    )
+    projections = values if final else np.array(values, dtype=np.float32)
     if projections.ndim != 3 or 0 in projections.shape:
         raise StinrError(
             f"{name} has the shape {projections.shape}",
@@ -184,14 +191,14 @@ def mask_unmeasured(
     Parameters
     ----------
     projections : ndarray
-        `(n_tilts, height, width)` projections; NaN is replaced by 0 in place.
+        `(n_tilts, height, width)` projections; NaN is replaced by 0, in place where they may be written to.
     mask : ndarray or None
         `(n_tilts, height, width)` bool, True where a pixel counts.
 
     Returns
     -------
     projections : ndarray
-        The same array without NaN.
+        The same without NaN.
     mask : ndarray or None
         Mask with the NaN pixels left out; None where every pixel counts.
 
@@ -209,5 +216,8 @@ def mask_unmeasured(
     missing = np.isnan(projections)
     if not missing.any():
         return projections, None if mask is None else np.array(mask, dtype=bool)
-    projections[missing] = 0.0
+    if projections.flags.writeable:
+        projections[missing] = 0.0
+    else:
+        projections = np.where(missing, np.float32(0), projections)
     return projections, ~missing if mask is None else np.asarray(mask, dtype=bool) & ~missing

@@ -1,7 +1,7 @@
 """What a stack file gives before angles, times and pixel size are settled, and the checks that every format shares.
 
-Every reader returns a :class:`Stack`. Files come from strangers: sizes are checked against the file and against free
-memory before anything is expanded.
+Every reader returns a :class:`Stack`, whose pixels are read when they are wanted. Files come from strangers: see
+:mod:`napari_stinr.io.limits`.
 """
 
 from __future__ import annotations
@@ -13,25 +13,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.errors import StinrError
+from napari_stinr.io.limits import MAXIMUM_IMAGES, check_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-LENGTH_UNITS = {
-    **dict.fromkeys(("å", "a", "ang", "angstrom", "ångström", "ångstrom"), 1.0),
-    **dict.fromkeys(("pm", "picometer"), 0.01),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 10.0),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"), 1e4),
-    **dict.fromkeys(("mm", "millimeter"), 1e7),
-    **dict.fromkeys(("m", "meter", "metre"), 1e10),
-}
-"""Names of length units, in lower case, and their size [Å]."""
-
-_PIXEL = ("pixel", "pixels")
 NUMERIC_KINDS = "biuf"
 """NumPy kinds of data type that are real numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of a file, read one at a time: a stack larger than the memory can then be binned.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Numbers of images, rows and columns: (n_tilts, height, width).
+    read : callable
+        Returns an iterator over the `(height, width)` images in the order of the stack, of any real data type [the
+        unit of the file]. The file is open while it runs, and it may be called again.
+    """
+
+    shape: tuple[int, int, int]
+    read: Callable[[], Iterator[NDArray[Any]]]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def changed(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Images:
+        """Return the same images, each changed while it is read; the shape stays."""
+        return Images(self.shape, lambda: (change(image) for image in self.read()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +55,14 @@ class Stack:
 
     Parameters
     ----------
-    projections : ndarray
+    images : Images
         `(n_tilts, height, width)` pixel values [the unit of the file].
     tilt_angles : ndarray, optional
         `(n_tilts,)` tilt angles found in the file [degrees].
     times : ndarray, optional
-        `(n_tilts,)` times found in the file [time_unit].
+        `(n_tilts,)` times found in the file that are no dates: dose, order, seconds since the first [time_unit].
+    timestamps : ndarray, optional
+        `(n_tilts,)` dates found in the file, as seconds since 1970 [s]; they come before `times`.
     pixel_size : float, optional
         Width of a pixel found in the file [Å].
     mask : ndarray, optional
@@ -60,9 +77,10 @@ class Stack:
         What was changed or assumed, one sentence each.
     """
 
-    projections: NDArray[np.float32]
+    images: Images
     tilt_angles: NDArray[np.float64] | None = None
     times: NDArray[np.float64] | None = None
+    timestamps: NDArray[np.float64] | None = None
     pixel_size: float | None = None
     mask: NDArray[np.bool_] | None = None
     time_unit: str = ""
@@ -71,106 +89,146 @@ class Stack:
     notes: tuple[str, ...] = ()
 
 
-def as_projections(values: NDArray[Any], path: Path) -> NDArray[np.float32]:
-    """Return an array from a file as projections, after checking that it can be one.
+def images_of(values: NDArray[Any], path: Path) -> Images:
+    """Return an array as images, after checking that it can be some.
 
     Parameters
     ----------
     values : ndarray
-        `(n_tilts, height, width)` numbers of any real type; axes of length 1 are dropped where there are more than
-        three.
+        `(n_tilts, height, width)` or `(height, width)` numbers of any real type, best mapped from the file rather than
+        read; axes of length 1 are dropped where there are more than three.
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    Images
+        Read from the array.
+
+    Raises
+    ------
+    StinrError
+        The numbers are not real, the axes do not fit, or one of them is empty.
+    """
+    shape = image_shape(values.shape, values.dtype, path)
+    images = values.reshape(shape)
+    return Images(shape, lambda: iter(images))
+
+
+def image_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tuple[int, int, int]:
+    """Return what declared axes are as images, or say why they cannot be any.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Number of values along each axis, the images along the first of three; two are a single image; axes of length 1
+        are dropped where there are more than three.
+    dtype : numpy.dtype
+        Data type of the values.
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    tuple of int
+        (n_tilts, height, width).
+
+    Raises
+    ------
+    StinrError
+        The numbers are not real, the axes do not fit, one is empty or there are more images than any series has.
+    """
+    if dtype.kind not in NUMERIC_KINDS:
+        kind = "complex numbers" if dtype.kind == "c" else f"the data type {dtype}"
+        raise StinrError(
+            f"{path.name} holds {kind}",
+            expected="real numbers",
+            cure="Save the phase (or the amplitude) of the projections as floating-point numbers.",
+        )
+    lengths = tuple(int(length) for length in shape)
+    if len(lengths) > 3:
+        lengths = tuple(length for length in lengths if length != 1)
+        lengths = (1,) * (2 - len(lengths)) + lengths
+    if len(lengths) == 2:
+        lengths = (1, *lengths)
+    if len(lengths) != 3 or min(lengths) < 1:
+        raise StinrError(
+            f"{path.name} has the shape {tuple(shape)}",
+            expected="three axes, none of them empty: (projections, height, width) or, for a volume, (z, y, x)",
+            cure="Save the images as one stack.",
+        )
+    if lengths[0] > MAXIMUM_IMAGES:
+        raise StinrError(
+            f"{path.name} declares {lengths[0]} images",
+            expected=f"at most {MAXIMUM_IMAGES}",
+            cure="It is damaged, or no tilt series: the first axis is that of the projections.",
+        )
+    return lengths  # type: ignore[return-value]  # three of them
+
+
+def read_images(images: Images, path: Path) -> NDArray[np.float32]:
+    """Read all images into memory.
+
+    Parameters
+    ----------
+    images : Images
+        Images of a file.
     path : Path
         The file, for messages.
 
     Returns
     -------
     ndarray
-        `(n_tilts, height, width)` float32.
+        `(n_tilts, height, width)` float32 [the unit of the file].
 
     Raises
     ------
     StinrError
-        The numbers are not real, there are not three axes, one is empty, or the memory does not suffice.
+        The memory does not suffice, or the file is damaged.
     """
-    if values.dtype.kind not in NUMERIC_KINDS:
-        kind = "complex numbers" if values.dtype.kind == "c" else f"the data type {values.dtype}"
-        raise StinrError(
-            f"{path.name} holds {kind}",
-            expected="real numbers",
-            cure="Save the phase (or the amplitude) of the projections as floating-point numbers.",
-        )
-    if values.ndim > 3:
-        values = values.reshape([length for length in values.shape if length != 1])
-    if values.ndim != 3 or 0 in values.shape:
-        raise StinrError(
-            f"{path.name} has the shape {tuple(values.shape)}",
-            expected="three axes, none of them empty: (projections, height, width) or, for a volume, (z, y, x)",
-            cure="Save the images as one stack.",
-        )
-    check_memory(values.shape, values.dtype.itemsize, path)
-    return np.array(values, dtype=np.float32)
+    check_memory(4 * math.prod(images.shape), path, shape=images.shape)
+    values = np.empty(images.shape, dtype=np.float32)
+    for k, image in enumerate(checked_images(images, path)):
+        values[k] = image
+    return values
 
 
-def check_memory(shape: tuple[int, ...], itemsize: int, path: Path) -> None:
-    """Refuse an array that would not fit into free memory together with its float32 copy.
+def checked_images(images: Images, path: Path) -> Iterator[NDArray[Any]]:
+    """Read images one by one; whatever a damaged file brings ends in one sentence.
 
     Parameters
     ----------
-    shape : tuple of int
-        Number of values along each axis.
-    itemsize : int
-        Size of one value in the file [byte].
+    images : Images
+        Images of a file.
     path : Path
-        The file, for the message.
+        The file, for messages.
+
+    Yields
+    ------
+    ndarray
+        `(height, width)` image [the unit of the file].
 
     Raises
     ------
     StinrError
-        More memory is needed than is free.
+        The file is damaged, or has other images than it declares.
     """
-    import psutil  # type: ignore[import-untyped,unused-ignore]  # comes with napari
-
-    lengths = tuple(int(length) for length in shape)
-    needed = math.prod(lengths) * (max(itemsize, 4) + 4)
-    free = int(psutil.virtual_memory().available)
-    if needed > free:
-        raise StinrError(
-            f"{path.name} declares the shape {lengths}, which needs {needed / 1e9:.3g} GB",
-            expected=f"less than the {free / 1e9:.3g} GB of free memory",
-            cure="Crop or bin the images, or close other programs; if it is a small file, it is damaged.",
-        )
-
-
-def in_angstrom(length: float, unit: str) -> float | None:
-    """Return the edge of a voxel in Å.
-
-    Parameters
-    ----------
-    length : float
-        Edge of a voxel [unit].
-    unit : str
-        A name in :data:`LENGTH_UNITS`, or ``"pixel"``.
-
-    Returns
-    -------
-    float or None
-        The same length [Å]; None in pixels, where the physical size is not known.
-
-    Raises
-    ------
-    StinrError
-        The length is not positive or the unit is not known.
-    """
-    if not math.isfinite(length) or length <= 0:
-        raise StinrError(f"the size is {length} {unit}", expected="a positive number", cure="Give the voxel size.")
-    name = unit.strip().lower()
-    if name not in (*LENGTH_UNITS, *_PIXEL):
-        raise StinrError(
-            f"the length unit is {unit!r}",
-            expected="Å, pm, nm, µm, mm, m or pixel",
-            cure="Convert the size to one of these.",
-        )
-    return None if name in _PIXEL else float(length) * LENGTH_UNITS[name]
+    n_read = 0
+    try:
+        for image in images.read():
+            if n_read == images.shape[0] or image.shape != images.shape[1:]:
+                raise damaged(path, f"images of the shape {images.shape}", f"image {n_read + 1} is {image.shape}")
+            yield image
+            n_read += 1
+    except (StinrError, MemoryError):
+        raise
+    except OSError as error:
+        raise damaged(path, "a file that can be read", error.strerror or error) from error
+    # Damaged files end in almost any exception inside the libraries.
+    except Exception as error:
+        raise damaged(path, "images that can be read", error) from error
+    if n_read < images.shape[0]:
+        raise damaged(path, f"{images.shape[0]} images", f"it ends after {n_read}")
 
 
 def damaged(path: Path, expected: str, reason: object) -> StinrError:

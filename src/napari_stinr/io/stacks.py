@@ -58,7 +58,12 @@ def read_stack(path: Path) -> Stack:
         )
     try:
         return reader(path)
+    except StinrError:
+        raise
     except OSError as error:
         raise damaged(path, "a file that can be read", error.strerror or error) from error
     except MemoryError as error:
         raise damaged(path, "a stack that fits into free memory", "there is not enough memory") from error
+    # Damaged files end in almost any exception inside the libraries.
+    except Exception as error:
+        raise damaged(path, "a stack of images", error) from error

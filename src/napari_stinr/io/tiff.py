@@ -8,28 +8,38 @@ readers keep the first one, so one file serves both when it carries two: the XML
 from __future__ import annotations
 
 import math
-import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tifffile
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
-from napari_stinr.io.containers import LENGTH_UNITS, Stack, as_projections, check_memory, damaged, in_angstrom
+from napari_stinr.io.containers import Images, Stack, damaged, image_shape
+from napari_stinr.io.limits import check_expansion, check_stored
+from napari_stinr.io.tiff_facts import described_facts
 from napari_stinr.io.tiff_descriptions import imagej_description, ome_description, resolution
+from napari_stinr.io.units import LENGTH_UNITS, in_angstrom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 MAXIMUM_IMAGEJ_BYTES = 3_500_000_000
 """Size of the pixels in a file for ImageJ: TIFF offsets end at 4 GiB, and ImageJ does not read BigTIFF."""
+MAXIMUM_STRIPS = 1_000_000
+"""Strips or tiles of one image; more are made up."""
+_HARMLESS_STRIP = 250_000
+"""Deflate expands a thousand times at most: strips of this size need no look before they are expanded [byte]."""
+_INFLATE_AT_ONCE = 1_000_000
+_DEFLATE = (8, 32946)
+_COMPRESSIONS = (1, 5, 32773, *_DEFLATE)
+"""None, LZW, PackBits and Deflate, by their numbers in a TIFF."""
 
 _OME_UNITS = {1.0: "Å", 10.0: "nm", 0.01: "pm", 1e4: "µm", 1e7: "mm", 1e10: "m"}
-_OME_DEFAULT_UNIT = "µm"
 
 
 def read_tiff(path: Path) -> Stack:
@@ -53,12 +63,9 @@ def read_tiff(path: Path) -> Stack:
     """
     try:
         with tifffile.TiffFile(path) as file:
-            if not file.series:
-                raise damaged(path, "a TIFF stack", "it has no images")
-            series = file.series[0]
-            _check_series(series, path)
-            values = series.asarray()
-            pixel_size, place = _pixel_size(file)
+            series = _checked_series(file, path)
+            shape = image_shape(series.shape, series.dtype, path)
+            described = described_facts(file)
             n_series = len(file.series)
     except (StinrError, OSError, MemoryError):
         raise
@@ -66,7 +73,15 @@ def read_tiff(path: Path) -> Stack:
     except Exception as error:
         raise damaged(path, "a TIFF stack, best without compression", error) from error
     notes = (f"The file holds {n_series} image series; the first was read.",) if n_series > 1 else ()
-    return Stack(as_projections(values, path), pixel_size=pixel_size, place=place, notes=notes)
+    times = described.times if described.times is not None and len(described.times) == shape[0] else None
+    return Stack(
+        Images(shape, lambda: _read(path, shape)),
+        times=times,
+        time_unit="" if times is None else described.time_unit,
+        pixel_size=described.pixel_size,
+        place=described.place,
+        notes=notes,
+    )
 
 
 def write_tiff(
@@ -92,7 +107,7 @@ def write_tiff(
     voxel_size : float
         Edge of a voxel [length_unit].
     length_unit : str
-        A name in :data:`~napari_stinr.io.containers.LENGTH_UNITS`, or ``"pixel"``.
+        A name in :data:`~napari_stinr.io.units.LENGTH_UNITS`, or ``"pixel"``.
     times : sequence of float, optional
         `(t,)` time of every frame, on the scale of the tilt series.
     overwrite : bool
@@ -142,7 +157,27 @@ def _add_description(path: Path, description: str) -> None:
         tag.overwrite(description)
 
 
-def _check_series(series: tifffile.TiffPageSeries, path: Path) -> None:
+def _read(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
+    with tifffile.TiffFile(path) as file:
+        series = _checked_series(file, path)
+        if series.dataoffset is not None:
+            # Pixels in one piece are mapped, not read.
+            yield from tifffile.memmap(path, mode="r").reshape(shape)
+            return
+        for page in series.pages:
+            if page is not None:
+                _check_strips(page, path)
+        if len(series.pages) == shape[0]:
+            for page in series.pages:
+                yield np.zeros(shape[1:], series.dtype) if page is None else page.asarray().reshape(shape[1:])
+        else:
+            yield from series.asarray().reshape(shape)
+
+
+def _checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    if not file.series:
+        raise damaged(path, "a TIFF stack", "it has no images")
+    series = file.series[0]
     page = series.keyframe
     if "S" in series.axes or page.samplesperpixel > 1:
         raise StinrError(
@@ -150,12 +185,33 @@ def _check_series(series: tifffile.TiffPageSeries, path: Path) -> None:
             expected="one grey-scale stack (projections, height, width)",
             cure="Convert it to grey scale, or save the projections as .npy or .mrc.",
         )
+    if page.compression not in _COMPRESSIONS:
+        raise StinrError(
+            f"{path.name} is compressed with {getattr(page.compression, 'name', page.compression)}",
+            expected="no compression, Deflate, LZW or PackBits",
+            cure="Save it again without compression.",
+        )
+    if any(len(offsets) > MAXIMUM_STRIPS for offsets in (page.dataoffsets, page.databytecounts)):
+        raise damaged(path, f"at most {MAXIMUM_STRIPS} strips in an image", f"it has {len(page.dataoffsets)}")
     # A forged header can declare any size, so nothing is read before this.
-    check_memory(series.shape, series.dtype.itemsize, path)
-    file_bytes = path.stat().st_size
-    end = _end_of_pixels(series)
-    if end > file_bytes:
-        raise damaged(path, f"pixels up to byte {end}", f"it has {file_bytes} bytes")
+    check_expansion(series.shape, series.dtype.itemsize, path.stat().st_size, path)
+    check_stored(_end_of_pixels(series), path, what="the pixels")
+    return series
+
+
+def _check_strips(page: tifffile.TiffPage, path: Path) -> None:
+    # tifffile expands a whole strip, whatever comes of it.
+    if page.compression not in _DEFLATE:
+        return
+    for offset, stored in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if stored > _HARMLESS_STRIP:
+            page.parent.filehandle.seek(offset)
+            inflate, rest, expanded = zlib.decompressobj(), page.parent.filehandle.read(stored), 0
+            while rest and expanded <= page.nbytes and not inflate.eof:
+                expanded += len(inflate.decompress(rest, _INFLATE_AT_ONCE))
+                rest = inflate.unconsumed_tail
+            if expanded > page.nbytes:
+                raise damaged(path, f"strips of at most {page.nbytes} bytes", "one expands to more")
 
 
 def _end_of_pixels(series: tifffile.TiffPageSeries) -> int:
@@ -169,39 +225,3 @@ def _end_of_pixels(series: tifffile.TiffPageSeries) -> int:
         for offset, n_bytes in zip(page.dataoffsets, page.databytecounts, strict=False)
     ]
     return max(strips, default=0)
-
-
-def _pixel_size(file: tifffile.TiffFile) -> tuple[float | None, str]:
-    size = _ome_pixel_size(file.ome_metadata) if file.is_ome and file.ome_metadata else None
-    if size is not None:
-        return size, "OME metadata"
-    return _imagej_pixel_size(file), "ImageJ metadata"
-
-
-def _ome_pixel_size(xml: str) -> float | None:
-    try:
-        root = ET.fromstring(xml)
-    except ET.ParseError:
-        return None
-    pixels = next((element for element in root.iter() if element.tag.rpartition("}")[2] == "Pixels"), None)
-    if pixels is None:
-        return None
-    return _in_angstrom(pixels.get("PhysicalSizeX", ""), pixels.get("PhysicalSizeXUnit", _OME_DEFAULT_UNIT))
-
-
-def _imagej_pixel_size(file: tifffile.TiffFile) -> float | None:
-    tag = file.pages.first.tags.get("XResolution")
-    if not file.is_imagej or tag is None or not isinstance(tag.value, tuple) or len(tag.value) != 2:
-        return None
-    pixels, length = tag.value
-    # Java writes non-ASCII letters of the unit as \u00B5.
-    unit = str((file.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ").replace("\\u00C5", "Å")
-    return _in_angstrom(length / pixels if pixels else 0.0, unit)
-
-
-def _in_angstrom(value: float | str, unit: str) -> float | None:
-    try:
-        size = float(value) * LENGTH_UNITS.get(unit.strip().lower(), 0.0)
-    except ValueError:
-        return None
-    return float(f"{size:.6g}") if math.isfinite(size) and size > 0 else None

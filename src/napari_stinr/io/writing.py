@@ -13,10 +13,10 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
-from napari_stinr.io.containers import in_angstrom
 from napari_stinr.io.mrc import write_mrc
 from napari_stinr.io.stacks import read_stack
 from napari_stinr.io.tiff import write_tiff
+from napari_stinr.io.units import in_angstrom
 
 if TYPE_CHECKING:
     import os
