@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:0|mps", help="Where to compute.")]
+_STACK_HELP = "Tilt series: a stack, a folder or several files with one tilt each, or an .mdoc."
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed; the same one gives the same result.")]
 
 
@@ -139,21 +140,20 @@ def simulate(
 
 @app.command()
 def info(
-    path: Annotated[
-        Path, typer.Argument(metavar="STACK|RUN", help="Tilt series, or reconstruction (.stinr).", show_default=False)
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="STACK|RUN", help=f"{_STACK_HELP} Or a reconstruction (.stinr).", show_default=False),
     ],
 ) -> None:
     """Say what is in a file, where angles, times and pixel size come from, and what is missing."""
-    from napari_stinr.describe import describe_file
+    from napari_stinr.describe import describe_files
 
-    typer.echo("\n".join(describe_file(path)))
+    typer.echo("\n".join(describe_files(paths)))
 
 
 @app.command()
 def train(
-    stack: Annotated[
-        Path, typer.Argument(metavar="STACK", help="Tilt series: MRC, TIFF, .npz or .npy.", show_default=False)
-    ],
+    stack: Annotated[list[Path], typer.Argument(metavar="STACK", help=_STACK_HELP, show_default=False)],
     out: Annotated[Path, typer.Option(metavar="RUN.stinr", help="File for the reconstruction.", show_default=False)],
     angles: Annotated[str | None, typer.Option(metavar="FILE|START:STEP", help="Tilt angles in degrees.")] = None,
     times: Annotated[str | None, typer.Option(metavar="FILE|ORDER", help="Times, or the order of recording.")] = None,
@@ -185,6 +185,7 @@ def train(
 ) -> None:
     """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
     from napari_stinr.io import read_tilt_series
+    from napari_stinr.io.discovery import TIMES_ASSUMED
     from napari_stinr.jobs import TrainingRequest, train_to_file
 
     request = TrainingRequest(
@@ -211,7 +212,9 @@ def train(
     )
     trainer = request.trainer(series)
     for note in series.notes:
-        say(note)
+        # What was assumed has been said by the reader's warning.
+        if note != TIMES_ASSUMED:
+            say(note)
     with progress("train") as update:
         report = step_reporter(update, seconds=seconds)
         run = train_to_file(

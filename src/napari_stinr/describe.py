@@ -11,7 +11,7 @@ from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from rich.table import Table
@@ -24,13 +24,13 @@ _LABEL_WIDTH = 19
 _RUN_ENDING = ".stinr"
 
 
-def describe_file(path: Path) -> list[str]:
-    """Describe a tilt series or a reconstruction, and say what is missing.
+def describe_files(paths: Sequence[Path]) -> list[str]:
+    """Describe a tilt series or a reconstruction: what was found, where, and what is missing.
 
     Parameters
     ----------
-    path : Path
-        A stack, or a reconstruction (``.stinr``).
+    paths : sequence of Path
+        What :func:`napari_stinr.read_tilt_series` reads, or a reconstruction (``.stinr``).
 
     Returns
     -------
@@ -40,22 +40,31 @@ def describe_file(path: Path) -> list[str]:
     Raises
     ------
     StinrError
-        The file is missing, damaged or of another kind.
+        A file is missing, damaged or of another kind.
     """
-    from napari_stinr.io import read_tilt_series
-    from napari_stinr.io.stacks import read_stack
+    from napari_stinr.io.discovery import find_series
+    from napari_stinr.io.reading import load_series
 
-    if path.suffix.lower() == _RUN_ENDING:
+    if len(paths) == 1 and paths[0].suffix.lower() == _RUN_ENDING:
         from napari_stinr.reconstruction import load_reconstruction
 
-        return describe_run(load_reconstruction(path))
+        return describe_run(load_reconstruction(paths[0]))
+    found = find_series(paths)
     try:
-        return describe_series(read_tilt_series(path))
+        return describe_series(load_series(found))
     except StinrError as error:
-        # A stack without angles is no error here: to say so is what the person asked for.
-        n_images, height, width = read_stack(path.expanduser()).projections.shape
-        size = f"{n_images} images of {height} x {width} pixels (height x width)"
-        return [_line("stack", path.stem), _line("size", size), _line("missing", str(error))]
+        # Missing angles are no error here: to say what is missing is what the person asked for.
+        n_images, height, width = found.stack.images.shape
+        lines = [
+            _line("stack", found.name),
+            _line("size", f"{n_images} images of {height} x {width} pixels (height x width)"),
+        ]
+        angles = found.tilt_angles
+        if not isinstance(angles, StinrError):
+            lines.append(_line("tilt angles", f"{angles.values.min():g} to {angles.values.max():g} degrees"))
+        if found.pixel_size is not None:
+            lines.append(_line("pixel size", f"{found.pixel_size:g} Å"))
+        return [*lines, *map(_note_line, found.notes), _line("missing", str(error))]
 
 
 def describe_problem(error: Exception) -> StinrError:
@@ -123,7 +132,7 @@ def describe_series(series: TiltSeries) -> list[str]:
     if series.mask is not None:
         share = 100 * (1 - series.mask.mean())
         lines.append(_line("left out", f"{share:.3g} % of the pixels, {int((~series.used).sum())} whole projection(s)"))
-    return lines + [_line("note", note) for note in series.notes]
+    return [*lines, *map(_note_line, series.notes)]
 
 
 def describe_run(reconstruction: Reconstruction) -> list[str]:
@@ -213,6 +222,12 @@ def _group_recall(group: str, found: Evaluation) -> str:
 
 def _percent(fraction: float | None) -> str:
     return "" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def _note_line(note: str) -> str:
+    from napari_stinr.io.discovery import NO_PIXEL_SIZE, TIMES_ASSUMED
+
+    return _line("missing" if note in (NO_PIXEL_SIZE, TIMES_ASSUMED) else "note", note)
 
 
 def _line(label: str, text: str) -> str:

@@ -163,7 +163,7 @@ def image_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tup
             expected=f"at most {MAXIMUM_IMAGES}",
             cure="It is damaged, or no tilt series: the first axis is that of the projections.",
         )
-    return lengths  # type: ignore[return-value]  # three of them
+    return lengths[0], lengths[1], lengths[2]
 
 
 def read_images(images: Images, path: Path) -> NDArray[np.float32]:

@@ -46,8 +46,9 @@ def check_memory(needed: int, path: Path, *, shape: tuple[int, ...]) -> None:
 
     free = int(psutil.virtual_memory().available)
     if needed > free:
+        lengths = tuple(int(length) for length in shape)
         raise StinrError(
-            f"{path.name} declares the shape {tuple(int(length) for length in shape)}, which needs {needed / 1e9:.3g} GB",
+            f"{path.name} declares the shape {lengths}, which needs {needed / 1e9:.3g} GB",
             expected=f"less than the {free / 1e9:.3g} GB of free memory",
             cure="Bin or crop the images, or close other programs; if it is a small file, it is damaged.",
         )

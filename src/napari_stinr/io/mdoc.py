@@ -5,22 +5,20 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import damaged
+from napari_stinr.io.limits import MAXIMUM_IMAGES, MAXIMUM_TEXT_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-MAXIMUM_TEXT_BYTES = 8_000_000
-"""No list of angles or times is longer; a larger file is something else."""
-
-_SECTION = re.compile(r"\[\s*(\w+)\s*=\s*(.*?)\s*\]")
 _DATE_TIME = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{2}):(\d{2}(?:\.\d+)?)")
 # Not strptime: its %b depends on the language of the computer.
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -29,21 +27,43 @@ _FIRST_TWO_DIGIT_YEAR = 70
 
 @dataclass(frozen=True, eq=False)
 class Mdoc:
-    """Angles and times of a stack from its ``.mdoc``.
+    """What an ``.mdoc`` says of the images of a stack, or of the files of a series with one file for every tilt.
 
     Parameters
     ----------
+    n_images : int
+        Number of images, or of files, that it describes.
     tilt_angles : ndarray, optional
-        `(n_tilts,)` tilt angles in stack order [degrees]. None where one is missing.
-    seconds : ndarray, optional
-        `(n_tilts,)` time since the first image [s]. None where one is missing or all are the same.
+        `(n_images,)` tilt angles in its order [degrees]. None where one is missing.
+    timestamps : ndarray, optional
+        `(n_images,)` dates as seconds since 1970, in the time of the microscope [s]. None where one is missing or all
+        are the same.
+    doses : ndarray, optional
+        `(n_images,)` dose before each image [e/Å²]. None where one is missing or two are the same.
     pixel_size : float, optional
         Width of a pixel [Å].
+    image_file : str
+        Name of the stack that it describes, "" where it does not say.
+    frame_files : tuple of str
+        Name of the file with the frames of each image, without its folder on the microscope; empty where one is
+        missing.
+    of_frames : bool
+        It describes files of frames (``[FrameSet = n]``), not the images of a stack (``[ZValue = n]``).
     """
 
+    n_images: int
     tilt_angles: NDArray[np.float64] | None
-    seconds: NDArray[np.float64] | None
+    timestamps: NDArray[np.float64] | None
+    doses: NDArray[np.float64] | None
     pixel_size: float | None
+    image_file: str = ""
+    frame_files: tuple[str, ...] = ()
+    of_frames: bool = False
+
+    @property
+    def seconds(self) -> NDArray[np.float64] | None:
+        """`(n_images,)` time since the first image [s]."""
+        return None if self.timestamps is None else self.timestamps - self.timestamps.min()
 
 
 def read_text(path: Path) -> str:
@@ -79,7 +99,7 @@ def read_text(path: Path) -> str:
 
 
 def read_mdoc(path: Path) -> Mdoc:
-    """Read the ``[ZValue = n]`` sections of an ``.mdoc``, in the order of n, which is that of the stack.
+    """Read the sections of an ``.mdoc``, in the order of their numbers, which is that of the stack.
 
     Parameters
     ----------
@@ -89,58 +109,67 @@ def read_mdoc(path: Path) -> Mdoc:
     Returns
     -------
     Mdoc
-        Tilt angles, times and pixel size where they are given.
+        Tilt angles, dates, doses, pixel size and names of files where they are given.
 
     Raises
     ------
     StinrError
-        It describes a montage or the frames of single images, has no sections, or holds a value that cannot be read.
+        It describes a montage, has no sections, or holds a value that cannot be read.
     """
     common, sections = _sections(read_text(path), path)
-    if not sections:
-        raise damaged(path, "an .mdoc with a section [ZValue = n] for every image", "there is none")
-    for number, section in sections.items():
+    kind = "FrameSet" if sections["FrameSet"] else "ZValue"
+    # Below a frame set, sections [ZValue = n] are ranges of its frames.
+    ordered = [sections[kind][number] for number in sorted(sections[kind])]
+    if not ordered:
+        raise damaged(path, "an .mdoc with a section [ZValue = n] or [FrameSet = n] for every image", "there is none")
+    for number, section in enumerate(ordered):
         if "PieceCoordinates" in section:
             raise StinrError(
                 f"{path.name} describes a montage: section {number} has piece coordinates",
                 expected="one image for every tilt",
                 cure="Give the .mdoc of the tilt series, or blend the montage first.",
             )
-    ordered = [sections[number] for number in sorted(sections)]
-    seconds = _column(ordered, "DateTime", path)
-    spacing = ordered[0].get("PixelSpacing", common.get("PixelSpacing"))
-    size = None if spacing is None else _number(spacing, "PixelSpacing", path)
+    dates, doses = _column(ordered, "DateTime", path), _column(ordered, "PriorRecordDose", path)
+    size = _number(ordered[0].get("PixelSpacing", common.get("PixelSpacing", "0")), "PixelSpacing", path)
+    frames = [section.get("SubFramePath", "") for section in ordered]
     return Mdoc(
+        n_images=len(ordered),
         tilt_angles=_column(ordered, "TiltAngle", path),
-        seconds=None if seconds is None or np.ptp(seconds) == 0 else seconds - seconds.min(),
-        pixel_size=size if size is not None and np.isfinite(size) and size > 0 else None,
+        timestamps=None if dates is None or (len(dates) > 1 and np.ptp(dates) == 0) else dates,
+        doses=None if doses is None or len(np.unique(doses)) < len(doses) else doses,
+        pixel_size=size if size > 0 else None,
+        image_file=_file_name(common.get("ImageFile", "")),
+        frame_files=tuple(map(_file_name, frames)) if all(frames) else (),
+        of_frames=kind == "FrameSet",
     )
 
 
-def _sections(text: str, path: Path) -> tuple[dict[str, str], dict[int, dict[str, str]]]:
+def _sections(text: str, path: Path) -> tuple[dict[str, str], dict[str, dict[int, dict[str, str]]]]:
     common: dict[str, str] = {}
-    sections: dict[int, dict[str, str]] = {}
+    sections: dict[str, dict[int, dict[str, str]]] = {"ZValue": {}, "FrameSet": {}}
     current = common
     for line in text.splitlines():
-        header = _SECTION.match(line.strip())
-        if header is None:
-            key, equals, value = line.partition("=")
+        stripped = line.strip()
+        opens = stripped.startswith("[")
+        key, equals, value = (part.strip() for part in stripped.strip("[]").partition("="))
+        if not opens:
             if equals:
-                current[key.strip()] = value.strip()
-        elif header[1] == "FrameSet":
-            raise StinrError(
-                f"{path.name} describes the frames of one image",
-                expected="an .mdoc with a section [ZValue = n] for every image of the stack",
-                cure="Give the .mdoc of the stack, or the tilt angles and times themselves.",
-            )
-        elif header[1] == "ZValue":
-            number = int(_number(header[2], "ZValue", path))
-            if number in sections:
-                raise damaged(path, "one section for every image", f"the section ZValue = {number} is there twice")
-            current = sections[number] = {}
-        elif header[1] != "T":
+                current[key] = value
+        elif key in sections:
+            number = int(_number(value, key, path))
+            if number in sections[key]:
+                raise damaged(path, "one section for every image", f"the section {key} = {number} is there twice")
+            if len(sections[key]) == MAXIMUM_IMAGES:
+                raise damaged(path, f"at most {MAXIMUM_IMAGES} sections", "there are more")
+            current = sections[key][number] = {}
+        elif key != "T":
             current = {}
     return common, sections
+
+
+def _file_name(path_on_microscope: str) -> str:
+    # Written by Windows, read anywhere.
+    return PureWindowsPath(path_on_microscope).name
 
 
 def _column(sections: list[dict[str, str]], key: str, path: Path) -> NDArray[np.float64] | None:

@@ -7,7 +7,7 @@ with a column ``time`` or with one number a line, and the ``DateTime`` of an ``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import damaged
 from napari_stinr.io.mdoc import read_mdoc, read_text
+from napari_stinr.io.tables import cells_of, is_number, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,8 @@ TIME_COLUMNS = ("time", "times", "time_s", "t", "seconds", "dose", "order")
 ANGLE_TOLERANCE = 0.05
 """Largest difference between two lists of the same tilt angles [degrees]."""
 
+DOSE_UNIT = "e/Å²"
+_ANGLE_WORD = re.compile("angles?", re.IGNORECASE)
 _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*")
 
 
@@ -49,6 +52,13 @@ class Timetable:
     tilt_angles: NDArray[np.float64] | None = None
     unit: str = ""
     source: str = "the table of times"
+
+    def reordered(self, order: NDArray[np.int64] | None) -> Timetable:
+        """Return the rows in another order, given as positions; unchanged for None or where their number differs."""
+        if order is None or self.times.shape != order.shape:
+            return self
+        angles = self.tilt_angles
+        return replace(self, times=self.times[order], tilt_angles=angles if angles is None else angles[order])
 
 
 def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
@@ -93,7 +103,7 @@ def read_angles(path: Path) -> NDArray[np.float64]:
         if angles is None:
             raise damaged(path, "a TiltAngle in every section", "some sections have none")
         return angles
-    table = _read_table(path)
+    table = read_table(path)
     column = table.column(ANGLE_COLUMNS)
     if column is None:
         raise damaged(path, f"one angle a line, or a column '{ANGLE_COLUMNS[0]}'", f"it has the {table.description}")
@@ -120,10 +130,12 @@ def read_timetable(path: Path) -> Timetable:
     """
     if path.suffix.lower() == ".mdoc":
         mdoc = read_mdoc(path)
-        if mdoc.seconds is None:
+        if mdoc.seconds is None and mdoc.doses is None:
             raise damaged(path, "a different DateTime in the sections", "DateTime is missing or always the same")
-        return Timetable(mdoc.seconds, unit="s", source=path.name)
-    table = _read_table(path)
+        times, unit = (mdoc.doses, DOSE_UNIT) if mdoc.seconds is None else (mdoc.seconds, "s")
+        assert times is not None
+        return Timetable(times, unit=unit, source=path.name)
+    table = read_table(path)
     column = table.column(TIME_COLUMNS)
     if column is None:
         raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {table.description}")
@@ -136,15 +148,18 @@ def find_angle_file(stack: Path) -> Path | None:
     Parameters
     ----------
     stack : Path
-        The stack, e.g. ``needle.mrc``.
+        The stack, e.g. ``needle.mrc``, or the folder of a series with one file for every tilt.
 
     Returns
     -------
     Path or None
         The first of ``needle.rawtlt``, ``needle.tlt`` (the other way round for an ``.ali``, since ``.tlt`` holds the
         angles refined by the alignment), ``needle_angles.txt``, ``.csv``, ``needle.csv`` with a column of angles,
-        ``needle.mrc.mdoc``, ``needle.mdoc``.
+        ``needle.mrc.mdoc``, ``needle.mdoc``; for ``needle.mat`` a ``.mat`` beside it with "angle" in its name; in a
+        folder, the only list of its kind.
     """
+    if stack.is_dir():
+        return _only_one(stack, ("*.rawtlt", "*.tlt", "*angles.txt", "*angles.csv"))
     names = [".rawtlt", ".tlt", "_angles.txt", "_angles.csv", "_tilt_angles.txt", "_tilt_angles.csv", ".csv"]
     if stack.suffix.lower() in (".ali", ".preali"):
         names[:2] = names[1::-1]
@@ -152,6 +167,12 @@ def find_angle_file(stack: Path) -> Path | None:
         candidate = stack.with_name(stack.stem + name)
         if candidate.is_file() and (name != ".csv" or _has_column(candidate, ANGLE_COLUMNS)):
             return candidate
+    if stack.suffix.lower() == ".mat":
+        # MATLAB keeps every variable in a file of its own; the one beside the stack has the word in its name.
+        angles = [file for file in sorted(stack.parent.glob("*.mat")) if _ANGLE_WORD.search(file.stem)]
+        angles = [file for file in angles if file != stack]
+        own = [file for file in angles if file.stem.startswith(_ANGLE_WORD.sub("", stack.stem).split("Projection")[0])]
+        return own[0] if len(own) == 1 else angles[0] if len(angles) == 1 else None
     return find_mdoc(stack)
 
 
@@ -168,6 +189,8 @@ def find_timetable(stack: Path) -> Path | None:
     Path or None
         The first of ``needle_times.csv``, ``needle.csv`` with a column of times, ``times.csv``.
     """
+    if stack.is_dir():
+        return _only_one(stack, ("times.csv", "*_times.csv"))
     for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv"):
         candidate = stack.with_name(name)
         if candidate.is_file() and (candidate.stem != stack.stem or _has_column(candidate, TIME_COLUMNS)):
@@ -225,60 +248,12 @@ def check_agreement(angles: NDArray[np.float64], listed: NDArray[np.float64], so
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Numbers in columns, with the names of the columns where there is a header (lower case)."""
-
-    header: tuple[str, ...]
-    values: NDArray[np.float64]
-
-    @property
-    def description(self) -> str:
-        return (
-            f"columns {', '.join(self.header)}" if self.header else f"{self.values.shape[1]} columns without a header"
-        )
-
-    def column(self, names: tuple[str, ...]) -> NDArray[np.float64] | None:
-        """Return the `(n_rows,)` column with one of the names, or the only one of a table without header."""
-        if not self.header:
-            return self.values[:, 0] if self.values.shape[1] == 1 else None
-        return next((self.values[:, self.header.index(name)] for name in names if name in self.header), None)
-
-
-def _read_table(path: Path) -> _Table:
-    if path.suffix.lower() == ".npy":
-        return _Table((), _read_vector(path))
-    lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(read_text(path).splitlines(), 1)]
-    rows = [(number, _cells(line)) for number, line in lines if line]
-    header = tuple(cell.strip("\"'").lower() for cell in rows[0][1]) if rows and not _is_number(rows[0][1][0]) else ()
-    rows = rows[1:] if header else rows
-    if not rows:
-        raise damaged(path, "one number a line", "it has no numbers")
-    n_columns = len(header or rows[0][1])
-    for number, cells in rows:
-        if len(cells) != n_columns or not all(map(_is_number, cells)):
-            raise damaged(path, f"{n_columns} number(s) in every line", f"line {number} is {' '.join(cells)[:60]!r}")
-    return _Table(header, np.array([[float(cell) for cell in cells] for _, cells in rows], dtype=np.float64))
-
-
-def _read_vector(path: Path) -> NDArray[np.float64]:
-    try:
-        return np.array(np.lib.format.open_memmap(path, mode="r"), dtype=np.float64).reshape(-1, 1)
-    except Exception as error:  # the header is Python text: rubbish in it fails in many ways
-        raise damaged(path, "a NumPy array of numbers", error) from error
-
-
-def _cells(line: str) -> list[str]:
-    separators = r"\s*[,;\t]\s*" if re.search(r"[,;\t]", line) else r"\s+"
-    return re.split(separators, line)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _only_one(folder: Path, patterns: tuple[str, ...]) -> Path | None:
+    for pattern in patterns:
+        files = [file for file in folder.glob(pattern) if file.is_file()]
+        if len(files) == 1:
+            return files[0]
+    return None
 
 
 def _has_column(path: Path, names: tuple[str, ...]) -> bool:
@@ -289,5 +264,5 @@ def _has_column(path: Path, names: tuple[str, ...]) -> bool:
     except StinrError:
         return False
     first = next((line.strip() for line in lines if line.partition("#")[0].strip()), "")
-    cells = [cell.strip("\"' ").lower() for cell in _cells(first)]
-    return names is TIME_COLUMNS if _is_number(cells[0]) else any(name in cells for name in names)
+    cells = [cell.strip("\"' ").lower() for cell in cells_of(first)]
+    return names is TIME_COLUMNS if is_number(cells[0]) else any(name in cells for name in names)

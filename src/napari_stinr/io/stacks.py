@@ -14,6 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
+def _read_dm(path: Path) -> Stack:
+    from napari_stinr.io.dm import read_dm
+
+    return read_dm(path)
+
+
+def _read_hdf5(path: Path) -> Stack:
+    from napari_stinr.io.hdf5_layouts import read_hdf5
+
+    return read_hdf5(path)
+
+
+def _read_mat(path: Path) -> Stack:
+    from napari_stinr.io.matlab import read_mat
+
+    return read_mat(path)
+
+
 READERS: dict[str, Callable[[Path], Stack]] = {
     ".mrc": read_mrc,
     ".mrcs": read_mrc,
@@ -22,10 +41,15 @@ READERS: dict[str, Callable[[Path], Stack]] = {
     ".preali": read_mrc,
     ".tif": read_tiff,
     ".tiff": read_tiff,
+    ".dm3": _read_dm,
+    ".dm4": _read_dm,
+    **dict.fromkeys((".emd", ".h5", ".hdf5", ".hdf", ".nxs", ".nx"), _read_hdf5),
+    ".mat": _read_mat,
     ".npz": read_npz,
     ".npy": read_npy,
 }
 """File endings that can be read, in lower case, with their readers."""
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".7z")
 
 
 def read_stack(path: Path) -> Stack:
@@ -52,6 +76,12 @@ def read_stack(path: Path) -> Stack:
     if not path.exists():
         raise StinrError(f"{path} does not exist", expected=readable, cure="Check the name and the folder.")
     reader = READERS.get(path.suffix.lower())
+    if path.suffix.lower() in _PACKED:
+        raise StinrError(
+            f"{path.name} is packed",
+            expected="the file itself: what is inside may expand to any size",
+            cure=f"Unpack it, and give {path.stem}.",
+        )
     if reader is None:
         raise StinrError(
             f"{path.name} ends in {path.suffix!r}", expected=readable, cure="Convert it, for instance to MRC or TIFF."

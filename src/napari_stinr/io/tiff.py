@@ -18,8 +18,8 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
 from napari_stinr.io.containers import Images, Stack, damaged, image_shape
 from napari_stinr.io.limits import check_expansion, check_stored
-from napari_stinr.io.tiff_facts import described_facts
 from napari_stinr.io.tiff_descriptions import imagej_description, ome_description, resolution
+from napari_stinr.io.tiff_facts import described_facts
 from napari_stinr.io.units import LENGTH_UNITS, in_angstrom
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSer
     return series
 
 
-def _check_strips(page: tifffile.TiffPage, path: Path) -> None:
+def _check_strips(page: Any, path: Path) -> None:
     # tifffile expands a whole strip, whatever comes of it.
     if page.compression not in _DEFLATE:
         return

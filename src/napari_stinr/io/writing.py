@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
+from napari_stinr.io.containers import read_images
 from napari_stinr.io.mrc import write_mrc
 from napari_stinr.io.stacks import read_stack
 from napari_stinr.io.tiff import write_tiff
@@ -231,7 +232,7 @@ def read_volume(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], floa
     if source.is_file():
         _check_ending(source, _VOLUME_READ_ENDINGS)
     stack = read_stack(source)
-    return stack.projections, stack.pixel_size
+    return read_images(stack.images, source), stack.pixel_size
 
 
 def _checked_array(values: ArrayLike, what: str, axes: str) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """A tilt series while it is being put together: what the `Tilt series` dock edits, valid or not yet.
 
-A draft holds the stack untouched; binning, contrast and exclusion are applied when it becomes a `TiltSeries`, in the
+A draft holds the stack untouched; binning, exclusion and contrast are applied when it becomes a `TiltSeries`, in the
 order in which :func:`napari_stinr.read_tilt_series` applies them, so that a script gives the same series.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
+from napari_stinr.io.sources import positions_by_name
 from napari_stinr.series_checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times
 from napari_stinr.tilt_series import TiltSeries
 
@@ -42,8 +43,9 @@ class SeriesDraft:
         `(n_tilts,)` bool, False where a projection is left out.
     name : str
         Name shown to people.
-    path : Path, optional
-        File that the stack was read from.
+    paths : tuple of Path
+        Files that the stack was read from, in its order: one, or one for every tilt; none for one that is in the viewer
+        only.
     sample : mapping, optional
         Settings of the simulation that the stack comes from.
     mask : ndarray, optional
@@ -80,7 +82,7 @@ class SeriesDraft:
     times: NDArray[np.float64]
     used: NDArray[np.bool_]
     name: str = "tilt series"
-    path: Path | None = None
+    paths: tuple[Path, ...] = ()
     sample: Mapping[str, Any] | None = None
     mask: NDArray[np.bool_] | None = None
     time_unit: str = ""
@@ -101,6 +103,20 @@ class SeriesDraft:
     def n_tilts(self) -> int:
         """Number of projections, used or not."""
         return len(self.stack)
+
+    @property
+    def path(self) -> Path | None:
+        """File that the stack was read from, the first of several; None for one that is in the viewer only."""
+        return self.paths[0] if self.paths else None
+
+    def listed(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the `(n_tilts,)` values in the order of a list in a file: that of the names of several files."""
+        return values if len(self.paths) < 2 else values[np.argsort(positions_by_name(self.paths))]
+
+    def from_list(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the `(n_tilts,)` values of a list in a file in the order of the stack."""
+        fits = len(self.paths) == len(values) > 1
+        return values[positions_by_name(self.paths)] if fits else values
 
     @property
     def binned_shape(self) -> tuple[int, int, int]:
@@ -194,7 +210,7 @@ class SeriesDraft:
         return [int(index) for index in np.flatnonzero(~self.used)]
 
     def series(self) -> TiltSeries:
-        """Return the tilt series, with exclusion, contrast and binning applied.
+        """Return the tilt series, with binning, exclusion and contrast applied.
 
         Returns
         -------
@@ -225,8 +241,9 @@ class SeriesDraft:
             time_unit=self.time_unit,
             notes=self.notes,
         )
+        series = bin_series(series, self.binning)
         series = series.exclude(self.excluded) if self.excluded else series
-        return bin_series(invert_contrast(series) if self.invert_contrast else series, self.binning)
+        return invert_contrast(series) if self.invert_contrast else series
 
     def background(self) -> float:
         """Return the level that is taken for no specimen where the contrast is inverted [the unit of the file]."""

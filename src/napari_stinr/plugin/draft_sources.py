@@ -10,14 +10,17 @@ import numpy as np
 
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
-from napari_stinr.io import read_tilt_series, sidecars
-from napari_stinr.io.reading import read_stack
+from napari_stinr.io import sidecars
+from napari_stinr.io.discovery import find_series
+from napari_stinr.io.found import Found
+from napari_stinr.io.reading import load_series
+from napari_stinr.io.sources import positions_by_name
 from napari_stinr.plugin.draft import SeriesDraft
 from napari_stinr.series_checks import MINIMUM_TILTS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -27,39 +30,52 @@ _NO_ANGLES = "Tilt angles are not known: give them as a file, or as start and st
 _STACK_ORDER = "sequential"
 
 
-def read_draft(path: str | os.PathLike[str], *, angles: str | os.PathLike[str] | None = None) -> SeriesDraft:
-    """Read a stack with what is found in and beside it.
+def read_draft(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    angles: str | os.PathLike[str] | None = None,
+    times: str | os.PathLike[str] | None = None,
+) -> SeriesDraft:
+    """Read a series with what is found in and beside it.
 
     Parameters
     ----------
-    path : str or path-like
-        A stack in a format that :func:`napari_stinr.read_tilt_series` reads.
+    path : str, path-like or sequence of these
+        What :func:`napari_stinr.read_tilt_series` reads: a stack, several files or a folder with one tilt each, or an
+        ``.mdoc``.
+    angles, times : str or path-like, optional
+        Files with the tilt angles [degrees] and the times; they come before what lies beside the stack.
 
     Returns
     -------
     SeriesDraft
-        With tilt angles NaN where none were found.
+        With tilt angles NaN where none were found, or where those found do not fit the stack.
 
     Raises
     ------
     StinrError
-        The file is missing, damaged, of another kind, or its lists do not fit the stack.
+        The file is missing, damaged, of another kind, or a list that was given does not fit the stack.
     """
-    file = Path(path).expanduser().resolve()
-    try:
-        series = read_tilt_series(file, tilt_angles=angles)
-    except StinrError as error:
-        # Without angles the stack can still be shown and the angles be given; everything else is an error.
-        if not error.found.startswith("no tilt angles"):
-            raise
-        stack = read_stack(file)
-        # Times and pixel size are found as they will be once the angles are known.
-        n_tilts = len(stack.projections)
-        series = read_tilt_series(file, tilt_angles=np.linspace(0.0, 90.0, n_tilts))
-        notes = (*(note for note in series.notes if not note.startswith("Tilt angles")), _NO_ANGLES)
-        return replace(draft_of_series(series), path=file, tilt_angles=np.full(n_tilts, np.nan), notes=notes)
-    argument = "" if angles is None else str(Path(angles).expanduser().resolve())
-    return replace(draft_of_series(series), path=file, angles_argument=argument)
+    found = find_series(path, tilt_angles=angles, times=times)
+    problem = found.tilt_angles if isinstance(found.tilt_angles, StinrError) else None
+    if problem is not None:
+        # Without angles the stack can still be shown, and the angles be given.
+        stand_in = np.linspace(0.0, 90.0, len(found.stack.images))
+        found = replace(found, tilt_angles=Found(stand_in, _NO_ANGLES))
+    draft = draft_of_series(load_series(found))
+    draft = replace(
+        draft,
+        angles_argument=_absolute(angles),
+        times_argument=_absolute(times),
+        time_assumed=found.times.assumed,
+        paths=tuple(file.resolve() for file in found.paths),
+    )
+    if problem is None:
+        return draft
+    # A list beside the stack that does not fit it must not keep anyone from opening it with the right one.
+    why = _NO_ANGLES if problem.found.startswith("no tilt angles") else str(problem)
+    notes = (*(note for note in draft.notes if note != _NO_ANGLES), why)
+    return replace(draft, tilt_angles=np.full(draft.n_tilts, np.nan), notes=notes)
 
 
 def draft_of_series(series: TiltSeries, *, sample: Mapping[str, Any] | None = None) -> SeriesDraft:
@@ -174,7 +190,7 @@ def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
         angles, argument = sidecars.read_angles(file), str(file)
     _check_count(angles, draft.n_tilts, "tilt angles", source)
     notes = tuple(note for note in draft.notes if note != _NO_ANGLES)
-    return replace(draft.with_angles(angles, argument), notes=notes)
+    return replace(draft.with_angles(draft.from_list(angles), argument), notes=notes)
 
 
 def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
@@ -209,6 +225,8 @@ def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
     file = Path(source).expanduser().resolve()
     timetable = sidecars.read_timetable(file)
     _check_count(timetable.times, draft.n_tilts, "times", source)
+    if len(draft.paths) > 1:
+        timetable = timetable.reordered(positions_by_name(draft.paths))
     if timetable.tilt_angles is not None and np.isfinite(draft.tilt_angles).all():
         sidecars.check_agreement(draft.tilt_angles, timetable.tilt_angles, timetable.source)
     return replace(draft, times=timetable.times, time_unit=timetable.unit, times_argument=str(file), time_assumed=False)
@@ -221,6 +239,10 @@ def _check_count(values: NDArray[np.float64], n_tilts: int, what: str, source: s
             expected=f"{n_tilts}, one for every projection",
             cure="Add or remove lines, or give the right file.",
         )
+
+
+def _absolute(path: str | os.PathLike[str] | None) -> str:
+    return "" if path is None else str(Path(path).expanduser().resolve())
 
 
 def _without_rounding(times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -209,8 +209,6 @@ def _is_turned(layer: Any) -> bool:
 
 def _with_file(draft: SeriesDraft, path: str) -> SeriesDraft:
     """Remember the file of a layer that another reader opened, where ours reads the same stack from it."""
-    from pathlib import Path
-
     from napari_stinr.errors import StinrError
 
     try:
@@ -219,4 +217,4 @@ def _with_file(draft: SeriesDraft, path: str) -> SeriesDraft:
         return draft
     if not np.array_equal(own.stack, draft.stack):
         return draft
-    return replace(own, path=Path(path).resolve())
+    return own

@@ -6,7 +6,6 @@ only when they are given together with their angles.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,8 +166,9 @@ def _taken(candidates: list[Path], stack: Path, stacks: list[Path]) -> Path | No
 
 
 def _stack_layer(stack: Path, angles: Path | None, times: Path | None) -> LayerData:
-    from napari_stinr.io.reading import read_stack
+    from napari_stinr.io.containers import read_images
     from napari_stinr.io.sidecars import find_angle_file
+    from napari_stinr.io.stacks import read_stack
     from napari_stinr.plugin.draft_sources import read_draft, times_from
     from napari_stinr.plugin.layer_data import pixel_size_in_view
 
@@ -182,7 +182,8 @@ def _stack_layer(stack: Path, angles: Path | None, times: Path | None) -> LayerD
         content = read_stack(stack)
         if few or content.tilt_angles is None:
             voxel, unit = pixel_size_in_view(content.pixel_size)
-            return volume_layer(content.projections, name=stack.stem, voxel=voxel, unit=unit, facts={})
+            volume = read_images(content.images, stack)
+            return volume_layer(volume, name=stack.stem, voxel=voxel, unit=unit, facts={})
     return _series_layer(read_draft(stack))
 
 
@@ -193,12 +194,9 @@ def _series_layer(draft: SeriesDraft) -> LayerData:
 
 
 def _given_draft(stack: Path, angles: Path, times: Path | None = None) -> SeriesDraft:
-    # Read as a script reads it: a wrong list beside the stack must not stand in the way of the one that was given.
-    from napari_stinr.io.reading import read_tilt_series
-    from napari_stinr.plugin.draft_sources import draft_of_series
+    from napari_stinr.plugin.draft_sources import read_draft
 
-    draft = draft_of_series(read_tilt_series(stack, tilt_angles=angles, times=times))
-    return replace(draft, path=stack, angles_argument=str(angles), times_argument="" if times is None else str(times))
+    return read_draft(stack, angles=angles, times=times)
 
 
 def _stack_beside(angles: Path) -> Path:

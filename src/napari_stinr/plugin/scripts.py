@@ -101,8 +101,8 @@ def command_lines(draft: SeriesDraft, settings: Path, *, angles: Path | None, ti
         The stack is in the viewer only.
     """
     _check_source(draft)
-    stack = _SIMULATED_STACK if draft.path is None else str(draft.path)
-    words = ["stinr", "train", stack, "--config", str(settings)]
+    stack = [str(path) for path in draft.paths] or [_SIMULATED_STACK]
+    words = ["stinr", "train", *stack, "--config", str(settings)]
     for option, file, argument in (
         ("--angles", angles, draft.angles_argument),
         ("--times", times, draft.times_argument),
@@ -150,9 +150,9 @@ def save_settings(path: Path, draft: SeriesDraft | None, config: ReconstructionC
         edited_angles = angles if draft.angles_argument == EDITED else None
         edited_times = times if draft.times_argument == EDITED else None
         if edited_angles:
-            write_tilt_angles(angles, draft.filled_angles)
+            write_tilt_angles(angles, draft.listed(draft.filled_angles))
         if edited_times:
-            write_times(times, draft.filled_angles, draft.times)
+            write_times(times, draft.listed(draft.filled_angles), draft.listed(draft.times))
         written += [file for file in (edited_angles, edited_times) if file is not None]
         lines = command_lines(draft, path, angles=edited_angles, times=edited_times)
         header += ["# The same reconstruction in a shell:", *(f"# {line}" for line in lines)]
@@ -185,7 +185,9 @@ def _read_lines(draft: SeriesDraft) -> list[str]:
     values |= {"invert_contrast": True} if draft.invert_contrast else {}
     values |= {"binning": draft.binning} if draft.binning > 1 else {}
     options = [f"    {name}={pprint.pformat(value, width=_LINE, compact=True)}," for name, value in values.items()]
-    return ["series = stinr.read_tilt_series(", f"    {str(draft.path)!r},", *options, ")"]
+    paths = [str(path) for path in draft.paths]
+    stack = repr(paths[0]) if len(paths) == 1 else f"[\n        {f',{chr(10)}        '.join(map(repr, paths))},\n    ]"
+    return ["series = stinr.read_tilt_series(", f"    {stack},", *options, ")"]
 
 
 def _simulate_lines(draft: SeriesDraft) -> list[str]:
