@@ -206,8 +206,8 @@ def _image_axes(variable: Variable, counts: list[int]) -> tuple[tuple[int, ...],
         return (tilts, *axes[:-1]), ()
     tilts = fitting[0]
     note = (
-        f"The tilts were taken along axis {tilts + 1} of {variable}, not along its last one, because the number of tilt "
-        "angles or times fits no other."
+        f"The tilts were taken along axis {tilts + 1} of {variable}, not along its last one, because the number of "
+        "tilt angles or times fits no other."
     )
     return (tilts, *(axis for axis in axes if axis != tilts)), (note,)
 

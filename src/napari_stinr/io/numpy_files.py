@@ -134,9 +134,7 @@ def read_npz(path: Path) -> Stack:
         for key in ("tilt_angles", "times")
         if key in found
     }
-    size = (
-        as_number(_read_member(found["pixel_size"], path), names["pixel_size"], path) if "pixel_size" in found else None
-    )
+    size = found.get("pixel_size")
     return Stack(
         images,
         tilt_angles=vectors.get("tilt_angles"),
