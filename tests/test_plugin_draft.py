@@ -78,7 +78,7 @@ def test_times_beside_a_stack_without_angles_are_those_of_a_script(tmp_path: Pat
     same_series(draft.series(), read_tilt_series(stack, tilt_angles="0:9"))
 
 
-@pytest.mark.parametrize("kind", ["cut", "text", "empty", "missing", "two", "angles"])
+@pytest.mark.parametrize("kind", ["cut", "text", "empty", "missing", "two"])
 def test_what_is_no_tilt_series_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     stack = write_stack(tmp_path)
     content = stack.read_bytes()
@@ -90,15 +90,26 @@ def test_what_is_no_tilt_series_is_refused_by_name(tmp_path: Path, kind: str) ->
         stack.write_bytes(b"")
     elif kind == "missing":
         stack.unlink()
-    elif kind == "two":
+    else:
         with mrcfile.new(stack, np.zeros((2, 7, 15), dtype=np.float32), overwrite=True):
             pass
         write_tilt_angles(tmp_path / "needle.rawtlt", ANGLES[:2])
-    else:
-        write_tilt_angles(tmp_path / "needle.rawtlt", ANGLES[:-1])
     with pytest.raises(StinrError, match="needle") as caught:
         read_draft(stack)
     assert caught.value.cure
+
+
+def test_a_list_beside_the_stack_that_does_not_fit_is_said_and_stands_in_nobodys_way(tmp_path: Path) -> None:
+    stack = write_stack(tmp_path)
+    write_tilt_angles(tmp_path / "needle.rawtlt", ANGLES[:-1])
+    draft = read_draft(stack)
+    assert np.isnan(draft.tilt_angles).all()
+    assert "20 tilt angles for needle.mrc (Tilt angles from needle.rawtlt); expected 21" in draft.notes[-1]
+    write_tilt_angles(tmp_path / "right.rawtlt", ANGLES)
+    same_series(
+        read_draft(stack, angles=tmp_path / "right.rawtlt").series(),
+        angles_from(draft, f"{tmp_path}/right.rawtlt").series(),
+    )
 
 
 @pytest.mark.parametrize(

@@ -132,16 +132,17 @@ def test_reconstruction_of_binned_projections_is_the_binned_reconstruction() -> 
     np.testing.assert_allclose(centres[1], [Z * 0.4, 0, X * 0.4], atol=0.05)
 
 
-def test_reading_excludes_inverts_and_bins(tmp_path) -> None:
+def test_reading_bins_excludes_and_inverts(tmp_path) -> None:
     matter = growing_series(n_tilts=21, width=41, height=10)
     images = 250 - matter.projections
     images[4] = 1e4
     write_tilt_series(tmp_path / "stack.mrc", images, pixel_size=1.0)
     options = {"tilt_angles": matter.tilt_angles, "exclude": [4]}
     series = read_tilt_series(tmp_path / "stack.mrc", binning=2, invert_contrast=True, axis_offset=1.0, **options)
-    expected = bin_series(invert_contrast(read_tilt_series(tmp_path / "stack.mrc", axis_offset=1.0, **options)), 2)
+    whole = read_tilt_series(tmp_path / "stack.mrc", axis_offset=1.0, tilt_angles=matter.tilt_angles)
+    expected = invert_contrast(bin_series(whole, 2).exclude([4]))
     assert series.fingerprint() == expected.fingerprint()
     assert series.axis_offset == 0.75
-    assert [note.split()[0] for note in series.notes[-2:]] == ["Contrast", "Binned"]
+    assert [note.split()[0] for note in series.notes[-2:]] == ["Binned", "Contrast"]
     assert series.measured[4].max() == 0
     np.testing.assert_allclose(series.projections[9], bin_series(matter, 2).projections[9], atol=1e-3)

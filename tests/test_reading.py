@@ -13,10 +13,15 @@ from mrcfile.dtypes import get_ext_header_dtype
 from reading_cases import ANGLES, refused, stack
 
 from napari_stinr.io import read_tilt_series, write_tilt_angles, write_tilt_series
+from napari_stinr.io.containers import read_images
 from napari_stinr.io.mrc import read_mrc
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared folder with third-party test data is not here")
+
+
+def pixels(path: Path) -> np.ndarray:
+    return read_images(read_mrc(path).images, path)
 
 
 def noted(series, *words: str) -> bool:
@@ -109,7 +114,7 @@ def test_bytes_follow_the_flag_of_imod(tmp_path, stamp, flag, expected):
     raw = bytearray(path.read_bytes())
     raw[152:160] = stamp + struct.pack("<i", flag)
     path.write_bytes(bytes(raw))
-    assert read_mrc(path).projections[0, 0, 0] == expected
+    assert pixels(path)[0, 0, 0] == expected
 
 
 def test_bytes_without_flag_follow_the_range_in_the_header(tmp_path):
@@ -117,7 +122,7 @@ def test_bytes_without_flag_follow_the_range_in_the_header(tmp_path):
     with mrcfile.new(path) as file:
         file.set_data(np.full((5, 3, 3), -56, dtype=np.int8))
         file.header.dmin, file.header.dmax = 0, 200
-    assert read_mrc(path).projections[0, 0, 0] == 200.0
+    assert pixels(path)[0, 0, 0] == 200.0
 
 
 def test_big_endian_mrc_without_map_string(tmp_path):
@@ -127,7 +132,7 @@ def test_big_endian_mrc_without_map_string(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[208:212] = b"\0\0\0\0"
     path.write_bytes(bytes(raw))
-    np.testing.assert_array_equal(read_mrc(path).projections, stack())
+    np.testing.assert_array_equal(pixels(path), stack())
 
 
 def test_voxel_size_zero_is_unknown_and_one_is_one_angstrom(tmp_path):
@@ -200,7 +205,8 @@ def test_without_angles_the_error_says_how_to_give_them(tmp_path):
 def test_paths_that_cannot_be_stacks(tmp_path):
     (tmp_path / "s.docx").write_bytes(b"PK")
     refused(tmp_path / "missing.mrc", "does not exist", ".tif")
-    refused(tmp_path, "is a folder")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "the folder empty holds no file")
     refused(tmp_path / "s.docx", ".docx", ".mrc")
     for name in ("e.mrc", "e.tif", "e.npy", "e.npz"):
         (tmp_path / name).write_bytes(b"")
@@ -216,7 +222,7 @@ def test_data_that_are_no_projections(tmp_path):
     np.savez(tmp_path / "twice.npz", stack=stack(), images=stack())
     for name, word in [
         ("c.npy", "complex"),
-        ("2d.npy", "three axes"),
+        ("2d.npy", "1 image"),
         ("text.npy", "data type"),
         ("rgb.tif", "colour"),
         ("empty.npz", "projections"),

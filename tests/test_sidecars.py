@@ -40,13 +40,9 @@ def test_mdoc_of_a_dose_symmetric_series():
 
 
 @needs_data
-@pytest.mark.parametrize(
-    ("name", "word"),
-    [("montage_section", "montage"), ("frame_set_single", "frames"), ("frame_set_multiple", "frames")],
-)
-def test_mdocs_that_are_not_of_a_stack(name, word):
-    with pytest.raises(StinrError, match=word):
-        read_angles(DATA / "mdoc" / f"{name}.mdoc")
+def test_a_montage_is_refused():
+    with pytest.raises(StinrError, match="montage_section.mdoc describes a montage"):
+        read_mdoc(DATA / "mdoc" / "montage_section.mdoc")
 
 
 def test_mdoc_sections_in_any_order_and_both_kinds_of_year(tmp_path):

@@ -8,7 +8,7 @@ order in the file is used, and marked as assumed.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from napari_stinr.io.sources import MDOC_ENDING, find_sources, series_name
 from napari_stinr.io.stacks import read_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -105,6 +105,10 @@ class _Place:
         return cls(name, (file,), stack, file, mdoc, "" if described is None else described.name)
 
     @property
+    def label(self) -> str:
+        return self.paths[0].name if len(self.paths) == 1 else f"the {len(self.paths)} files of {self.name}"
+
+    @property
     def n_tilts(self) -> int:
         return len(self.stack.images)
 
@@ -129,18 +133,16 @@ class _Place:
         return sidecars.read_timetable(file).reordered(self.by_name)
 
     def angles(self, given: PathLike | ArrayLike | None, timetable: sidecars.Timetable | None) -> Found | StinrError:
-        found = self._found_angles(timetable) if given is None else self._given_angles(given)
-        if found is None:
-            return StinrError(
-                f"no tilt angles for {self.name}: neither a file beside it nor its header has them",
-                expected=f"{self.n_tilts} angles",
-                cure=_HOW_TO_GIVE_ANGLES,
-            )
-        problem = self._count_problem(found, "tilt angles")
-        if problem is not None:
-            if given is not None:
+        if given is not None:
+            found = self._given_angles(given)
+            problem = self._count_problem(found, "tilt angles")
+            if problem is not None:
                 raise problem
-            return problem
+        else:
+            chosen = self._fitting(self._angles_found(timetable))
+            if isinstance(chosen, StinrError):
+                return chosen
+            found = chosen
         if timetable is not None and timetable.tilt_angles is not None:
             sidecars.check_agreement(found.values, timetable.tilt_angles, timetable.source)
         return found
@@ -191,21 +193,36 @@ class _Place:
             )
         return Found(self._by_name(sidecars.read_angles(file)), f"Tilt angles from {file.name}.")
 
-    def _found_angles(self, timetable: sidecars.Timetable | None) -> Found | None:
-        stack = self.stack
-        in_stack = (
-            None if stack.tilt_angles is None else Found(stack.tilt_angles, f"Tilt angles from the {stack.place}.")
-        )
+    def _angles_found(self, timetable: sidecars.Timetable | None) -> Iterator[Found]:
+        """Yield the angles in the order of how much they are to be trusted."""
+        stack, place = self.stack, self.stack.place
+        in_stack = None if stack.tilt_angles is None else Found(stack.tilt_angles, f"Tilt angles from the {place}.")
         if stack.complete and in_stack is not None:
-            return in_stack
+            yield in_stack
         beside = sidecars.find_angle_file(self.beside)
         if beside is not None and beside.suffix.lower() != MDOC_ENDING:
-            return Found(self._by_name(sidecars.read_angles(beside)), f"Tilt angles from {beside.name}.")
+            yield Found(self._by_name(sidecars.read_angles(beside)), f"Tilt angles from {beside.name}.")
         if self.mdoc is not None and self.mdoc.tilt_angles is not None:
-            return Found(self.mdoc.tilt_angles, f"Tilt angles from {self.mdoc_name}.")
-        if in_stack is None and timetable is not None and timetable.tilt_angles is not None:
-            return Found(timetable.tilt_angles, f"Tilt angles from {timetable.source}.")
-        return in_stack
+            yield Found(self.mdoc.tilt_angles, f"Tilt angles from {self.mdoc_name}.")
+        if in_stack is not None:
+            yield in_stack
+        if timetable is not None and timetable.tilt_angles is not None:
+            yield Found(timetable.tilt_angles, f"Tilt angles from {timetable.source}.")
+
+    def _fitting(self, candidates: Iterator[Found]) -> Found | StinrError:
+        problem: StinrError | None = None
+        for found in candidates:
+            wrong = self._count_problem(found, "tilt angles")
+            if wrong is None:
+                # A list for another stack may lie beside this one: to take what fits is right, and must be seen.
+                passed_over = f" Passed over: {problem.found}." if problem is not None else ""
+                return replace(found, note=found.note + passed_over)
+            problem = problem or wrong
+        return problem or StinrError(
+            f"no tilt angles for {self.label}: neither a file beside it nor its header has them",
+            expected=f"{self.n_tilts} angles",
+            cure=_HOW_TO_GIVE_ANGLES,
+        )
 
     def _own_times(self) -> Found | None:
         stack = self.stack
@@ -237,9 +254,11 @@ class _Place:
         if found.values.shape == (self.n_tilts,):
             return None
         return StinrError(
-            f"{found.values.size} {what} for {self.name} ({found.note.rstrip('.')})",
-            expected=f"{self.n_tilts}, one for every projection",
-            cure="Add or remove lines, or give the right file.",
+            f"{found.values.size} {what} for {self.label} ({found.note.rstrip('.')})",
+            expected=f"{self.n_tilts}, one for every projection" if self.n_tilts > 1 else "1: it holds 1 image",
+            cure="Add or remove lines, or give the right file."
+            if self.n_tilts > 1
+            else "Give the whole stack, all files with one tilt each, or their folder.",
         )
 
 
