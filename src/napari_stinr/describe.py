@@ -44,12 +44,18 @@ def describe_files(paths: Sequence[Path]) -> list[str]:
     """
     from napari_stinr.io.discovery import find_series
     from napari_stinr.io.reading import load_series
+    from napari_stinr.io.sources import MDOC_ENDING
 
     if len(paths) == 1 and paths[0].suffix.lower() == _RUN_ENDING:
         from napari_stinr.reconstruction import load_reconstruction
 
         return describe_run(load_reconstruction(paths[0]))
-    found = find_series(paths)
+    try:
+        found = find_series(paths)
+    except StinrError as error:
+        if len(paths) == 1 and paths[0].suffix.lower() == MDOC_ENDING:
+            return [*describe_mdoc(paths[0]), _line("missing", str(error))]
+        raise
     try:
         return describe_series(load_series(found))
     except StinrError as error:
@@ -65,6 +71,38 @@ def describe_files(paths: Sequence[Path]) -> list[str]:
         if found.pixel_size is not None:
             lines.append(_line("pixel size", f"{found.pixel_size:g} Å"))
         return [*lines, *map(_note_line, found.notes), _line("missing", str(error))]
+
+
+def describe_mdoc(path: Path) -> list[str]:
+    """Describe an ``.mdoc`` whose images are not beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    list of str
+        Lines.
+
+    Raises
+    ------
+    StinrError
+        It describes a montage or cannot be read.
+    """
+    from napari_stinr.io.mdoc import read_mdoc
+
+    mdoc = read_mdoc(path)
+    angles, seconds = mdoc.tilt_angles, mdoc.seconds
+    lines = [_line(".mdoc", path.stem), _line("describes", f"{mdoc.n_images} image(s)")]
+    if angles is not None:
+        lines.append(_line("tilt angles", f"{angles.min():g} to {angles.max():g} degrees"))
+    if seconds is not None:
+        lines.append(_line("times", f"0 to {seconds.max():g} s"))
+    if mdoc.pixel_size is not None:
+        lines.append(_line("pixel size", f"{mdoc.pixel_size:g} Å"))
+    return lines
 
 
 def describe_problem(error: Exception) -> StinrError:

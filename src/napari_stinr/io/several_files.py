@@ -91,7 +91,7 @@ def read_files(sources: Sequence[Source]) -> OneFilePerTilt:
         times=times[order] if known is not None and known is not dates else None,
         time_unit=DOSE_UNIT if known is not None and known is not dates else "",
         pixel_size=size,
-        place="dates and angles of its files" if not sources[0].place else ".mdoc files",
+        place=f"{stacks[0].place} of every file" if not sources[0].place else ".mdoc of every file",
         complete=True,
         notes=(f"One file for every tilt: {len(sources)} files, in the order {how}.", *frames, *_notes(stacks)),
     )
