@@ -116,11 +116,11 @@ def _real_images(tags: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
 
 def _check_stored(image: Mapping[str, Any], path: Path) -> None:
     kind = value_at(image, "ImageData", "DataType")
-    itemsize = 4 if kind in _COLOURS else np.dtype(_TYPES[kind]).itemsize if kind in _TYPES else 0
+    known = kind if isinstance(kind, int) else 0
+    itemsize = 4 if known in _COLOURS else np.dtype(_TYPES[known]).itemsize if known in _TYPES else 0
     axes, block = _axes(image), value_at(image, "ImageData", "Data")
     if itemsize == 0 or not axes or not isinstance(block, Block):
         raise damaged(path, "an image", f"its pixels are of the type {kind} on the axes {axes}")
-    # Packed transforms of real images store half of their numbers.
     needed = math.prod(axes) * itemsize
     if min(axes) < 1 or needed > block.n_bytes:
         raise damaged(path, f"{needed} bytes for an image of {axes} pixels", f"it has {block.n_bytes}")

@@ -20,7 +20,7 @@ _FILETIME_OF_1970 = 11_644_473_600.0
 """Seconds between 1601, where the clock of Windows begins, and 1970."""
 _EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _DEGREES = ("deg", "°", "degree", "degrees")
-_LARGEST_ANGLE = 360.0
+_LARGEST_ANGLE = 180.0
 _STEP_TOLERANCE = 1e-3
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})")
 _TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:\s*([AaPp])\.?[Mm]\.?)?")

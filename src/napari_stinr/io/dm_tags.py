@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MOST_TAGS = 100_000
+MOST_TAGS = 50_000
 """A series of a hundred tilts with all its tracking data has 5000."""
 MOST_NUMBERS = 1_000_000
 """Numbers and letters outside the images, such as names and colour tables: the library takes them one by one."""

@@ -210,7 +210,7 @@ def _member_header(member: ZipMember, path: Path) -> _Array:
 
 def _read_header(stream: IO[bytes], name: str, path: Path) -> _Array:
     start = stream.read(12)
-    if len(start) < 12 or start[:6] != _MAGIC:
+    if len(start) < 12 or start[:6] != _MAGIC or start[6] not in (1, 2, 3):
         raise damaged(path, "a NumPy array of plain numbers", f"{name} does not begin as one")
     is_first_version = start[6] == 1
     (length,) = struct.unpack_from("<H" if is_first_version else "<I", start, 8)
