@@ -184,8 +184,8 @@ def train(
     ] = 60.0,
 ) -> None:
     """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
-    from napari_stinr.io import read_tilt_series
-    from napari_stinr.io.discovery import TIMES_ASSUMED
+    from napari_stinr.io.discovery import find_series
+    from napari_stinr.io.reading import load_series
     from napari_stinr.jobs import TrainingRequest, train_to_file
 
     request = TrainingRequest(
@@ -199,11 +199,8 @@ def train(
         device=device,
         threads=threads,
     )
-    series = read_tilt_series(
-        stack,
-        tilt_angles=angles,
-        times=times,
-        pixel_size=pixel_size,
+    series = load_series(
+        find_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
         flip_tilt=flip_tilt,
         axis_offset=axis_offset,
         exclude=_positions(exclude),
@@ -212,9 +209,7 @@ def train(
     )
     trainer = request.trainer(series)
     for note in series.notes:
-        # What was assumed has been said by the reader's warning.
-        if note != TIMES_ASSUMED:
-            say(note)
+        say(note)
     with progress("train") as update:
         report = step_reporter(update, seconds=seconds)
         run = train_to_file(

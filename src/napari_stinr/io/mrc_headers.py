@@ -35,6 +35,8 @@ _OLE_EPOCH = -2209161600.0
 _LARGEST_EXTENDED_HEADER = 100_000_000
 """Beyond the records of any tilt series [byte]."""
 _ANGSTROM_PER_METRE = 1e10
+_LEAST_TOTAL_DOSE = 2.0
+"""The total dose of the last image is more than this many times that of the first."""
 _LARGEST_NUMBER = 1e6
 """Beyond any tilt angle in degrees and any date in days."""
 _SERI_FIELD_BYTES = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
@@ -202,20 +204,23 @@ def with_fei_records(stack: Stack, records: NDArray[Any]) -> Stack:
         With tilt angles, dates, total dose and pixel size where they are there.
     """
     pixel_size = stack.pixel_size if stack.pixel_size != 1.0 else None
-    days, doses = _varying(records, "Timestamp"), _varying(records, "Dose")
+    days, doses = _clock(records, "Timestamp"), _clock(records, "Dose")
+    if doses is not None and doses.max() < _LEAST_TOTAL_DOSE * doses.min():
+        doses = None  # that of each image alone, which says nothing about their order
+    ticks = _clock(records, "Acquisition time stamp") if doses is None else doses
     return replace(
         stack,
         tilt_angles=_useful(records["Alpha tilt"]),
         timestamps=None if days is None else days * _SECONDS_PER_DAY + _OLE_EPOCH,
-        times=doses,
+        times=ticks,
         time_unit="" if doses is None else "e/m²",
         pixel_size=pixel_size or _rounded(float(records["Pixel size X"][0]) * _ANGSTROM_PER_METRE),
         place="FEI extended header",
     )
 
 
-def _varying(records: NDArray[Any], name: str) -> NDArray[np.float64] | None:
-    # The dose grows with every image where it is the total one; the dose of each image alone is the same in all.
+def _clock(records: NDArray[Any], name: str) -> NDArray[np.float64] | None:
+    """Return the `(n_tilts,)` numbers of a field where each is another."""
     values = None if name not in (records.dtype.names or ()) else np.asarray(records[name], dtype=np.float64)
     useful = values is not None and bool(np.isfinite(values).all()) and len(np.unique(values)) == len(values) > 1
     return values if useful else None
