@@ -43,11 +43,9 @@ def element(code: int, data: bytes) -> bytes:
 def matrix(
     name: str, shape: tuple[int, ...], data: bytes, *, mx_class: int = 9, data_type: int = 2, flags: int = 0
 ) -> bytes:
-    """Return a variable; whether its parts fit one another is left to the caller. Default: a class and type of uint8."""
-    parts = element(6, struct.pack("<II", mx_class | flags << 8, 0)) + element(
-        5, struct.pack(f"<{len(shape)}i", *shape)
-    )
-    return element(14, parts + element(1, name.encode()) + element(data_type, data))
+    """Return a variable, by default of class and type uint8; whether its parts fit one another is up to the caller."""
+    kind, axes = struct.pack("<II", mx_class | flags << 8, 0), struct.pack(f"<{len(shape)}i", *shape)
+    return element(14, element(6, kind) + element(5, axes) + element(1, name.encode()) + element(data_type, data))
 
 
 def compressed(raw: bytes) -> bytes:

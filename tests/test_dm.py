@@ -167,6 +167,19 @@ def test_lengths_beyond_the_file_never_reach_the_library(tmp_path, monkeypatch, 
     refused(path, "bytes for an image")
 
 
+def test_structures_of_unknown_fields_are_refused(tmp_path):
+    path = tmp_path / "s.dm3"
+    raw = dm_bytes(stack(), image_tags={"position": (1.0, 2.0)})
+    for honest, forged in (
+        (lengths(3, 15, 0, 2, 0, 7), lengths(3, 15, 0, 2, 0, 13)),
+        (lengths(3, 7, 15, 0, 2), lengths(3, 7, 15, 0, 3)),
+        (lengths(3, 7, 15, 0, 2), lengths(3, 3, 15, 0, 0)),
+    ):
+        assert honest in raw
+        path.write_bytes(raw.replace(honest, forged))
+        refused(path, "s.dm3")
+
+
 def test_trees_without_end_are_refused(tmp_path):
     deep: dict[str, object] = {"x": 1}
     for _ in range(100):

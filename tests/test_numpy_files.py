@@ -142,6 +142,7 @@ def test_headers_that_are_no_headers(tmp_path):
         npy("(" * 5_000_000, version=3),
         npy(header((5, 6, 7)), bytes(840), version=2, length=2**32 - 1),
         npy(header((5, 6, 7)), bytes(840), version=9),
+        npy(header((5, 6, 7)), bytes(840), length=0),
         b"\x93NUMPY",
         b"",
     ):

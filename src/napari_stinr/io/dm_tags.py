@@ -228,7 +228,10 @@ def _read_fields(reader: _Reader, n_words: int) -> tuple[int, ...]:
     if n_fields < 1 or 2 * n_fields != n_words or n_fields > MOST_NUMBERS:
         raise ValueError(f"a structure declares {n_fields} fields")
     reader.count(n_fields)
-    return tuple(_field_types(reader, n_fields))
+    types = tuple(_field_types(reader, n_fields))
+    if any(one not in _FORMATS for one in types):
+        raise ValueError("a structure has a field of an unknown type")
+    return types
 
 
 def _field_types(reader: _Reader, n_fields: int) -> Iterator[int]:
@@ -238,7 +241,7 @@ def _field_types(reader: _Reader, n_fields: int) -> Iterator[int]:
 
 
 def _read_array(reader: _Reader, fields: tuple[int, ...], is_text: bool, is_image: bool) -> str | Block:
-    if any(one not in _SIZES for one in fields):
+    if fields[0] not in _SIZES:
         raise ValueError(f"an array is of the unknown type {fields[0]}")
     number = reader.length()
     n_bytes = number * sum(_SIZES[one] for one in fields)

@@ -214,8 +214,8 @@ def _read_header(stream: IO[bytes], name: str, path: Path) -> _Array:
         raise damaged(path, "a NumPy array of plain numbers", f"{name} does not begin as one")
     is_first_version = start[6] == 1
     (length,) = struct.unpack_from("<H" if is_first_version else "<I", start, 8)
-    if length > _LONGEST_HEADER:
-        raise damaged(path, f"a header of at most {_LONGEST_HEADER} bytes", f"that of {name} has {length}")
+    if not 2 <= length <= _LONGEST_HEADER:
+        raise damaged(path, f"a header of 2 to {_LONGEST_HEADER} bytes", f"that of {name} has {length}")
     offset = length + (10 if is_first_version else 12)
     text = io.BytesIO(start + stream.read(offset - 12))
     text.seek(8)
