@@ -14,6 +14,12 @@ from napari_stinr.io.limits import check_expansion, check_memory, check_stored
 if TYPE_CHECKING:
     from pathlib import Path
 
+_REVERSIBLE = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+COMMON_FILTERS = {h5py.h5z.FILTER_DEFLATE, *_REVERSIBLE}
+"""Filters that are undone without libhdf5."""
+# They take the size of the result from the file, and no program for images uses them.
+_UNSAFE_FILTERS = {h5py.h5z.FILTER_SZIP, h5py.h5z.FILTER_NBIT, h5py.h5z.FILTER_SCALEOFFSET}
+
 
 def check_dataset(dataset: h5py.Dataset, path: Path) -> None:
     """Refuse a dataset whose numbers are not in the file or cannot be read, before anything of it is.
@@ -78,17 +84,43 @@ def check_own(dataset: h5py.Dataset, path: Path) -> None:
         check_memory(math.prod(dataset.chunks) * itemsize, path, shape=dataset.chunks)
 
 
+def filters_of(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the filters that a dataset is stored through, in the order of writing.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        A dataset of the file.
+
+    Returns
+    -------
+    list of tuple
+        Number of each filter, see ``h5py.h5z``, and its parameters.
+    """
+    properties = dataset.id.get_create_plist()
+    found = [properties.get_filter(k) for k in range(properties.get_nfilters())]
+    return [(code, tuple(parameters)) for code, _, parameters, _ in found]
+
+
 def _check_filters(dataset: h5py.Dataset, path: Path) -> None:
     properties = dataset.id.get_create_plist()
-    for k in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(k)
-        if not h5py.h5z.filter_avail(code):
-            label = name.decode("utf-8", "replace").split(";")[0].strip() or f"number {code}"
+    filters = filters_of(dataset)
+    for k, (code, parameters) in enumerate(filters):
+        if code in _UNSAFE_FILTERS or not h5py.h5z.filter_avail(code):
+            label = properties.get_filter(k)[3].decode("utf-8", "replace").split(";")[0].strip()
+            label = label or f"number {code}"
+            reason = "not read" if code in _UNSAFE_FILTERS else "not installed"
             raise StinrError(
-                f"{dataset.name} in {path.name} is compressed with a filter ({label}) that is not installed",
+                f"{dataset.name} in {path.name} is compressed with a filter ({label}) that is {reason}",
                 expected="gzip or no compression",
                 cure="Save it with gzip.",
             )
+        full = math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize
+        if code == h5py.h5z.FILTER_LZF and parameters[2:3] != (full,):
+            raise damaged(path, f"chunks of {full} bytes in {dataset.name}", "they are said to have another size")
+    codes = [code for code, _ in filters]
+    if len(set(codes)) < len(codes) or len([code for code in codes if code not in _REVERSIBLE]) > 1:
+        raise damaged(path, "data compressed once", f"{dataset.name} is compressed twice")
 
 
 def refers_elsewhere(path: Path, reason: str) -> StinrError:

@@ -8,6 +8,7 @@ a byte of it is read.
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import NUMERIC_KINDS, Images, damaged, image_shape
 from napari_stinr.io.hdf5_checks import check_dataset, refers_elsewhere
+from napari_stinr.io.hdf5_chunks import MAXIMUM_CHUNKS, read_part
 from napari_stinr.io.limits import check_memory
 
 if TYPE_CHECKING:
@@ -51,13 +53,23 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         It is no HDF5 file, or whatever h5py raises about it inside the block.
     """
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with _opened(path) as file:
             yield file
     except (StinrError, MemoryError):
         raise
     # Damaged files end in almost any exception inside h5py.
     except Exception as error:
         raise damaged(path, "an HDF5 file that can be read", error) from error
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        # This very program may have it open with locks, which the library does not mix.
+        if "locking" not in str(error):
+            raise
+        return h5py.File(path, "r")
 
 
 def find_object(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset | None:
@@ -167,7 +179,8 @@ def read_numbers(dataset: h5py.Dataset, path: Path, *, most: int = 1_000_000) ->
         raise damaged(path, "a list of real numbers", f"{dataset.name} holds the data type {dataset.dtype}")
     if dataset.size > most:
         raise damaged(path, f"at most {most} numbers in {dataset.name}", f"it declares {dataset.size}")
-    return np.asarray(dataset[()], dtype=np.float64).reshape(-1)
+    values = read_part(dataset, tuple(slice(0, length) for length in dataset.shape), path)
+    return np.asarray(values, dtype=np.float64).reshape(-1)
 
 
 def dataset_images(
@@ -210,7 +223,7 @@ def dataset_images(
     def read() -> Iterator[NDArray[Any]]:
         with open_hdf5(path) as file:
             dataset = _dataset_of_images(file, name, axes, path)
-            yield from _read_blocks(dataset, axes, n_tilts, np.asarray(chosen))
+            yield from _read_blocks(dataset, axes, n_tilts, np.asarray(chosen), path)
 
     return Images((len(chosen), height, width), read)
 
@@ -226,20 +239,31 @@ def _dataset_of_images(file: h5py.File, name: str, axes: tuple[int, ...], path: 
 
 
 def _read_blocks(
-    dataset: h5py.Dataset, axes: tuple[int, ...], n_tilts: int, chosen: NDArray[np.int64]
+    dataset: h5py.Dataset, axes: tuple[int, ...], n_tilts: int, chosen: NDArray[np.int64], path: Path
 ) -> Iterator[NDArray[Any]]:
     others = tuple(axis for axis in range(dataset.ndim) if axis not in axes)
     tilt_axis = axes[0] if len(axes) == 3 else None
-    depth = 1 if dataset.chunks is None or tilt_axis is None else dataset.chunks[tilt_axis]
-    n_images = max(1, BLOCK_BYTES * n_tilts // max(1, dataset.size * dataset.dtype.itemsize))
-    step = max(1, n_images // depth) * depth if depth <= n_images else n_images
+    step = _images_in_a_block(dataset, tilt_axis, n_tilts)
     for start in range(0, n_tilts, step):
         wanted = chosen[(chosen >= start) & (chosen < start + step)]
         if len(wanted) == 0:
             continue
-        where = [slice(None)] * dataset.ndim
+        where = [slice(0, length) for length in dataset.shape]
         if tilt_axis is not None:
             where[tilt_axis] = slice(start, min(start + step, n_tilts))
-        block = np.transpose(dataset[tuple(where)], (*others, *axes))
-        block = block.reshape(-1, *block.shape[-2:]) if tilt_axis is None else block[(0,) * len(others)]
+        block = np.transpose(read_part(dataset, tuple(where), path), (*others, *axes))
+        block = block.reshape(-1, *block.shape[-2:])
         yield from (block[k - start] for k in wanted)
+
+
+def _images_in_a_block(dataset: h5py.Dataset, tilt_axis: int | None, n_tilts: int) -> int:
+    if tilt_axis is None:
+        return 1
+    n_images: int = max(1, BLOCK_BYTES * n_tilts // (dataset.size * dataset.dtype.itemsize))
+    if dataset.chunks is None:
+        return n_images
+    depth = int(dataset.chunks[tilt_axis])
+    along = [-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+    n_chunks = math.prod(along) // along[tilt_axis]
+    n_images = min(n_images, max(1, MAXIMUM_CHUNKS // n_chunks) * depth)
+    return n_images // depth * depth if n_images > depth else n_images
