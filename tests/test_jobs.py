@@ -5,19 +5,25 @@ from __future__ import annotations
 import io
 import os
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from series_cases import growing_series
 
+from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.errors import StinrError
 from napari_stinr.interrupts import Stopped, StopRequest, terminate_as_interrupt
 from napari_stinr.jobs import TrainingRequest, check_folder, check_output, train_to_file
 from napari_stinr.progress import Pace, progress, remaining_text, step_reporter
+from napari_stinr.training import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from napari_stinr.schedule import StepReport
 
 N_STEPS = 6
 
@@ -37,8 +43,8 @@ class Saved:
     saves: list[int]
     broken_at: tuple[int, ...]
 
-    def save(self, path: Path) -> None:
-        if self.step in self.broken_at:
+    def save(self, path: Path, *, overwrite: bool = True) -> None:
+        if self.step in self.broken_at and path.name == "run.stinr":
             raise StinrError("the disk is full", expected="space", cure="Free some.")
         self.saves.append(self.step)
         path.write_text(str(self.step))
@@ -91,7 +97,7 @@ def test_a_signal_stops_at_the_step_border_and_saves(tmp_path: Path, number: int
 def test_a_second_signal_does_not_break_off_the_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer, whole_save = CountingTrainer(send(signal.SIGINT, at=2)), Saved.save
 
-    def save_while_interrupted(saved: Saved, path: Path) -> None:
+    def save_while_interrupted(saved: Saved, path: Path, *, overwrite: bool = True) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         whole_save(saved, path)
@@ -112,8 +118,117 @@ def test_a_checkpoint_that_fails_does_not_end_the_training(tmp_path: Path, caplo
     train_to_file(trainer, tmp_path / "run.stinr", checkpoint_every=0)
     assert trainer.saves == [1, 3, 4, 5, 6, N_STEPS]
     assert "Checkpoint not saved, training goes on: the disk is full" in caplog.text
-    with pytest.raises(StinrError, match="the disk is full"):
+
+
+def fail(error: Exception, *, at: int) -> Callable[[int], None]:
+    def raise_it(step: int) -> None:
+        if step == at:
+            raise error
+
+    return raise_it
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder in the place of the one in the home of this person."""
+    monkeypatch.setattr("napari_stinr.checkpoints.automatic_folder", lambda: tmp_path / "home" / "runs")
+    return tmp_path / "home" / "runs"
+
+
+def test_a_result_that_cannot_be_saved_as_asked_is_saved_elsewhere(tmp_path: Path, own_folder: Path) -> None:
+    (tmp_path / "run.stinr").write_text("precious")
+    with pytest.raises(StinrError, match=r"the disk is full; .* Everything is saved as .* stinr train STACK") as caught:
         train_to_file(CountingTrainer(broken_at=(N_STEPS,)), tmp_path / "run.stinr")
+    (elsewhere,) = own_folder.iterdir()
+    assert f"--resume {elsewhere}" in str(caught.value)
+    assert elsewhere.read_text() == str(N_STEPS)
+    assert (tmp_path / "run.stinr").read_text() == "precious"
+
+
+def test_where_the_home_is_full_too_the_folder_for_temporary_files_takes_it(
+    tmp_path: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_folder.parent.write_text("a file and no folder")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "tmp"))
+    with pytest.raises(StinrError, match="Everything is saved as"):
+        train_to_file(CountingTrainer(broken_at=(N_STEPS,)), tmp_path / "run.stinr")
+    assert [path.read_text() for path in (tmp_path / "tmp").iterdir()] == [str(N_STEPS)]
+
+
+ERRORS = {
+    "diverged": (TrainingError("the loss is nan at step 4"), "expected a loss that falls"),
+    "CUDA": (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "the memory is full"),
+    "memory": (MemoryError(), "the memory is full"),
+    "device": (RuntimeError("CUDA error: unspecified launch failure"), "--device cpu"),
+    "bug": (KeyError("moments"), "the training failed (KeyError: 'moments')"),
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_saves_what_was_trained_and_says_how_to_go_on(tmp_path: Path, kind: str) -> None:
+    error, says = ERRORS[kind]
+    out = tmp_path / "run.stinr"
+    with pytest.raises(StinrError) as caught:
+        train_to_file(CountingTrainer(fail(error, at=4)), out)
+    assert says in str(caught.value)
+    assert f"saved as {out}: go on with stinr train STACK --resume {out}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert out.read_text() == "4"
+
+
+def test_an_error_before_the_first_step_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "run.stinr").write_text("precious")
+    trainer = CountingTrainer()
+    trainer.run = lambda **_: fail(StinrError("--steps is -1", expected="more", cure="Give more."), at=0)(0)  # type: ignore[method-assign]
+    with pytest.raises(StinrError, match="steps is -1"):
+        train_to_file(trainer, tmp_path / "run.stinr")
+    assert (tmp_path / "run.stinr").read_text() == "precious"
+
+
+def test_weights_that_are_not_finite_never_replace_the_last_checkpoint(tmp_path: Path) -> None:
+    trainer = Trainer(growing_series(n_tilts=11, width=9, height=3), preset_config("growth"), device="cpu", threads=1)
+    out = tmp_path / "run.stinr"
+
+    def spoil(report: StepReport) -> None:
+        if report.step == 3:
+            with torch.no_grad():
+                next(trainer.field.parameters()).fill_(torch.nan)
+
+    with pytest.raises(StinrError, match=f"the loss is nan at step 4.* The last checkpoint is {out}"):
+        train_to_file(trainer, out, steps=10, checkpoint_every=0, report=spoil)
+    assert load_reconstruction(out).step == 2
+
+
+def test_a_checkpoint_is_due_as_long_after_the_last_one_however_long_steps_and_saving_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("napari_stinr.jobs.time.monotonic", lambda: now[0])
+    whole_save = Saved.save
+
+    def slow_save(saved: Saved, path: Path, **options: bool) -> None:
+        now[0] += 100.0
+        whole_save(saved, path, **options)
+
+    def slow_step(step: int) -> None:
+        now[0] += 35.0
+
+    monkeypatch.setattr(Saved, "save", slow_save)
+    trainer = CountingTrainer(slow_step)
+    train_to_file(trainer, tmp_path / "run.stinr", checkpoint_every=60)
+    assert trainer.saves == [2, 4, 6, N_STEPS]
+
+
+@pytest.mark.parametrize("change", ["projections", "tilt_angles", "times"])
+def test_another_series_is_refused_with_the_reason(tmp_path: Path, change: str) -> None:
+    series = growing_series(n_tilts=11, width=9, height=3)
+    Trainer(series, preset_config("growth"), device="cpu", threads=1).reconstruction().save(tmp_path / "run.stinr")
+    values = getattr(series, change).copy()
+    values.flat[-1] -= 0.4
+    request = TrainingRequest(tmp_path / "new.stinr", resume=tmp_path / "run.stinr", device="cpu", threads=1)
+    with pytest.raises(StinrError, match=r"is not that of the run .*expected the same stack, angles, times"):
+        request.trainer(replace(series, **{change: values}))
 
 
 def test_handlers_are_put_back() -> None:

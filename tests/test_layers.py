@@ -25,10 +25,10 @@ LAYERS = (
     {"simulation"},
     {"projection_kernels", "projectors", "projection", "losses"},
     {"batching", "held_out", "block_objective", "ray_objective", "objectives", "optimisers"},
-    {"rendering", "reconstruction", "prediction", "sampled_field"},
+    {"rendering", "reconstruction", "run_file", "prediction", "sampled_field"},
     {"training", "speed", "estimates", "metrics", "resolution", "atoms"},
     {"api"},
-    {"volumes", "progress", "describe", "figure", "jobs", "demo"},
+    {"checkpoints", "volumes", "progress", "describe", "figure", "jobs", "training_errors", "demo"},
     {"cli", "plugin"},
 )
 # Neighbours that do not know each other.

@@ -186,16 +186,21 @@ def test_after_a_failure_the_rescued_run_goes_on(tmp_path: Path, monkeypatch: py
     assert session.reconstruction.step == 14
 
 
-def test_checkpoints_are_told_and_also_where_they_fail(tmp_path: Path) -> None:
+def test_checkpoints_are_told_and_also_where_they_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_stinr.checkpoints.automatic_folder", lambda: tmp_path / "mine")
     (tmp_path / "runs").write_text("a file")
     session = with_series(tmp_path / "runs", autosave_minutes=0.0)
     heard = Heard(session)
     session.start()
     run_to_end(session)
     assert session.state is RunState.DONE
-    assert session.checkpoint is None
-    assert heard.said
-    assert all(is_problem and "training goes on" in text for text, is_problem in heard.said)
+    *checkpoints, result, rescued = heard.said
+    assert checkpoints
+    assert all(is_problem and "training goes on" in text for text, is_problem in checkpoints)
+    assert result[1]
+    assert "does not exist" in result[0]
+    assert rescued == (f"Saved as {session.checkpoint}", False)
+    assert session.checkpoint.parent == tmp_path / "mine"
 
 
 def test_checkpoints_come_at_the_interval_of_the_settings(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import os
 import threading
 import time
 import weakref
@@ -75,6 +76,14 @@ def reports_in(events: list[Any]) -> list[Any]:
 def of_kind(events: list[Any], kind: type) -> list[Any]:
     """Events of one kind."""
     return [event for event in events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder in the place of the one in the home of this person."""
+    monkeypatch.setattr("napari_stinr.checkpoints.automatic_folder", lambda: tmp_path / "home")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "no such folder" / "at all"))
+    return tmp_path / "home"
 
 
 @pytest.fixture(autouse=True)
@@ -268,25 +277,95 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path: Path) -> None:
     assert load_reconstruction(folder / "run.stinr").step == events[-1].reconstruction.step
 
 
-def test_training_goes_on_where_checkpoints_cannot_be_written(tmp_path: Path) -> None:
+def test_training_goes_on_where_checkpoints_cannot_be_written(tmp_path: Path, own_folder: Path) -> None:
     (tmp_path / "runs").write_text("a file and no folder")
     events = events_of(autosave=tmp_path / "runs" / "run.stinr", autosave_every=0.0, threads=1)
-    problems = [event.problem for event in of_kind(events, Saved)]
+    *problems, at_the_end, elsewhere = of_kind(events, Saved)
     assert len(problems) >= 14
-    assert all("training goes on" in problem for problem in problems)
+    assert all("training goes on" in event.problem for event in problems)
+    assert "not saved as asked" in at_the_end.problem
+    assert elsewhere.path.parent == own_folder
+    assert load_reconstruction(elsewhere.path).step == 14
     assert events[-1].reconstruction.step == 14
     assert [report.loss for report in reports_in(events)] == losses_alone(small_draft())
 
 
-def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+def disk_is_full(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
 
-    before_step(monkeypatch, 4, lambda: monkeypatch.setattr("napari_stinr.reconstruction.save_file", full))
+
+def test_a_full_disk_keeps_the_last_whole_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_folder: Path
+) -> None:
+    before_step(monkeypatch, 4, lambda: monkeypatch.setattr("napari_stinr.io.atomic.os.replace", disk_is_full))
     events = events_of(autosave=tmp_path / "run.stinr", autosave_every=0.0)
     assert any("No space left" in event.problem for event in of_kind(events, Saved))
+    assert "Save run…" in of_kind(events, Saved)[-1].problem
     assert isinstance(events[-1], Finished)
     assert load_reconstruction(tmp_path / "run.stinr").step == 3
+    monkeypatch.undo()
+    events[-1].reconstruction.save(tmp_path / "elsewhere.stinr")
+    assert load_reconstruction(tmp_path / "elsewhere.stinr").training_state
+
+
+def test_a_disk_that_has_room_again_gets_the_next_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_folder: Path
+) -> None:
+    whole, steps = os.replace, itertools.count(1)
+
+    def full_for_a_while(*arguments: Any) -> None:
+        (disk_is_full if next(steps) in (3, 4, 5) else whole)(*arguments)
+
+    monkeypatch.setattr("napari_stinr.io.atomic.os.replace", full_for_a_while)
+    events = events_of(autosave=tmp_path / "run.stinr", autosave_every=0.0)
+    assert [bool(event.problem) for event in of_kind(events, Saved)] == [False] * 2 + [True] * 3 + [False] * 10
+    assert load_reconstruction(tmp_path / "run.stinr").step == 14
+
+
+def test_a_pause_does_not_keep_what_was_trained_from_the_disk(tmp_path: Path) -> None:
+    thread, events = start(ENDLESS, autosave=tmp_path / "run.stinr", autosave_every=0.8)
+    wait_for(lambda: reports_in(events))
+    thread.pause()
+    wait_for(lambda: of_kind(events, Saved))
+    assert load_reconstruction(tmp_path / "run.stinr").step == reports_in(events)[-1].step
+    time.sleep(1.5)
+    assert len(of_kind(events, Saved)) == 1
+    thread.stop()
+    thread.join(PATIENCE)
+
+
+def test_an_error_says_where_everything_is_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_folder: Path
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("something")
+
+    before_step(monkeypatch, 3, fail)
+    failed = events_of(autosave=tmp_path / "run.stinr")[-1]
+    assert f"saved as {tmp_path / 'run.stinr'}: go on with it by Resume from file" in failed.message
+    before_step(monkeypatch, 3, fail)
+    (tmp_path / "runs").write_text("a file and no folder")
+    failed = events_of(autosave=tmp_path / "runs" / "run.stinr")[-1]
+    (elsewhere,) = own_folder.iterdir()
+    assert f"saved as {elsewhere}: go on with it" in failed.message
+    assert load_reconstruction(elsewhere).step == 2
+
+
+def test_weights_that_are_not_finite_leave_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = Trainer._advance
+
+    def spoil(self: Trainer, fraction: float) -> Any:
+        result = advance(self, fraction)
+        if self.step == 3:
+            with torch.no_grad():
+                next(self.field.parameters()).fill_(torch.nan)
+        return result
+
+    monkeypatch.setattr(Trainer, "_advance", spoil)
+    failed = events_of(autosave=tmp_path / "run.stinr", autosave_every=0.0)[-1]
+    assert "The loss is nan at step 4" in failed.message
+    assert f"The last checkpoint is {tmp_path / 'run.stinr'}" in failed.message
+    assert load_reconstruction(tmp_path / "run.stinr").step == 2
 
 
 @pytest.mark.parametrize("name", ["growth", "static"])

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stinr.checkpoints import RUN_ENDING, rescue, save_checkpoint, save_result
 from napari_stinr.errors import StinrError
 from napari_stinr.interrupts import Stopped, StopRequest
-from napari_stinr.io.atomic import write_problem
+from napari_stinr.io.atomic import check_target, temporary_beside, write_problem
+from napari_stinr.training_errors import failed_training, require_saved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.reconstruction import Reconstruction
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RUN_ENDING = ".stinr"
 CHECKPOINT_EVERY = 60.0
 """Time between two checkpoints [s]."""
 _PROBE_BYTES = 2**16
@@ -150,7 +150,7 @@ def check_output(path: Path, *, endings: tuple[str, ...] = (RUN_ENDING,)) -> Non
         The ending is another one, the folder is missing or cannot be written, the disk is full, or `path` is a folder.
     """
     target = Path(os.path.realpath(path.expanduser()))
-    if target.is_dir():
+    if os.path.isdir(target):
         raise StinrError(f"{target} is a folder", expected="the name of a file", cure="Add a file name to it.")
     if target.suffix.lower() not in endings:
         raise StinrError(
@@ -159,6 +159,7 @@ def check_output(path: Path, *, endings: tuple[str, ...] = (RUN_ENDING,)) -> Non
             cure="Change the ending of the name.",
         )
     _probe(target)
+    check_target(target, overwrite=True)
 
 
 def check_folder(path: Path) -> None:
@@ -218,22 +219,30 @@ def train_to_file(
     Stopped
         Ctrl-C or SIGTERM came; everything up to the last step has been saved.
     StinrError
-        The result cannot be written, or the loss is not finite; the last checkpoint stays.
+        The training failed, or the result cannot be written to `path`: it says where the last state was saved.
     """
     stopped_at: StepReport | None = None
+    first, saved = trainer.step, False
     with StopRequest() as request:
         last_save = time.monotonic()
-        for step in _steps(trainer, steps, seconds):
-            if report is not None:
-                report(step)
-            if request.requested:
-                stopped_at = step
-                trainer.stop()
-            elif time.monotonic() - last_save >= checkpoint_every:
-                _save_checkpoint(trainer, path)
-                last_save = time.monotonic()
+        try:
+            for step in trainer.run(steps=steps, seconds=seconds):
+                if report is not None:
+                    report(step)
+                if request.requested:
+                    stopped_at = step
+                    trainer.stop()
+                elif time.monotonic() - last_save >= checkpoint_every:
+                    problem = save_checkpoint(trainer, path)
+                    saved = saved or not problem
+                    if problem:
+                        logger.warning("%s", problem)
+                    last_save = time.monotonic()
+        except Exception as error:
+            kept = rescue(trainer, path, since=first)
+            raise failed_training(error, kept, last=path if saved else None) from error
         reconstruction = trainer.reconstruction()
-        reconstruction.save(path)
+        require_saved(save_result(reconstruction, path), path)
     if stopped_at is not None and stopped_at.step < stopped_at.n_steps:
         limit = f" --steps {steps}" if steps else f" --seconds {seconds:g}" if seconds else ""
         raise Stopped(
@@ -241,27 +250,6 @@ def train_to_file(
             f"Go on with stinr train STACK --resume {path} --out {path}{limit}, or export it as it is."
         )
     return reconstruction
-
-
-def _steps(trainer: Trainer, steps: int | None, seconds: float | None) -> Iterator[StepReport]:
-    from napari_stinr.training import TrainingError
-
-    try:
-        yield from trainer.run(steps=steps, seconds=seconds)
-    except TrainingError as error:
-        raise StinrError(
-            str(error),
-            expected="a loss that falls",
-            cure="Change it in the file for --config, or exclude bad projections.",
-        ) from error
-
-
-def _save_checkpoint(trainer: Trainer, path: Path) -> None:
-    try:
-        trainer.reconstruction().save(path)
-    except StinrError as error:
-        # Hours of training are not thrown away for a disk that may have room again at the next checkpoint.
-        logger.warning("Checkpoint not saved, training goes on: %s", error)
 
 
 def _read_text(path: Path) -> str:
@@ -275,7 +263,7 @@ def _read_text(path: Path) -> str:
 
 
 def _probe(target: Path) -> None:
-    probe = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
+    probe = temporary_beside(target)
     try:
         probe.write_bytes(bytes(_PROBE_BYTES))
     except OSError as error:

@@ -1,6 +1,6 @@
 """A trained field with its grid, settings and provenance: render it at any time, save it, load it.
 
-The file is one safetensors file; everything that is not a tensor is JSON in its header. Nothing is ever unpickled.
+The file is described in :mod:`napari_stinr.run_file`; what is not a tensor is JSON in its header.
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch
 
 from napari_stinr.config import ReconstructionConfig
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, StaticField, build_field
 from napari_stinr.geometry import VoxelGrid
-from napari_stinr.io.atomic import atomic_output
 from napari_stinr.rendering import field_blocks, potential_at, total_potential
+from napari_stinr.run_file import RunFile, damaged, read_run, write_run
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-FORMAT = "napari-stinr reconstruction"
-FORMAT_VERSION = 1
 _FIELD_PREFIX, _STATE_PREFIX = "field.", "training."
 
 
@@ -209,27 +207,18 @@ class Reconstruction:
         Raises
         ------
         StinrError
-            The file cannot be written, or is there and must not be replaced.
+            The file cannot be written, or is there and must not be replaced, or the field is not finite.
         """
         tensors = {_FIELD_PREFIX + name: value for name, value in self.field.state_dict().items()}
         tensors |= {_STATE_PREFIX + name: value for name, value in self.training_state.items()}
         header = {
-            "format": FORMAT,
-            "version": str(FORMAT_VERSION),
             "config": self.config.model_dump_json(),
             "grid": json.dumps(asdict(self.grid)),
             "time": json.dumps({"range": self.time_range, "unit": self.time_unit}),
             "step": str(self.step),
             "provenance": json.dumps(self.provenance),
         }
-        with atomic_output(path, overwrite=overwrite) as temporary:
-            try:
-                save_file(
-                    {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, header
-                )
-            except SafetensorError as error:
-                # safetensors hides the number of the system's error in its text.
-                raise OSError(None, str(error)) from error
+        write_run(path, RunFile(header, tensors), overwrite=overwrite)
 
 
 def load_reconstruction(path: str | Path) -> Reconstruction:
@@ -250,50 +239,59 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
     StinrError
         The file is missing, damaged, of another kind or of a version that this program does not know.
     """
-    header, tensors = _read_file(Path(path))
-    found = f"{header.get('format', 'a safetensors file of another program')} version {header.get('version')}"
-    expected = f"{FORMAT} version {FORMAT_VERSION}"
-    if found != expected:
-        raise StinrError(f"{path} is {found}", expected=expected, cure="Give a file that this version of stinr wrote.")
+    path = Path(path).expanduser()
+    run = read_run(path, _check_tensors)
     try:
-        config = ReconstructionConfig.model_validate_json(header["config"])
-        grid = VoxelGrid(**json.loads(header["grid"]))
-        time = json.loads(header["time"])
+        config, grid = _config_and_grid(run.header)
+        time, provenance = json.loads(run.header["time"]), json.loads(run.header["provenance"])
+        first, last = map(float, time["range"])
+        if not np.isfinite([first, last]).all() or not isinstance(time["unit"], str):
+            raise ValueError(f"the times are {first} to {last}")
         trained = build_field(config, grid, scale=1.0)
-        trained.load_state_dict(_with_prefix(tensors, _FIELD_PREFIX))
+        trained.load_state_dict(_with_prefix(run.tensors, _FIELD_PREFIX))
         return Reconstruction(
             trained.requires_grad_(False),
             config,
             grid,
-            time_range=(float(time["range"][0]), float(time["range"][1])),
-            time_unit=str(time["unit"]),
-            step=int(header["step"]),
-            provenance=dict(json.loads(header["provenance"])),
-            training_state=_with_prefix(tensors, _STATE_PREFIX),
+            time_range=(first, last),
+            time_unit=time["unit"],
+            step=int(run.header["step"]),
+            provenance={str(name): str(text) for name, text in provenance.items()},
+            training_state=_with_prefix(run.tensors, _STATE_PREFIX),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise _damaged(path, error) from error
+    except _MALFORMED as error:
+        raise damaged(path, f"{error or type(error).__name__}") from error
 
 
-def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    if not path.is_file():
-        raise StinrError(
-            f"there is no file {path}", expected="a reconstruction", cure="Check the name; `stinr train` writes one."
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
 
 
-def _with_prefix(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _check_tensors(header: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check that settings and grid describe the field that is in the file, before one of that size is built."""
+    config, grid = _config_and_grid(header)
+    if len(getattr(config.field, "arrival_spacings", ())) > len(shapes):
+        raise ValueError("more grids of the arrival time than tensors")
+    with torch.device("meta"):  # has shapes, and takes no memory
+        field = build_field(config, grid, scale=1.0)
+    expected = {name: tuple(value.shape) for name, value in field.state_dict().items()}
+    if expected != _with_prefix(shapes, _FIELD_PREFIX):
+        raise ValueError(f"the tensors are not those of a {config.preset} field on {grid.shape} voxels")
+    state = _with_prefix(shapes, _STATE_PREFIX)
+    for name, _ in field.named_parameters():
+        for kind in ("exp_avg", "exp_avg_sq"):
+            if state.get(f"moments.{name}.{kind}", expected[name]) != expected[name]:
+                raise ValueError(f"the moments of {name} are not of its size")
+    if state and not {"generator", "seconds"} <= state.keys():
+        raise ValueError("the state of the training is not complete")
 
 
-def _damaged(path: str | Path, error: Exception) -> StinrError:
-    return StinrError(
-        f"{path} cannot be read ({error})",
-        expected="a whole file that `stinr train` wrote",
-        cure="It is damaged or of another kind; use an earlier checkpoint.",
-    )
+def _config_and_grid(header: Mapping[str, str]) -> tuple[ReconstructionConfig, VoxelGrid]:
+    grid = VoxelGrid(**json.loads(header["grid"]))
+    are_whole = all(type(length) is int for length in grid.shape)
+    if not are_whole or not np.isfinite(float(grid.voxel_size)) or grid.length_unit not in ("Å", "pixel"):
+        raise ValueError(f"a grid of {grid.shape} voxels of {grid.voxel_size} {grid.length_unit:.20}")
+    return ReconstructionConfig.model_validate_json(header["config"]), grid
+
+
+def _with_prefix(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

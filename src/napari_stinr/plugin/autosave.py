@@ -9,7 +9,7 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
-from platformdirs import user_data_path
+from napari_stinr.checkpoints import automatic_folder
 
 logger = logging.getLogger(__name__)
 
@@ -19,17 +19,6 @@ _LONGEST_STEM = 120
 _given: set[Path] = set()
 _lock = threading.Lock()
 _ENDING = ".autosave.stinr"
-
-
-def automatic_folder() -> Path:
-    """Return the folder for checkpoints where the settings name none.
-
-    Returns
-    -------
-    Path
-        A folder of this user; it may not exist yet.
-    """
-    return user_data_path("napari-stinr", appauthor=False) / "runs"
 
 
 def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:

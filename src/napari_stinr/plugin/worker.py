@@ -6,6 +6,7 @@ one) and keep a stopped generator, with its field and optimiser, alive until the
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import sys
@@ -15,6 +16,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_stinr.checkpoints import rescue, rescue_text, save_checkpoint, save_result
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.costs import check_fits, free_memory
 from napari_stinr.plugin.failures import failure_text
@@ -151,6 +153,8 @@ class TrainingThread(threading.Thread):
         self._order, self._post = order, post
         self._stop_requested, self._go = threading.Event(), threading.Event()
         self._go.set()
+        self._first_step = self._saved_step = 0
+        self._saved_at = 0.0
 
     def stop(self) -> None:
         """End the training at the next step border; also where it is paused."""
@@ -172,7 +176,7 @@ class TrainingThread(threading.Thread):
             trainer = self._prepare()
             self._train(trainer)
             result = trainer.reconstruction()
-            self._save(result)
+            self._keep(result)
             self._post(Finished(result, self._stop_requested.is_set()))
         except _Abandoned:
             self._post(Abandoned())
@@ -183,8 +187,7 @@ class TrainingThread(threading.Thread):
             # The traceback holds the frames of the training, and with them its tensors.
             error.__traceback__ = None
             del error
-            self._rescue(trainer)
-            self._post(Failed(message))
+            self._post(Failed(f"{message} {self._rescue(trainer)}".rstrip()))
         finally:
             del trainer
             _free_memory()
@@ -204,6 +207,7 @@ class TrainingThread(threading.Thread):
             run = load_reconstruction(order.resume)
             trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
             _check_not_complete(trainer, order)
+        self._first_step = self._saved_step = trainer.step
         if self._stop_requested.is_set():
             raise _Abandoned
         self._post(Prepared(series, trainer.config, str(trainer.device)))
@@ -211,7 +215,7 @@ class TrainingThread(threading.Thread):
 
     def _train(self, trainer: Trainer) -> None:
         order, reports = self._order, []
-        posted = saved = shown = time.monotonic()
+        posted = shown = self._saved_at = time.monotonic()
         pause = min(_FIRST_PREVIEW, order.preview_every)
         try:
             for report in trainer.run(steps=order.steps):
@@ -224,42 +228,57 @@ class TrainingThread(threading.Thread):
                 if now - shown >= pause or is_paused:
                     self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
                     shown, pause = now, min(2 * pause, order.preview_every)
-                if now - saved >= order.autosave_every:
-                    self._save(trainer.reconstruction())
-                    saved = time.monotonic()
-                if self._is_to_stop():
+                self._save_where_due(trainer)
+                if self._is_to_stop(trainer):
                     trainer.stop()
         finally:
             if reports:
                 self._post(Reported(tuple(reports)))
 
-    def _is_to_stop(self) -> bool:
+    def _is_to_stop(self, trainer: Trainer) -> bool:
         """Wait while paused; tell whether the training shall end, also because the program has ended."""
         has_ended = not threading.main_thread().is_alive()
         while not has_ended and not self._go.wait(_LOOK_EVERY):
+            self._save_where_due(trainer)
             has_ended = not threading.main_thread().is_alive()
         return has_ended or self._stop_requested.is_set()
 
-    def _save(self, reconstruction: Reconstruction) -> None:
+    def _save_where_due(self, trainer: Trainer) -> None:
+        """Save a checkpoint where the last one is old; also during a pause, which may last a night."""
+        path = self._order.autosave
+        is_due = time.monotonic() - self._saved_at >= self._order.autosave_every
+        if path is None or not is_due or trainer.step == self._saved_step:
+            return
+        self._make_folder(path)
+        problem = save_checkpoint(trainer, path)
+        self._post(Saved(path, problem))
+        self._saved_step = self._saved_step if problem else trainer.step
+        self._saved_at = time.monotonic()
+
+    def _keep(self, result: Reconstruction) -> None:
         path = self._order.autosave
         if path is None:
             return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            reconstruction.save(path)
-            self._post(Saved(path))
-        except (StinrError, OSError) as error:
-            # Hours of training are not thrown away for a disk that may have room again at the next checkpoint.
-            self._post(Saved(path, f"Checkpoint not saved, training goes on: {error}"))
+        self._make_folder(path)
+        kept = save_result(result, path)
+        if kept.problem is not None:
+            advice = " It is still here: save it with Save run…" if kept.path is None else ""
+            self._post(Saved(path, f"The result is not saved as asked: {kept.problem}{advice}"))
+        if kept.path is not None:
+            self._post(Saved(kept.path))
 
-    def _rescue(self, trainer: Trainer | None) -> None:
-        """Save what was trained before the error, as far as that is possible."""
-        if trainer is None or trainer.step == 0:
-            return
-        try:
-            self._save(trainer.reconstruction())
-        except Exception:
-            logger.info("Nothing could be saved after the error", exc_info=True)
+    def _rescue(self, trainer: Trainer | None) -> str:
+        """Save what was trained before the error, and say where it is."""
+        kept = rescue(trainer, self._order.autosave, since=self._first_step)
+        if kept.path is not None:
+            self._post(Saved(kept.path))
+        last = str(self._order.autosave) if self._saved_step > self._first_step else ""
+        return rescue_text(kept, resume="go on with it by Resume from file….", last=last)
+
+    @staticmethod
+    def _make_folder(path: Path) -> None:
+        with contextlib.suppress(OSError):  # what is wrong with it, the saving says
+            path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _check_not_complete(trainer: Trainer, order: TrainingOrder) -> None:
