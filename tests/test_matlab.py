@@ -181,6 +181,18 @@ def test_bombs_are_not_expanded(tmp_path):
     refused(path, "at most 100000", reader=read_vector)
 
 
+def test_a_bomb_beside_the_projections_is_not_touched(tmp_path):
+    path = tmp_path / "b.mat"
+    good = compressed(matrix("projections", (3, 4, 5), bytes(range(60))))
+    path.write_bytes(version_5(compressed_zeros("junk", (1000, 1000, 200)), good))
+    tracemalloc.start()
+    found = pixels(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.shape == (5, 3, 4)
+    assert peak < 5e6
+
+
 def test_lengths_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "f.mat"
     good = matrix("projections", (3, 4, 5), bytes(60))

@@ -18,7 +18,7 @@ from napari_stinr.io.array_names import USUAL_NAMES, as_number, as_vector, usual
 from napari_stinr.io.containers import NUMERIC_KINDS, Images, Stack, checked_images, damaged, image_shape
 from napari_stinr.io.hdf5_files import dataset_images, find_dataset, find_object, open_hdf5
 from napari_stinr.io.limits import MAXIMUM_IMAGES, check_expansion, check_memory
-from napari_stinr.io.matlab_variables import HEADER_BYTES, Variable, list_version_4, list_version_5
+from napari_stinr.io.matlab_variables import HEADER_BYTES, Variable, list_version_4, list_version_5, only_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,10 +258,10 @@ def _load(variable: Variable, path: Path) -> NDArray[Any]:
     check_expansion(variable.shape, variable.dtype.itemsize, variable.stored, path)
     check_memory(n_bytes, path, shape=variable.shape)
     try:
-        # It warns about defects that are of no consequence here, such as names that are there twice.
-        with warnings.catch_warnings():
+        # It warns about defects that are of no consequence here.
+        with warnings.catch_warnings(), only_variable(variable, path) as stream:
             warnings.simplefilter("ignore")
-            values = loadmat(path, variable_names=[variable.name])[variable.name]
+            values = loadmat(stream, variable_names=[variable.name])[variable.name]
     except MemoryError:
         raise
     except Exception as error:  # damaged files end in almost any exception

@@ -6,11 +6,13 @@ library that reads the numbers never meets one that is impossible.
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -52,6 +54,8 @@ class Variable:
         What it is, in words.
     stored : int, optional
         What it takes in the file [byte]; None in HDF5, where every dataset is checked for itself.
+    start : int
+        Where it begins in the file [byte].
     """
 
     name: str
@@ -59,6 +63,7 @@ class Variable:
     dtype: np.dtype[Any] | None
     kind: str
     stored: int | None
+    start: int = 0
 
     def __str__(self) -> str:
         axes = " x ".join(map(str, self.shape))
@@ -104,7 +109,8 @@ def list_version_5(path: Path) -> list[Variable]:
             if len(found) == _MOST_VARIABLES:
                 raise damaged(path, "a tilt series", f"it holds more than {_MOST_VARIABLES} variables")
             head = stream.read(min(n_bytes, _HEAD_BYTES))
-            found.append(_read_variable(head, code == _COMPRESSED, n_bytes, order, path))
+            variable = _read_variable(head, code == _COMPRESSED, n_bytes, order, path)
+            found.append(replace(variable, stored=8 + n_bytes, start=position))
             position += 8 + n_bytes
             stream.seek(position)
     return found
@@ -145,14 +151,66 @@ def list_version_4(path: Path) -> list[Variable]:
             name = stream.read(n_name).strip(b"\0").decode("latin-1")
             dtype = np.dtype(order + _TYPES_4[type_code])
             n_bytes = rows * columns * dtype.itemsize * (1 + imaginary)
-            position += 20 + n_name + n_bytes
+            start, stored = position, 20 + n_name + n_bytes
+            position += stored
             if position > size:
                 raise damaged(path, "a MATLAB file", f"variable {len(found) + 1} goes beyond the end of the file")
-            numbers = np.dtype("c16") if imaginary else dtype
-            found.append(
-                Variable(name, (rows, columns), None if kind else numbers, _KINDS_4.get(kind, "numbers"), n_bytes)
-            )
+            numbers = None if kind else np.dtype("c16") if imaginary else dtype
+            found.append(Variable(name, (rows, columns), numbers, _KINDS_4.get(kind, "numbers"), stored, start))
     return found
+
+
+@contextmanager
+def only_variable(variable: Variable, path: Path) -> Iterator[BinaryIO]:
+    """Open a file of version 4 or 5 as if it held one variable.
+
+    The library expands the beginning of every other one, a hundred kilobytes at a time, on its way to the one it wants.
+
+    Parameters
+    ----------
+    variable : Variable
+        One of the variables of the file.
+    path : Path
+        The file.
+
+    Yields
+    ------
+    file-like
+        The header of the file, if it has one, and the variable.
+    """
+    with path.open("rb") as stream, io.BufferedReader(_Window(stream, variable)) as window:
+        yield window
+
+
+class _Window(io.RawIOBase):
+    """The header of a file and one variable of it."""
+
+    def __init__(self, stream: BinaryIO, variable: Variable) -> None:
+        self._stream = stream
+        self._start = variable.start
+        # The old version has no header, so that its first variable begins at once.
+        self._header = 0 if 0 in stream.read(4) else HEADER_BYTES
+        self._length = self._header + (variable.stored or 0)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence, self._length)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        in_header = self._position < self._header
+        left = (self._header if in_header else self._length) - self._position
+        self._stream.seek(self._position if in_header else self._start + self._position - self._header)
+        raw = self._stream.read(max(0, min(left, len(buffer))))
+        buffer[: len(raw)] = raw
+        self._position += len(raw)
+        return len(raw)
 
 
 def _read_variable(head: bytes, compressed: bool, stored: int, order: str, path: Path) -> Variable:
