@@ -202,6 +202,7 @@ def write_hostile(folder: Path) -> dict[str, Path]:
         "chunk_expands_to_more": lambda f: _make_chunk(f, bytes(400_000_000)),
         "chunk_expands_to_less": lambda f: _make_chunk(f, b"short"),
         "millions_of_chunks": lambda f: f.create_dataset("data", (60, 1000, 1000), "u1", chunks=(1, 1, 1)),
+        "mostly_unwritten": lambda f: f.create_dataset("data", (3000, 141, 141), "u1", chunks=(1, 1, 1)),
         "objects": lambda f: f.create_dataset("data", data=np.full((3, 4, 5), "x", object), dtype=h5py.string_dtype()),
         "complex": lambda f: f.create_dataset("data", data=images().astype(np.complex64)),
         "empty": lambda f: f.create_dataset("data", (5, 0, 8), "f4"),

@@ -134,25 +134,13 @@ def _values(values: NDArray[np.float64] | None, length: int) -> NDArray[np.float
 
 def _stack(file: h5py.File, name: str, axes: list[_Axis], path: Path) -> Stack:
     long = [axis for axis in axes if axis.length > 1]
-    tilts = sorted((axis for axis in axes if axis.is_tilt), key=lambda axis: (axis.length == 1, axis.number))
-    # A single image may keep its angle on an axis of length 1.
-    tilt = next((axis for axis in tilts if axis.length > 1 or len(long) == 2), None)
-    if tilt is not None and len(long) - (tilt.length > 1) != 2:
-        tilt = None
+    tilt = _tilt_axis(axes, len(long))
     images = _in_order([axis for axis in long if axis is not tilt])
-    is_known = sorted(axis.name for axis in images) == ["x", "y"]
-    if tilt is not None and tilt.number > min(axis.number for axis in images) and not is_known:
-        mirror_note = (
-            "Which axis of the images is the vertical one is not in the file; check that they are not mirrored."
-        )
-    else:
-        mirror_note = ""
-    order = ([] if tilt is None else [tilt]) + images
+    order = images if tilt is None else [tilt, *images]
     angles, notes = _tilt_angles(tilt, name, len(long))
     pixel, pixel_note = _pixel_size(images[-2:])
-    times = None if tilt is None else read_list(file, f"{name}/scan_ids", path)
-    if times is not None and len(times) != tilt.length:  # type: ignore[union-attr]  # no times without tilts
-        times = None
+    scans = None if tilt is None else read_list(file, f"{name}/scan_ids", path)
+    times = scans if scans is not None and len(scans) == order[0].length else None
     order_note = "" if times is None else "The order of acquisition is that of scan_ids."
     return Stack(
         dataset_images(path, f"{name}/data", axes=tuple(axis.number for axis in order)),
@@ -160,8 +148,22 @@ def _stack(file: h5py.File, name: str, axes: list[_Axis], path: Path) -> Stack:
         times=times,
         pixel_size=pixel,
         place=f"EMD group {name}",
-        notes=tuple(note for note in (*notes, pixel_note, order_note, mirror_note) if note),
+        notes=tuple(note for note in (*notes, pixel_note, order_note, _mirror_note(tilt, images)) if note),
     )
+
+
+def _tilt_axis(axes: list[_Axis], n_long: int) -> _Axis | None:
+    tilts = [axis for axis in axes if axis.is_tilt]
+    # A single image may keep its angle on an axis of length 1.
+    fitting = [axis for axis in tilts if (n_long, axis.length > 1) in ((3, True), (2, False))]
+    return next(iter(fitting), None)
+
+
+def _mirror_note(tilt: _Axis | None, images: list[_Axis]) -> str:
+    is_named = sorted(axis.name for axis in images) == ["x", "y"]
+    if tilt is None or is_named or tilt.number < min(axis.number for axis in images):
+        return ""
+    return "Which axis of the images is the vertical one is not in the file; check that they are not mirrored."
 
 
 def _in_order(axes: list[_Axis]) -> list[_Axis]:

@@ -19,7 +19,7 @@ import numpy as np
 from napari_stinr.io.containers import NUMERIC_KINDS, Stack
 from napari_stinr.io.hdf5_chunks import read_part
 from napari_stinr.io.hdf5_files import dataset_images, find_dataset, find_object
-from napari_stinr.io.hdf5_tree import members
+from napari_stinr.io.hdf5_tree import kind_of, members
 from napari_stinr.io.units import stated_length
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _images(file: h5py.File, path: Path) -> dict[str, int]:
     found = {}
     for member in members(group, path):
         data = find_object(group, f"{member}/Data", path)
-        if isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind in NUMERIC_KINDS:
+        if isinstance(data, h5py.Dataset) and data.ndim == 3 and kind_of(data) in tuple(NUMERIC_KINDS):
             found[f"{_IMAGES}/{member}"] = int(data.shape[2])
     return found
 

@@ -14,6 +14,10 @@ from napari_stinr.io.limits import check_expansion, check_memory, check_stored
 if TYPE_CHECKING:
     from pathlib import Path
 
+MAXIMUM_CHUNKS = 20_000
+"""Chunks that are read at a time; one image in more pieces would take very long."""
+_UNWRITTEN = 10
+
 _REVERSIBLE = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 COMMON_FILTERS = {h5py.h5z.FILTER_DEFLATE, *_REVERSIBLE}
 """Filters that are undone without libhdf5."""
@@ -81,6 +85,11 @@ def check_own(dataset: h5py.Dataset, path: Path) -> None:
     check_expansion(dataset.shape, itemsize, stored, path)
     if dataset.chunks is not None:
         check_expansion(dataset.chunks, itemsize, stored, path)
+        pieces = [-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+        # Looking for chunks that were never written takes time, too: an interrupted series has few of them.
+        if math.prod(pieces) > max(MAXIMUM_CHUNKS, _UNWRITTEN * dataset.id.get_num_chunks()):
+            n_written = dataset.id.get_num_chunks()
+            raise damaged(path, f"{math.prod(pieces)} chunks in {dataset.name}", f"only {n_written} were written")
         check_memory(math.prod(dataset.chunks) * itemsize, path, shape=dataset.chunks)
 
 

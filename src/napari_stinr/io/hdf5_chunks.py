@@ -17,15 +17,12 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import damaged
-from napari_stinr.io.hdf5_checks import COMMON_FILTERS, filters_of
+from napari_stinr.io.hdf5_checks import COMMON_FILTERS, MAXIMUM_CHUNKS, filters_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-MAXIMUM_CHUNKS = 20_000
-"""Chunks that are read at a time; one image in more pieces would take very long."""
 
 _CHECKSUM_BYTES = 4
 
@@ -50,7 +47,7 @@ def read_part(dataset: h5py.Dataset, where: tuple[slice, ...], path: Path) -> ND
     Raises
     ------
     StinrError
-        A chunk is damaged, or there are more than :data:`MAXIMUM_CHUNKS`.
+        A chunk is damaged, or there are more than :data:`~napari_stinr.io.hdf5_checks.MAXIMUM_CHUNKS`.
     """
     if dataset.chunks is None:
         return np.asarray(dataset[where])

@@ -17,8 +17,8 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import NUMERIC_KINDS, Images, damaged, image_shape
-from napari_stinr.io.hdf5_checks import check_dataset, refers_elsewhere
-from napari_stinr.io.hdf5_chunks import MAXIMUM_CHUNKS, read_part
+from napari_stinr.io.hdf5_checks import MAXIMUM_CHUNKS, check_dataset, refers_elsewhere
+from napari_stinr.io.hdf5_chunks import read_part
 from napari_stinr.io.limits import check_memory
 
 if TYPE_CHECKING:

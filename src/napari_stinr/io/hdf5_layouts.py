@@ -14,7 +14,7 @@ from napari_stinr.io.emd_velox import read_velox
 from napari_stinr.io.hdf5_checks import check_dataset
 from napari_stinr.io.hdf5_files import dataset_images, find_dataset, find_object, open_hdf5
 from napari_stinr.io.hdf5_text import text_attribute
-from napari_stinr.io.hdf5_tree import is_list, look_through, read_angles, read_list
+from napari_stinr.io.hdf5_tree import is_list, kind_of, look_through, read_angles, read_list
 from napari_stinr.io.limits import check_memory
 from napari_stinr.io.nexus import read_nxtomo
 from napari_stinr.io.units import stated_length
@@ -109,7 +109,7 @@ def _tilt_first(shape: tuple[int, ...], angles: NDArray[np.float64] | None, name
 
 def _read_plain(file: h5py.File, tree: Tree, path: Path) -> Stack | None:
     names = tree.stacks()
-    masks = [name for name in names if _last(name) in _MASKS or tree.datasets[name].dtype.kind == "b"]
+    masks = [name for name in names if _last(name) in _MASKS or kind_of(tree.datasets[name]) == "b"]
     images = [name for name in names if name not in masks] or masks
     if not images:
         return None

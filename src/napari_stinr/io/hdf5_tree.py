@@ -226,7 +226,7 @@ def read_list(group: h5py.Group, name: str, path: Path) -> NDArray[np.float64] |
 def is_list(dataset: h5py.Dataset) -> bool:
     """Say whether a dataset is real numbers on a single axis, not counting axes of length 1."""
     shape = dataset.shape
-    return shape is not None and math.prod(shape) == max(shape, default=1) and dataset.dtype.kind in NUMERIC_KINDS
+    return shape is not None and math.prod(shape) == max(shape, default=1) and kind_of(dataset) in tuple(NUMERIC_KINDS)
 
 
 def _is_stack(dataset: h5py.Dataset) -> bool:
@@ -234,7 +234,15 @@ def _is_stack(dataset: h5py.Dataset) -> bool:
     if sum(length != 1 for length in lengths) != 3:
         return False
     # Complex numbers are found too, so that they are refused with their cure.
-    return dataset.dtype.kind in NUMERIC_KINDS + "cV"
+    return kind_of(dataset) in tuple(NUMERIC_KINDS + "cV")
+
+
+def kind_of(dataset: h5py.Dataset) -> str:
+    """Return NumPy's letter for the kind of data type, "" where NumPy has none like it."""
+    try:
+        return str(dataset.dtype.kind)
+    except TypeError:
+        return ""
 
 
 def _address(found: h5py.Group | h5py.Dataset) -> tuple[int, int]:
