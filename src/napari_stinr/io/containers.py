@@ -241,7 +241,7 @@ def damaged(path: Path, expected: str, reason: object) -> StinrError:
     expected : str
         What it should hold.
     reason : object
-        What the reader found instead; only the first 200 characters are shown.
+        What the reader found instead, see :func:`printable`.
 
     Returns
     -------
@@ -249,7 +249,42 @@ def damaged(path: Path, expected: str, reason: object) -> StinrError:
         To be raised.
     """
     return StinrError(
-        f"{path.name} cannot be read ({str(reason)[:200] or type(reason).__name__})",
+        f"{path.name} cannot be read ({printable(str(reason)) or type(reason).__name__})",
         expected=expected,
         cure="Copy or export the file again; it may be incomplete or of another kind than its ending says.",
     )
+
+
+def printable(text: str) -> str:
+    """Return what may be shown of a text from a file.
+
+    Parameters
+    ----------
+    text : str
+        A name or message that the file decides.
+
+    Returns
+    -------
+    str
+        Its first 200 characters, without those that a terminal would obey.
+    """
+    return "".join(letter if letter.isprintable() else " " for letter in text[:200]).strip()
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file of a name; there is none of a name that is too long or in a forbidden folder.
+
+    Parameters
+    ----------
+    path : Path
+        Any name, also one that a file from a stranger gives.
+
+    Returns
+    -------
+    bool
+        True for ordinary files and links to them, not for folders, pipes and devices.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False

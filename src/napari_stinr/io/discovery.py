@@ -17,6 +17,7 @@ import numpy as np
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
 from napari_stinr.io import sidecars
+from napari_stinr.io.containers import is_file
 from napari_stinr.io.found import Found, FoundSeries
 from napari_stinr.io.mdoc import read_mdoc
 from napari_stinr.io.several_files import read_files
@@ -117,7 +118,7 @@ class _Place:
             if times in ACQUISITION_ORDERS:
                 return None
             file = Path(times).expanduser()
-            if not file.is_file():
+            if not is_file(file):
                 raise StinrError(
                     f"times are {str(times)!r}, which is no file",
                     expected=_HOW_TO_GIVE_TIMES,
@@ -185,7 +186,7 @@ class _Place:
         if values_of_range is not None:
             return Found(self._by_name(values_of_range), f"Tilt angles from {text} (start:step, degrees).")
         file = Path(text).expanduser()
-        if not file.is_file():
+        if not is_file(file):
             raise StinrError(
                 f"tilt angles are {text!r}, which is no file",
                 expected="a file or START:STEP",

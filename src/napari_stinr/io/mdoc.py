@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING
@@ -85,6 +86,8 @@ def read_text(path: Path) -> str:
         The file is missing, cannot be read, or is larger than any list of angles or times.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe is to wait for whoever writes to it
+            raise damaged(path, "a text file", "it is a folder, a pipe or a device")
         with path.open("rb") as stream:
             raw = stream.read(MAXIMUM_TEXT_BYTES + 1)
     except OSError as error:

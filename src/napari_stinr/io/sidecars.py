@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.containers import damaged
+from napari_stinr.io.containers import damaged, is_file
 from napari_stinr.io.mdoc import read_mdoc, read_text
 from napari_stinr.io.tables import cells_of, is_number, read_table
 
@@ -165,7 +165,7 @@ def find_angle_file(stack: Path) -> Path | None:
         names[:2] = names[1::-1]
     for name in names:
         candidate = stack.with_name(stack.stem + name)
-        if candidate.is_file() and (name != ".csv" or _has_column(candidate, ANGLE_COLUMNS)):
+        if is_file(candidate) and (name != ".csv" or _has_column(candidate, ANGLE_COLUMNS)):
             return candidate
     if stack.suffix.lower() == ".mat":
         # MATLAB keeps every variable in a file of its own; the one beside the stack has the word in its name.
@@ -193,7 +193,7 @@ def find_timetable(stack: Path) -> Path | None:
         return _only_one(stack, ("times.csv", "*_times.csv"))
     for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv"):
         candidate = stack.with_name(name)
-        if candidate.is_file() and (candidate.stem != stack.stem or _has_column(candidate, TIME_COLUMNS)):
+        if is_file(candidate) and (candidate.stem != stack.stem or _has_column(candidate, TIME_COLUMNS)):
             return candidate
     return None
 
@@ -212,7 +212,7 @@ def find_mdoc(stack: Path) -> Path | None:
         ``needle.mrc.mdoc`` or ``needle.mdoc``, the first that exists.
     """
     candidates = (stack.with_name(stack.name + ".mdoc"), stack.with_name(stack.stem + ".mdoc"))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if is_file(candidate)), None)
 
 
 def check_agreement(angles: NDArray[np.float64], listed: NDArray[np.float64], source: str) -> None:
@@ -250,7 +250,7 @@ def check_agreement(angles: NDArray[np.float64], listed: NDArray[np.float64], so
 
 def _only_one(folder: Path, patterns: tuple[str, ...]) -> Path | None:
     for pattern in patterns:
-        files = [file for file in folder.glob(pattern) if file.is_file()]
+        files = [file for file in folder.glob(pattern) if is_file(file)]
         if len(files) == 1:
             return files[0]
     return None
@@ -265,4 +265,6 @@ def _has_column(path: Path, names: tuple[str, ...]) -> bool:
         return False
     first = next((line.strip() for line in lines if line.partition("#")[0].strip()), "")
     cells = [cell.strip("\"' ").lower() for cell in cells_of(first)]
+    if not cells:
+        return False
     return names is TIME_COLUMNS if is_number(cells[0]) else any(name in cells for name in names)

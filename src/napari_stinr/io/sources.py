@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.errors import StinrError
+from napari_stinr.io.containers import is_file, printable
 from napari_stinr.io.mdoc import read_mdoc
 from napari_stinr.io.sidecars import find_mdoc
 from napari_stinr.io.stacks import READERS
@@ -74,7 +76,8 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         Something does not exist, a folder holds no series or several, an ``.mdoc`` describes a montage or images that
         are not beside it.
     """
-    if len(paths) == 1 and paths[0].is_dir():
+    # Path.is_dir raises an error for a name that is too long.
+    if len(paths) == 1 and os.path.isdir(paths[0]):
         paths = _in_folder(paths[0])
     sources: list[Source] = []
     for path in paths:
@@ -160,7 +163,7 @@ def _in_folder(folder: Path) -> list[Path]:
         ) from error
     by_ending: dict[str, list[Path]] = {}
     for file in names:
-        if file.suffix.lower() in READERS and file.is_file():
+        if file.suffix.lower() in READERS and is_file(file):
             by_ending.setdefault(file.suffix.lower(), []).append(file)
     if len(by_ending) == 1:
         return next(iter(by_ending.values()))
@@ -192,7 +195,7 @@ def _described(path: Path) -> list[Source]:
     missing = [name for name, file in zip(mdoc.frame_files, files, strict=True) if file is None]
     names = [mdoc.image_file or path.stem] if not mdoc.of_frames else missing[:1] or ["files without a name"]
     raise StinrError(
-        f"{path.name} describes {mdoc.n_images} image(s) in {names[0]}, which is not beside it",
+        f"{path.name} describes {mdoc.n_images} image(s) in {printable(names[0])}, which is not beside it",
         expected="the images in the same folder",
         cure="Put the .mdoc and the images into one folder; to give its angles to another stack, give it as angles.",
     )
@@ -203,12 +206,12 @@ def _stack_of(path: Path, mdoc: Mdoc) -> Path | None:
     candidates = [inner, *(inner.with_name(inner.name + ending) for ending in READERS)]
     if mdoc.image_file:
         candidates.append(path.with_name(mdoc.image_file))
-    return next((file for file in candidates if file.suffix.lower() in READERS and file.is_file()), None)
+    return next((file for file in candidates if file.suffix.lower() in READERS and is_file(file)), None)
 
 
 def _beside(path: Path, name: str) -> Path | None:
     candidates = (path.parent / folder / name for folder in _FRAME_FOLDERS) if name else ()
-    return next((file for file in candidates if file.suffix.lower() in READERS and file.is_file()), None)
+    return next((file for file in candidates if file.suffix.lower() in READERS and is_file(file)), None)
 
 
 def _source_of(file: Path, path: Path, mdoc: Mdoc, place: int = 0) -> Source:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.containers import Stack, damaged
+from napari_stinr.io.containers import Stack, damaged, is_file
 from napari_stinr.io.mrc import read_mrc
 from napari_stinr.io.numpy_files import read_npy, read_npz
 from napari_stinr.io.tiff import read_tiff
@@ -71,10 +72,8 @@ def read_stack(path: Path) -> Stack:
         The file is missing, a folder, of an unknown ending, damaged, or too large for the memory.
     """
     readable = "a file ending in " + ", ".join(READERS)
-    if path.is_dir():
-        raise StinrError(f"{path} is a folder", expected=readable, cure="Give the file of the stack in it.")
-    if not path.exists():
-        raise StinrError(f"{path} does not exist", expected=readable, cure="Check the name and the folder.")
+    if not is_file(path):
+        raise _no_file(path, readable)
     reader = READERS.get(path.suffix.lower())
     if path.suffix.lower() in _PACKED:
         raise StinrError(
@@ -97,3 +96,19 @@ def read_stack(path: Path) -> Stack:
     # Damaged files end in almost any exception inside the libraries.
     except Exception as error:
         raise damaged(path, "a stack of images", error) from error
+
+
+def _no_file(path: Path, readable: str) -> StinrError:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return StinrError(f"{path} does not exist", expected=readable, cure="Check the name and the folder.")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return StinrError(
+            f"{path} cannot be opened: {reason}", expected=readable, cure="Check the name and the folder."
+        )
+    if stat.S_ISDIR(mode):
+        return StinrError(f"{path} is a folder", expected=readable, cure="Give the file of the stack in it.")
+    # To open a pipe is to wait for whoever writes to it.
+    return StinrError(f"{path} is a pipe or a device", expected=readable, cure="Save the data as a file.")
