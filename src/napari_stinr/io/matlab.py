@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -16,7 +15,9 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.array_names import USUAL_NAMES, as_number, as_vector, usual_names
 from napari_stinr.io.containers import NUMERIC_KINDS, Images, Stack, checked_images, damaged, image_shape
-from napari_stinr.io.hdf5_files import dataset_images, find_dataset, find_object, open_hdf5
+from napari_stinr.io.hdf5_files import dataset_images, find_dataset, find_object, open_hdf5, read_numbers
+from napari_stinr.io.hdf5_text import number_attribute, text_attribute
+from napari_stinr.io.hdf5_tree import members
 from napari_stinr.io.limits import MAXIMUM_IMAGES, check_expansion, check_memory
 from napari_stinr.io.matlab_variables import HEADER_BYTES, Variable, list_version_4, list_version_5, only_variable
 
@@ -32,7 +33,6 @@ _HDF5_PLACES = (0, 512)
 _NUMBER_CLASSES = ("", "double", "single", "logical", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)))
 """What MATLAB calls plain numbers; other programs write no class."""
 _OTHER_CLASSES = {"char": "text", "cell": "a cell array", "struct": "a struct", "function_handle": "a function handle"}
-_MOST_VARIABLES = 10_000
 _SAVE_PLAIN_ARRAYS = (
     "In MATLAB, re-save plain arrays: save('series.mat', 'projections', 'tilt_angles', 'times', 'pixel_size')."
 )
@@ -133,13 +133,12 @@ def _list_variables(path: Path) -> list[Variable]:
 def _list_hdf5(path: Path) -> list[Variable]:
     found: list[Variable] = []
     with open_hdf5(path) as file:
-        for name in islice(file, _MOST_VARIABLES):
+        for name in members(file, path):
             # MATLAB keeps what cells and objects refer to in groups of their own.
             item = None if name.startswith("#") else find_object(file, name, path)
-            if item is None or item.attrs.get("MATLAB_empty", 0):
+            if item is None or number_attribute(item, "MATLAB_empty", path):
                 continue
-            stated = item.attrs.get("MATLAB_class", b"")
-            kind = stated.decode("ascii", "replace") if isinstance(stated, bytes) else str(stated)
+            kind = text_attribute(item, "MATLAB_class", path)
             if not isinstance(item, h5py.Dataset) or item.shape is None or kind not in _NUMBER_CLASSES:
                 found.append(Variable(name, (), None, _OTHER_CLASSES.get(kind, "a MATLAB object"), None))
                 continue
@@ -246,7 +245,7 @@ def _read_values(variable: Variable, path: Path) -> NDArray[Any]:
         dataset = find_dataset(file, variable.name, path)
         if dataset is None:
             raise damaged(path, f"a list of numbers in {variable.name}", "there is none")
-        return np.asarray(dataset[()]).T
+        return read_numbers(dataset, path).reshape(dataset.shape).T
 
 
 def _load(variable: Variable, path: Path) -> NDArray[Any]:
