@@ -1,0 +1,249 @@
+"""Third-party multislice simulations: the share of the true atoms that have a peak of the volume within 1 Å.
+
+`carbon`: 7514 atoms, 37 tilts over 144 degrees. `asi`: 208 atoms, 60 tilts over 180 degrees, single electrons counted.
+The data lie in ../shared/data beside the checkout; without them the benchmark is skipped and says so. `as read` is what
+the files hold; `prepared` has the rotation axis where it is and no background; `ceiling` is the same atoms projected as
+Gaussians, linearly and without noise, reconstructed alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from common import markdown_table, save
+from third_party_truth import (
+    SERIES,
+    random_peaks,
+    read_series,
+    rigid_translation,
+    true_atoms,
+    why_absent,
+    within_specimen,
+)
+
+from napari_stinr import preset_config, reconstruct
+from napari_stinr.atoms import ATOM_WIDTH, MINIMUM_DISTANCE, THRESHOLD, find_atoms, match_atoms, score_atoms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from third_party_truth import ThirdPartySeries
+
+    from napari_stinr import TiltSeries
+
+TOLERANCES = (1.0, 0.5)
+"""Farthest a peak may be from the atom it counts for [Å]."""
+
+CARBON_BOND = 1.42
+"""Bond that the settings of the finder are meant for: for another material they are scaled with the bond [Å]."""
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+WIDTHS = (0.30, 0.35, 0.40, 0.45, 0.60, 0.75, 0.90)
+CASES = tuple((name, state, preset) for name in SERIES for state, preset in (
+    ("as read", "static"), ("as read", "growth"), ("prepared", "static"), ("prepared", "growth"), ("ceiling", "static"),
+))  # fmt: skip
+QUICK_CASES = (("asi", "prepared", "static"), ("asi", "prepared", "growth"))
+
+
+def measure(*, quick: bool) -> dict[str, Any]:
+    """Reconstruct and score every case, each in a process of its own.
+
+    Parameters
+    ----------
+    quick : bool
+        The small data set and few steps.
+
+    Returns
+    -------
+    dict
+        Scores of every case.
+    """
+    cases = []
+    for case in QUICK_CASES if quick else CASES:
+        command = [sys.executable, __file__, "--case", *case, *(["--quick"] if quick else [])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{', '.join(case)} failed:\n{done.stderr}")
+        cases.append(json.loads(done.stdout))
+        print(" | ".join(_row(cases[-1])), flush=True)
+    return {"cases": cases}
+
+
+def table(measured: dict[str, Any]) -> str:
+    """Return the result as Markdown."""
+    header = ["data, preset", "atoms", "peaks", "recall 1 Å", "by chance", "recall 0.5 Å", "by chance", "precision 1 Å",
+              "rms distance", "training", "memory"]  # fmt: skip
+    return markdown_table(header, [_row(case) for case in measured["cases"]])
+
+
+def run_case(name: str, state: str, preset: str, *, quick: bool) -> dict[str, Any]:
+    """Reconstruct one data set and score its peaks.
+
+    Parameters
+    ----------
+    name : str
+        Which of `SERIES`.
+    state : {"as read", "prepared", "ceiling"}
+        What is done to the projections.
+    preset : str
+        Preset of the reconstruction.
+    quick : bool
+        Few steps.
+
+    Returns
+    -------
+    dict
+        Scores, seconds and memory.
+    """
+    known = SERIES[name]
+    series = read_series(known, prepared=state != "as read")
+    if state == "ceiling":
+        series = as_gaussians(known, series)
+    start = time.perf_counter()
+    reconstruction = reconstruct(series, config=preset_config(preset).with_training(visits=20 if quick else None))
+    seconds = time.perf_counter() - start
+    volume = reconstruction.render(0.0)
+    return {
+        "data": name,
+        "state": state,
+        "preset": preset,
+        "seconds": seconds,
+        "steps": reconstruction.step,
+        "residual": float(reconstruction.provenance["relative_residual"]),
+        "peak_megabytes": _peak_megabytes(),
+        **_scores(known, volume),
+    }
+
+
+def as_gaussians(known: ThirdPartySeries, series: TiltSeries) -> TiltSeries:
+    """Return the projections of the true atoms as Gaussians, in the geometry of a series.
+
+    Parameters
+    ----------
+    known : ThirdPartySeries
+        Whose atoms.
+    series : TiltSeries
+        Angles, size, scale and rotation axis.
+
+    Returns
+    -------
+    TiltSeries
+        Linear, noise-free projections with the mean of the measured ones; not made with our projector.
+    """
+    size, shape = series.voxel_size, (series.width, series.height, series.width)
+    z, y, x = (true_atoms(known, shape) / size - (np.array(shape) - 1) / 2).T
+    width = known.image_width / size
+    projections = np.empty_like(series.projections)
+    for k, angle_rad in enumerate(np.deg2rad(series.tilt_angles)):
+        u = x * np.cos(angle_rad) + z * np.sin(angle_rad) + series.axis_offset
+        rows, columns = (
+            np.exp(-((np.arange(n)[:, None] - (n - 1) / 2 - centre) ** 2) / (2 * width**2))
+            for n, centre in ((series.height, y), (series.width, u))
+        )
+        projections[k] = rows @ columns.T
+    return replace(series, projections=projections * (series.projections.mean() / projections.mean()))
+
+
+def _scores(known: ThirdPartySeries, volume: NDArray[np.float32]) -> dict[str, Any]:
+    scale = known.bond / CARBON_BOND
+    finders = {"default": 1.0} if abs(scale - 1) < 0.01 else {"default": 1.0, "scaled with the bond": scale}
+    scores = {
+        finder: _score(known, volume, atom_width=ATOM_WIDTH * factor, minimum_distance=MINIMUM_DISTANCE * factor)
+        for finder, factor in finders.items()
+    }
+    # What the settings of the finder would change is shown, and none is chosen by it.
+    distance = MINIMUM_DISTANCE * scale
+    by_width = [_score(known, volume, atom_width=width, minimum_distance=distance) for width in WIDTHS]
+    by_threshold = [
+        _score(known, volume, atom_width=ATOM_WIDTH * scale, minimum_distance=distance, threshold=threshold)
+        for threshold in THRESHOLDS
+    ]
+    return {"finders": scores, "by_width": by_width, "by_threshold": by_threshold}
+
+
+def _score(
+    known: ThirdPartySeries,
+    volume: NDArray[np.float32],
+    *,
+    atom_width: float,
+    minimum_distance: float,
+    threshold: float = THRESHOLD,
+) -> dict[str, Any]:
+    peaks, _ = find_atoms(
+        volume,
+        voxel_size=known.pixel_size,
+        atom_width=atom_width,
+        minimum_distance=minimum_distance,
+        threshold=threshold,
+    )
+    expected = true_atoms(known, volume.shape)
+    moved = rigid_translation(peaks, expected)
+    expected = expected + moved
+    inside = within_specimen(peaks, expected)
+    guesses = random_peaks(int(inside.sum()), expected, apart=minimum_distance)
+    matched, _, _ = match_atoms(peaks, expected, tolerance=TOLERANCES[0])
+    result: dict[str, Any] = {
+        "atom_width": atom_width,
+        "minimum_distance": minimum_distance,
+        "threshold": threshold,
+        "translation": [round(float(shift), 3) for shift in moved],
+        "n_inside": int(inside.sum()),
+        "precision_inside": float(inside[matched].sum() / max(1, inside.sum())),
+        "strongest_recall": score_atoms(peaks[: len(expected)], expected, tolerance=TOLERANCES[0]).recall,
+    }
+    for tolerance in TOLERANCES:
+        score = score_atoms(peaks, expected, tolerance=tolerance)
+        chance = score_atoms(guesses, expected, tolerance=tolerance).recall
+        result[f"within {tolerance:g}"] = {**asdict(score), "chance": chance}
+    return result
+
+
+def _row(case: dict[str, Any]) -> list[str]:
+    chosen = list(case["finders"].values())[-1]
+    near, nearer = (chosen[f"within {tolerance:g}"] for tolerance in TOLERANCES)
+    return [
+        f"{case['data']} {case['state']}, {case['preset']}",
+        str(near["n_expected"]),
+        f"{near['n_found']}",
+        f"{near['recall']:.3f}",
+        f"{near['chance']:.2f}",
+        f"{nearer['recall']:.3f}",
+        f"{nearer['chance']:.2f}",
+        f"{near['precision']:.3f}",
+        f"{near['rms_distance']:.2f} Å",
+        f"{case['seconds']:.0f} s",
+        f"{case['peak_megabytes']:.0f} MB",
+    ]
+
+
+def _peak_megabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def main() -> None:
+    """Measure one case and print it as JSON, or all of them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
+    parser.add_argument("--case", nargs=3, metavar=("DATA", "STATE", "PRESET"), help="one case, in this process")
+    arguments = parser.parse_args()
+    if (reason := why_absent()) is not None:
+        # Earlier results stay: nothing was measured.
+        print(f"skipped: {reason}", flush=True)
+        return
+    if arguments.case:
+        print(json.dumps(run_case(*arguments.case, quick=arguments.quick)))
+        return
+    measured = measure(quick=arguments.quick)
+    save("third_party", measured, table(measured), quick=arguments.quick)
+
+
+if __name__ == "__main__":
+    main()
