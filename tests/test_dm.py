@@ -34,10 +34,10 @@ def stack(dtype: str = "float32") -> np.ndarray:
 
 
 def refused(path: Path, *words: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(StinrError) as caught:
         read_images(read_dm(path).images, path)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert all(word in str(caught.value) for word in words), caught.value
     assert "\n" not in str(caught.value)
 
