@@ -9,14 +9,13 @@ import mrcfile
 import numpy as np
 import pytest
 from plugin_cases import same_series, small_draft, write_stack
-from series_cases import growing_series
 
 from napari_stinr import read_tilt_series
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_angles, write_times
 from napari_stinr.plugin.draft import EDITED
-from napari_stinr.plugin.draft_sources import angles_from, draft_of_series, draft_of_stack, read_draft, times_from
+from napari_stinr.plugin.draft_sources import angles_from, draft_of_stack, read_draft, times_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,30 +298,6 @@ def test_binned_shape_is_that_of_the_series() -> None:
     draft = small_draft(binning=2)
     assert draft.binned_shape == draft.series().projections.shape
     assert "7 × 3 × 7 voxels of 2 Å" in draft.summary
-
-
-def test_intensity_is_the_mean_of_the_pixels_that_count() -> None:
-    stack = np.arange(4 * 3 * 5, dtype=np.float32).reshape(4, 3, 5)
-    mask = np.ones(stack.shape, dtype=bool)
-    mask[1, :, 2:] = False
-    mask[2] = False
-    plain = draft_of_stack(stack)
-    np.testing.assert_allclose(plain.intensity(), stack.mean(axis=(1, 2)))
-    masked = replace(plain, mask=mask).intensity()
-    np.testing.assert_allclose(masked[[0, 1, 3]], [stack[0].mean(), stack[1, :, :2].mean(), stack[3].mean()])
-    assert np.isfinite(masked[2])
-
-
-def test_intensity_rises_while_something_grows() -> None:
-    intensity = draft_of_series(growing_series()).intensity()
-    assert (np.diff(intensity) > -1e-3 * intensity[0]).all()
-    assert intensity[-1] > 1.2 * intensity[0]
-
-
-def test_intensity_leaves_out_what_a_layer_marks_as_not_measured() -> None:
-    stack = np.ones((4, 3, 5))
-    stack[1, 0, 0] = np.nan
-    np.testing.assert_allclose(draft_of_stack(stack).intensity(), 1.0)
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 4, 6), (1, 5, 4, 6), (5, 4, 6)])

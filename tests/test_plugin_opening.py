@@ -11,16 +11,21 @@ from typing import Any
 import numpy as np
 import pint
 import pytest
+import scipy.io
+import tifffile
 from plugin_cases import same_series, small_draft, write_stack
+from series_cases import growing_series
 
 from napari_stinr import read_tilt_series, reconstruct
 from napari_stinr.errors import StinrError
-from napari_stinr.io import write_tilt_angles, write_times
-from napari_stinr.plugin.opening import Dropped, draft_of_layer, matching_draft, may_be_series
+from napari_stinr.io import write_tilt_angles, write_tilt_series, write_times
+from napari_stinr.plugin.opening import Dropped, matching_draft
+from napari_stinr.plugin.series_layers import draft_of_layer, may_be_series
 
 ANGLES = np.linspace(0, 180, 21)
 OTHER_ANGLES = np.linspace(-60, 60, 21)
 SECONDS = np.cumsum(np.random.default_rng(2).integers(20, 90, 21)).astype(float)
+SERIALEM = Path(__file__).resolve().parents[2] / "shared" / "data" / "serialem"
 UNITS = pint.get_application_registry()
 
 
@@ -35,9 +40,123 @@ def elsewhere(folder: Path, *, angles: np.ndarray = OTHER_ANGLES, times_of: np.n
 def test_files_are_sorted_by_what_they_are() -> None:
     names = ["a.mrc", "a.RAWTLT", "b.stinr", "times.csv", "a.tif", "a.mrc.mdoc", "angles.txt", "b.tlt", "c.STINR", "d"]
     dropped = Dropped.of(map(Path, names))
-    assert [path.name for path in dropped.stacks] == ["a.mrc", "a.tif", "d"]
+    assert [path.name for path in dropped.images] == ["a.mrc", "a.tif", "d"]
     assert [path.name for path in dropped.tables] == ["a.RAWTLT", "times.csv", "a.mrc.mdoc", "angles.txt", "b.tlt"]
     assert [path.name for path in dropped.runs] == ["b.stinr", "c.STINR"]
+    assert [path.name for path in dropped.stacks] == ["a.mrc"]
+
+
+def test_an_mdoc_without_images_stands_for_them() -> None:
+    dropped = Dropped.of(map(Path, ["a.mdoc", "a.rawtlt"]))
+    assert (dropped.images, dropped.tables) == ((Path("a.mdoc"),), (Path("a.rawtlt"),))
+
+
+def one_file_per_tilt(folder: Path, *, suffix: str = ".tif") -> list[Path]:
+    """Write the images of a series one by one, named `t_1` to `t_11` in the order of the stack."""
+    images = growing_series(n_tilts=11, width=15, height=7).projections
+    folder.mkdir()
+    files = [folder / f"t_{number}{suffix}" for number in range(1, 12)]
+    for file, image in zip(files, images, strict=True):
+        if suffix == ".tif":
+            tifffile.imwrite(file, image)
+        else:
+            write_tilt_series(file, image[None], pixel_size=0.5)
+    return files
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".mrc"])
+def test_images_in_any_order_and_their_folder_are_one_series(tmp_path: Path, suffix: str) -> None:
+    files = one_file_per_tilt(tmp_path / "needle", suffix=suffix)
+    write_tilt_angles(tmp_path / "list.rawtlt", np.arange(11.0))
+    shuffled = [files[k] for k in np.random.default_rng(3).permutation(11)]
+    drafts = [Dropped.of([*given, tmp_path / "list.rawtlt"]).draft(None) for given in (shuffled, [tmp_path / "needle"])]
+    for draft in drafts:
+        assert draft.paths == tuple(files)
+        same_series(draft.series(), read_tilt_series(tmp_path / "needle", tilt_angles=tmp_path / "list.rawtlt"))
+    # The list is in the order of the names, which is that of the stack here.
+    np.testing.assert_array_equal(drafts[0].tilt_angles, np.arange(11.0))
+
+
+def test_several_stacks_are_refused_by_name(tmp_path: Path) -> None:
+    stacks = [write_stack(tmp_path / folder) for folder in ("one", "two")]
+    stacks[1] = stacks[1].rename(tmp_path / "two" / "rod.mrc")
+    with pytest.raises(StinrError, match=r"2 tilt series: needle\.mrc, rod\.mrc; expected one: a stack.*Drop one of"):
+        Dropped.of(stacks).draft(None)
+
+
+def test_two_folders_are_two_series(tmp_path: Path) -> None:
+    folders = [one_file_per_tilt(tmp_path / name)[0].parent for name in ("one", "two")]
+    with pytest.raises(StinrError, match="2 tilt series: one, two"):
+        Dropped.of(folders).draft(None)
+
+
+def test_a_single_image_is_refused_with_the_way_to_give_all(tmp_path: Path) -> None:
+    first = one_file_per_tilt(tmp_path / "needle")[0]
+    with pytest.raises(StinrError, match=r"t_1\.tif holds 1 image.*or their folder"):
+        Dropped.of([first]).draft(None)
+
+
+@pytest.mark.parametrize("name", ["tilts.npy", "tilts.mat", "tilts.txt"])
+def test_a_bare_list_is_one_of_angles(tmp_path: Path, name: str) -> None:
+    stack = write_stack(tmp_path, angles=False)
+    write_list(tmp_path / name, OTHER_ANGLES)
+    draft = Dropped.of([tmp_path / name, stack]).draft(None)
+    assert draft.path == stack
+    np.testing.assert_array_equal(draft.tilt_angles, OTHER_ANGLES)
+    assert draft.time_assumed
+    # And without a stack, of the one that is open.
+    np.testing.assert_array_equal(Dropped.of([tmp_path / name]).draft(small_draft()).tilt_angles, OTHER_ANGLES)
+
+
+@pytest.mark.parametrize("name", ["times.npy", "Dose.txt"])
+def test_a_bare_list_whose_name_says_so_is_one_of_times(tmp_path: Path, name: str) -> None:
+    write_list(tmp_path / name, SECONDS)
+    write_list(tmp_path / "tilts.txt", OTHER_ANGLES)
+    draft = Dropped.of([write_stack(tmp_path), tmp_path / name, tmp_path / "tilts.txt"]).draft(None)
+    np.testing.assert_array_equal(draft.times, SECONDS)
+    np.testing.assert_array_equal(draft.tilt_angles, OTHER_ANGLES)
+
+
+def write_list(path: Path, values: np.ndarray) -> None:
+    if path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".mat":
+        scipy.io.savemat(path, {"theta": values})
+    else:
+        path.write_text("\n".join(map(repr, values.tolist())))
+
+
+@pytest.mark.parametrize("name", ["needle.npy", "needle.mat"])
+def test_an_array_of_three_axes_is_a_stack(tmp_path: Path, name: str) -> None:
+    stack = growing_series(n_tilts=11, width=15, height=7).projections
+    if name.endswith("npy"):
+        np.save(tmp_path / name, stack)
+    else:
+        scipy.io.savemat(tmp_path / name, {"projections": stack.transpose(1, 2, 0), "tilt_angles": np.arange(11.0)})
+    draft = Dropped.of([tmp_path / name]).draft(small_draft())
+    np.testing.assert_array_equal(draft.stack, stack)
+
+
+def test_a_list_for_nothing_says_what_it_belongs_to(tmp_path: Path) -> None:
+    write_list(tmp_path / "tilts.npy", OTHER_ANGLES)
+    with pytest.raises(StinrError, match=r"tilts\.npy is a list of angles or times.*or drop both together"):
+        Dropped.of([tmp_path / "tilts.npy"]).draft(None)
+
+
+def test_two_lists_of_the_same_are_refused_rather_than_one_of_them_taken(tmp_path: Path) -> None:
+    for name in ("a.rawtlt", "b.txt"):
+        write_list(tmp_path / name, OTHER_ANGLES)
+    with pytest.raises(StinrError, match=r"b\.txt and a\.rawtlt both give tilt angles"):
+        Dropped.of([write_stack(tmp_path), tmp_path / "b.txt", tmp_path / "a.rawtlt"]).draft(None)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_log_is_no_list(tmp_path: Path, is_open: bool) -> None:
+    (tmp_path / "needle.txt").write_text("Tilt series of a needle\n11/18/11 10:36:43 start\n")
+    files = [tmp_path / "needle.txt", *([] if is_open else [write_stack(tmp_path)])]
+    with pytest.raises(StinrError, match=r"needle\.txt holds no list of tilt angles or times.*Leave it out") as caught:
+        Dropped.of(files).draft(small_draft() if is_open else None)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
@@ -102,6 +221,56 @@ def test_an_mdoc_gives_angles_and_times(tmp_path: Path) -> None:
     np.testing.assert_array_equal(draft.tilt_angles, OTHER_ANGLES)
     np.testing.assert_allclose(np.diff(draft.times), 30.0)
     assert draft.time_unit == "s"
+
+
+def mdoc_of(stack: Path, angles: np.ndarray) -> Path:
+    """Write the `.mdoc` of a stack."""
+    sections = [f"[ZValue = {k}]\nTiltAngle = {angle}\n" for k, angle in enumerate(angles)]
+    path = stack.with_name(f"{stack.name}.mdoc")
+    path.write_text(f"PixelSpacing = 5\nImageFile = {stack.name}\n\n" + "\n".join(sections))
+    return path
+
+
+def test_an_mdoc_opens_the_stack_beside_it_where_nothing_else_is_open(tmp_path: Path) -> None:
+    mdoc = mdoc_of(write_stack(tmp_path, angles=False), OTHER_ANGLES)
+    draft = Dropped.of([mdoc]).draft(None)
+    assert draft.path == tmp_path / "needle.mrc"
+    np.testing.assert_array_equal(draft.tilt_angles, OTHER_ANGLES)
+    # An open series of another length: it cannot be meant.
+    assert Dropped.of([mdoc]).draft(small_draft(n_tilts=15)).path == tmp_path / "needle.mrc"
+    # One of the same length may be the aligned stack of the same images.
+    current = small_draft()
+    assert Dropped.of([mdoc]).draft(current).stack is current.stack
+
+
+def test_an_mdoc_may_be_given_with_its_stack(tmp_path: Path) -> None:
+    stack = write_stack(tmp_path, angles=False)
+    draft = Dropped.of([mdoc_of(stack, OTHER_ANGLES), stack]).draft(None)
+    assert draft.paths == (stack,)
+    np.testing.assert_array_equal(draft.tilt_angles, OTHER_ANGLES)
+
+
+def test_a_montage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "map.mdoc").write_text("[ZValue = 0]\nPieceCoordinates = 0 0 0\n")
+    for current in (None, small_draft()):
+        with pytest.raises(StinrError, match="describes a montage"):
+            Dropped.of([tmp_path / "map.mdoc"]).draft(current)
+
+
+@pytest.mark.skipif(not SERIALEM.is_dir(), reason="the real files are not beside this checkout")
+@pytest.mark.parametrize("what", ["folder", "all files", "images and their .mdoc", "mdocs alone"])
+def test_real_files_of_serialem_are_one_series_however_they_are_dropped(what: str) -> None:
+    everything = sorted(SERIALEM.iterdir(), reverse=True)
+    given = {
+        "folder": [SERIALEM],
+        "all files": everything,
+        "images and their .mdoc": [file for file in everything if file.name.endswith((".mrc", ".mrc.mdoc"))],
+        "mdocs alone": [file for file in everything if file.suffix == ".mdoc"],
+    }[what]
+    draft = Dropped.of(given).draft(small_draft())
+    np.testing.assert_allclose(draft.tilt_angles, [0, -5, 5], atol=0.01)
+    np.testing.assert_allclose(draft.times, [0, 25, 170])
+    assert not draft.time_assumed
 
 
 def test_a_list_of_another_length_is_refused(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from series_cases import growing_series
 
-from napari_stinr.plugin.draft_sources import draft_of_series, read_draft
-from napari_stinr.plugin.stack_facts import axis_warning, growth_text
+from napari_stinr.plugin.draft_sources import draft_of_series, draft_of_stack, read_draft
+from napari_stinr.plugin.stack_facts import axis_warning, growth_text, mean_intensity
 
 HAADF = Path(__file__).resolve().parents[2] / "shared" / "data" / "etspy" / "HAADF.mrc"
 
@@ -43,3 +43,27 @@ def test_the_axis_of_a_real_series_is_seen_to_lie_horizontally() -> None:
     stack = read_draft(HAADF).stack
     assert "90 degrees" in axis_warning(stack)
     assert axis_warning(stack.transpose(0, 2, 1)) == ""
+
+
+def test_intensity_is_the_mean_of_the_pixels_that_count() -> None:
+    stack = np.arange(4 * 3 * 5, dtype=np.float32).reshape(4, 3, 5)
+    mask = np.ones(stack.shape, dtype=bool)
+    mask[1, :, 2:] = False
+    mask[2] = False
+    np.testing.assert_allclose(mean_intensity(stack), stack.mean(axis=(1, 2)))
+    masked = mean_intensity(stack, mask)
+    np.testing.assert_allclose(masked[[0, 1, 3]], [stack[0].mean(), stack[1, :, :2].mean(), stack[3].mean()])
+    assert np.isfinite(masked[2])
+
+
+def test_intensity_rises_while_something_grows() -> None:
+    intensity = mean_intensity(growing_series().projections)
+    assert (np.diff(intensity) > -1e-3 * intensity[0]).all()
+    assert intensity[-1] > 1.2 * intensity[0]
+
+
+def test_intensity_leaves_out_what_a_layer_marks_as_not_measured() -> None:
+    stack = np.ones((4, 3, 5))
+    stack[1, 0, 0] = np.nan
+    draft = draft_of_stack(stack)
+    np.testing.assert_allclose(mean_intensity(draft.stack, draft.mask), 1.0)

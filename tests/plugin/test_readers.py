@@ -14,7 +14,7 @@ from npe2 import PluginManifest
 from qtpy.QtCore import QTimer
 
 import napari_stinr as stinr
-from napari_stinr.plugin import readers
+from napari_stinr.plugin.reader_window import is_asked_in_window
 from napari_stinr.plugin.readers import CLAIMED, get_reader
 
 PLUGIN = "napari-stinr"
@@ -266,4 +266,4 @@ def test_a_person_is_told_that_angles_are_missing(make_napari_viewer, qtbot, tmp
 
 
 def test_no_window_without_an_event_loop():
-    assert not readers._asked_in_window()
+    assert not is_asked_in_window()

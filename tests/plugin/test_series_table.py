@@ -69,7 +69,7 @@ def person(qtbot):
     qtbot.addWidget(table)
     table.resize(300, 260)
     angles, times = np.arange(-4.0, 5.0, 2.0), 10.0 * np.arange(5)
-    table.set_rows(angles, times, np.ones(5, bool), time_unit="s", angles_known=True)
+    table.set_rows(angles, times, np.ones(5, bool), time_unit="s")
     table.show()
     qtbot.waitExposed(table)
     return Person(table)
@@ -87,16 +87,23 @@ def colour_at(table, row, column):
 def test_columns_have_their_units(person):
     table = person.table
     assert headings(table) == ["Use", "Tilt angle (°)", "Time (s)"]
-    table.set_rows([0.0], [0.0], [True], time_unit="", angles_known=False)
+    table.set_rows([0.0], [0.0], [True], time_unit="")
     assert headings(table)[TIME] == "Time"
-    assert "assumed" in headings(table)[ANGLE]
     assert [person.sees(0, ANGLE), person.sees(0, TIME)] == ["0", "0"]
     assert person.edited == []
 
 
+def test_rows_of_a_series_in_several_files_tell_their_file(person):
+    table = person.table
+    tip = (Qt.Orientation.Vertical, Qt.ItemDataRole.ToolTipRole)
+    assert table.model().headerData(1, *tip) is None
+    table.set_rows([0.0, 3.0], [0.0, 1.0], [True, True], time_unit="s", files=["b.dm3", "a.dm3"])
+    assert [table.model().headerData(row, *tip) for row in range(2)] == ["b.dm3", "a.dm3"]
+
+
 def test_what_is_unknown_is_empty_and_red(person):
     table = person.table
-    table.set_rows([1.0, np.nan], [0.0, 1.0], [True, True], time_unit="s", angles_known=True)
+    table.set_rows([1.0, np.nan], [0.0, 1.0], [True, True], time_unit="s")
     assert person.sees(1, ANGLE) == ""
     plain, red = colour_at(table, 0, ANGLE), colour_at(table, 1, ANGLE)
     assert red.red() > red.green() + 40
@@ -136,7 +143,7 @@ def test_rubbish_is_refused_with_the_reason(person, column, text, reason):
 
 def test_confirming_a_cell_does_not_round_what_is_behind_it(person):
     exact = 1.0 + 1e-14
-    person.table.set_rows([exact] * 3, [0, 1, 2], [True] * 3, time_unit="s", angles_known=True)
+    person.table.set_rows([exact] * 3, [0, 1, 2], [True] * 3, time_unit="s")
     person.type_into(0, ANGLE, "1")
     assert person.edited == []
     assert person.table.rows().angles[0] == exact
@@ -167,7 +174,7 @@ def test_the_selection_survives_an_answer_with_as_many_rows(person):
     person.click(1, ANGLE)
     person.click(2, ANGLE, SHIFT)
     rows = person.table.rows()
-    person.table.set_rows(rows.angles, rows.times, rows.used, time_unit="s", angles_known=True)
+    person.table.set_rows(rows.angles, rows.times, rows.used, time_unit="s")
     person.press(Qt.Key.Key_Space)
     assert person.edited[-1].used.tolist() == [True, False, False, True, True]
 
@@ -212,7 +219,7 @@ def test_the_current_row_stands_out_and_is_scrolled_to(person):
     table = person.table
     n = 300
     table.set_colours(theme_colours("light"))
-    table.set_rows(np.zeros(n), np.arange(n), np.ones(n, bool), time_unit="s", angles_known=True)
+    table.set_rows(np.zeros(n), np.arange(n), np.ones(n, bool), time_unit="s")
     table.set_current(250)
     assert table.viewport().rect().contains(table.visualRect(table.model().index(250, ANGLE)))
     assert colour_at(table, 250, ANGLE) != colour_at(table, 249, ANGLE)
@@ -230,13 +237,13 @@ def test_the_keys_of_the_table_do_not_reach_napari(person):
 
 def test_columns_of_different_length_are_refused(person):
     with pytest.raises(ValueError, match="2 tilt angles, 1 times"):
-        person.table.set_rows([0, 1], [0], [True], time_unit="s", angles_known=True)
+        person.table.set_rows([0, 1], [0], [True], time_unit="s")
 
 
 def test_a_docked_table_leaves_with_its_viewer(make_napari_viewer):
     viewer = make_napari_viewer()
     holder = QWidget()
     table = SeriesTable(holder)
-    table.set_rows([0, 1], [0, 1], [True, False], time_unit="s", angles_known=True)
+    table.set_rows([0, 1], [0, 1], [True, False], time_unit="s")
     viewer.window.add_dock_widget(holder)
     viewer.close()

@@ -245,27 +245,6 @@ class SeriesDraft:
         series = series.exclude(self.excluded) if self.excluded else series
         return invert_contrast(series) if self.invert_contrast else series
 
-    def background(self) -> float:
-        """Return the level that is taken for no specimen where the contrast is inverted [the unit of the file]."""
-        from napari_stinr.preprocessing import background_level
-
-        return background_level(self.stack, self.mask)
-
-    def intensity(self) -> NDArray[np.float64]:
-        """Return the total intensity of every projection: it rises with time where something grows.
-
-        Returns
-        -------
-        ndarray
-            `(n_tilts,)` mean of the pixels that count [the unit of the file].
-        """
-        counts = np.ones(self.n_tilts) * self.stack[0].size if self.mask is None else self.mask.sum(axis=(1, 2))
-        values = [
-            float(np.sum(image, dtype=np.float64, where=True if self.mask is None else self.mask[k]))
-            for k, image in enumerate(self.stack)
-        ]
-        return np.asarray(np.asarray(values) / np.maximum(counts, 1))
-
     def with_rows(
         self, angles: NDArray[np.float64], times: NDArray[np.float64], used: NDArray[np.bool_]
     ) -> SeriesDraft:

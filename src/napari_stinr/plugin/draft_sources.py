@@ -57,10 +57,17 @@ def read_draft(
         The file is missing, damaged, of another kind, or a list that was given does not fit the stack.
     """
     found = find_series(path, tilt_angles=angles, times=times)
+    n_tilts = len(found.stack.images)
+    if n_tilts < MINIMUM_TILTS:
+        raise StinrError(
+            f"{found.paths[0].name} holds {n_tilts} image(s)" if len(found.paths) == 1 else f"{n_tilts} files",
+            expected=f"at least {MINIMUM_TILTS} projections",
+            cure="Give the whole stack, or all files of a series with one file for every tilt, or their folder.",
+        )
     problem = found.tilt_angles if isinstance(found.tilt_angles, StinrError) else None
     if problem is not None:
         # Without angles the stack can still be shown, and the angles be given.
-        stand_in = np.linspace(0.0, 90.0, len(found.stack.images))
+        stand_in = np.linspace(0.0, 90.0, n_tilts)
         found = replace(found, tilt_angles=Found(stand_in, _NO_ANGLES))
     draft = draft_of_series(load_series(found))
     draft = replace(

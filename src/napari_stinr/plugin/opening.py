@@ -1,4 +1,4 @@
-"""What a person dropped or chose: which file is the stack, which its angles and times, which a reconstruction."""
+"""What a person dropped or chose: a tilt series with its lists, lists for the one that is open, a reconstruction."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.sidecars import read_angles, read_timetable
-from napari_stinr.plugin.draft_sources import angles_from, draft_of_stack, read_draft, times_from
-from napari_stinr.plugin.layer_data import ANGSTROM_PER_NM, METADATA_KEY, entry_of
+from napari_stinr.io.mdoc import read_mdoc
+from napari_stinr.io.sidecars import read_angles
+from napari_stinr.io.sources import MDOC_ENDING, find_sources
+from napari_stinr.plugin.draft_sources import angles_from, times_from
+from napari_stinr.plugin.given_files import (
+    ANGLE_ENDINGS,
+    TABLE_ENDINGS,
+    GivenSeries,
+    angle_list,
+    given_series,
+    holds,
+    is_list,
+    time_list,
+)
+from napari_stinr.plugin.layer_data import entry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from napari_stinr.plugin.draft import SeriesDraft
@@ -22,42 +34,67 @@ if TYPE_CHECKING:
 RUN_ENDING = ".stinr"
 MOST_BINNING = 16
 _SAME_SIZE = 1e-3
-_TABLE_ENDINGS = (".rawtlt", ".tlt", ".mdoc", ".csv", ".txt")
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """Files by what they are.
+    """Files by their endings.
 
     Parameters
     ----------
-    stacks : tuple of Path
-        Tilt series, or what may be some.
+    images : tuple of Path
+        Tilt series, or what may be some: stacks, images, folders, and ``.mdoc`` files that come without any.
     tables : tuple of Path
         Files with angles or times.
     runs : tuple of Path
         Reconstructions.
     """
 
-    stacks: tuple[Path, ...]
+    images: tuple[Path, ...]
     tables: tuple[Path, ...]
     runs: tuple[Path, ...]
 
     @classmethod
     def of(cls, paths: Iterable[Path]) -> Dropped:
         """Sort files by their endings."""
-        files = tuple(paths)
-        tables = tuple(path for path in files if path.suffix.lower() in _TABLE_ENDINGS)
+        files = tuple(dict.fromkeys(paths))
         runs = tuple(path for path in files if path.suffix.lower() == RUN_ENDING)
-        return cls(tuple(path for path in files if path not in tables and path not in runs), tables, runs)
+        tables = tuple(path for path in files if path.suffix.lower() in (*ANGLE_ENDINGS, *TABLE_ENDINGS, MDOC_ENDING))
+        images = tuple(path for path in files if path not in runs and path not in tables)
+        if not images:
+            # Without images it stands for those that it describes.
+            images = tuple(path for path in tables if path.suffix.lower() == MDOC_ENDING)
+            tables = tuple(path for path in tables if path not in images)
+        return cls(images, tables, runs)
+
+    @property
+    def stacks(self) -> tuple[Path, ...]:
+        """The first of the images, where there are any: it names what is opened."""
+        return self.images[:1]
+
+    def series(self) -> tuple[GivenSeries, ...]:
+        """Find out which files belong together; their headers are read.
+
+        Returns
+        -------
+        tuple of GivenSeries
+            Every series with its lists; none where there are lists only.
+
+        Raises
+        ------
+        StinrError
+            A file cannot be read, two lists give the same, or a list belongs to none of several series.
+        """
+        lists = tuple(file for file in self.images if is_list(file))
+        return given_series([file for file in self.images if file not in lists], [*self.tables, *lists])
 
     def draft(self, current: SeriesDraft | None) -> SeriesDraft:
-        """Read the stack, or take the current one, with the angles and times of the tables.
+        """Read the series, or take the current one, with the angles and times of the lists.
 
         Parameters
         ----------
         current : SeriesDraft or None
-            What is open, for tables that come without a stack.
+            What is open, for lists that come without images.
 
         Returns
         -------
@@ -67,68 +104,27 @@ class Dropped:
         Raises
         ------
         StinrError
-            A file cannot be read or does not fit.
+            A file cannot be read or does not fit, or there are several series.
         """
-        with_times = [p for p in self.tables if p.suffix.lower() in (".csv", ".mdoc") and _holds(read_timetable, p)]
-        with_angles = [p for p in self.tables if p not in with_times or p.suffix.lower() == ".mdoc"]
-        # A table of both gives the angles only where no list was given and none is beside the stack.
-        if self.stacks:
-            draft = read_draft(self.stacks[0], angles=with_angles[0] if with_angles else None)
-        else:
-            assert current is not None
-            draft = angles_from(current, str(with_angles[0])) if with_angles else current
-        for path in with_times:
-            if not np.isfinite(draft.tilt_angles).any() and _has_angles(path):
-                draft = angles_from(draft, str(path))
-            draft = times_from(draft, str(path))
-        return draft
-
-
-def _has_angles(path: Path) -> bool:
-    return _holds(read_angles, path) and read_timetable(path).tilt_angles is not None
-
-
-def _holds(read: Any, path: Path) -> bool:
-    try:
-        read(path)
-    except StinrError:
-        return False
-    return True
-
-
-def draft_of_layer(layer: Any) -> SeriesDraft:
-    """Take a layer as a tilt series.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        One of the plugin, or any with the projections along its first axis.
-
-    Returns
-    -------
-    SeriesDraft
-        The series, with the pixel size of the layer where it has one.
-
-    Raises
-    ------
-    StinrError
-        The layer is not a stack.
-    """
-    own: SeriesDraft | None = entry_of(layer, "draft")
-    if own is not None:
-        return own
-    unit, scale = layer.units[-1], float(layer.scale[-1])
-    if abs(float(layer.scale[-2]) / scale - 1) > _SAME_SIZE or _is_turned(layer):
-        raise StinrError(
-            f"{layer.name} is turned, sheared or has pixels of {float(layer.scale[-2]):g} x {scale:g}",
-            expected="square pixels in rows and columns",
-            cure="Resample it, or open its file.",
-        )
-    size = None
-    if unit.is_compatible_with("nm"):
-        size = float((scale * unit).to("nm").magnitude) * ANGSTROM_PER_NM
-    draft = draft_of_stack(layer.data, name=layer.name, pixel_size=size)
-    return draft if layer.source.path is None else _with_file(draft, layer.source.path)
+        lists = [*self.tables, *self.images]
+        if current is not None and _tells_of(current, self.images):
+            return _with_lists(current, lists)
+        series = self.series()
+        if len(series) > 1:
+            raise StinrError(
+                f"{len(series)} tilt series: " + ", ".join(one.paths[0].name for one in series[:4]),
+                expected="one: a stack, a folder, or several files with one tilt each",
+                cure="Drop one of them, with its lists.",
+            )
+        if series:
+            return series[0].draft()
+        if current is None:
+            raise StinrError(
+                f"{lists[0].name} is a list of angles or times",
+                expected="the stack that it belongs to",
+                cure="Open that first, or drop both together.",
+            )
+        return _with_lists(current, lists)
 
 
 def contents_of(layer: Any) -> tuple[SeriesDraft | None, Reconstruction | None]:
@@ -147,28 +143,6 @@ def contents_of(layer: Any) -> tuple[SeriesDraft | None, Reconstruction | None]:
         A reconstruction.
     """
     return entry_of(layer, "draft"), entry_of(layer, "reconstruction")
-
-
-def may_be_series(layer: Any) -> bool:
-    """Return whether a layer can be taken as a tilt series: three axes, or a fourth of length 1.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any layer.
-
-    Returns
-    -------
-    bool
-        True where :func:`draft_of_layer` may succeed.
-    """
-    if type(layer).__name__ != "Image" or layer.multiscale or layer.rgb:
-        return False
-    entries = layer.metadata.get(METADATA_KEY, {})
-    if "draft" in entries:
-        return True
-    # Volumes that the plugin made, and the truth of its samples, are no tilt series.
-    return not entries and sum(n > 1 for n in layer.data.shape) == 3
 
 
 def matching_draft(draft: SeriesDraft | None, reconstruction: Reconstruction) -> SeriesDraft | None:
@@ -201,20 +175,17 @@ def matching_draft(draft: SeriesDraft | None, reconstruction: Reconstruction) ->
     return None
 
 
-def _is_turned(layer: Any) -> bool:
-    turn = np.asarray(getattr(layer, "rotate", np.eye(2)))
-    shear = np.asarray(getattr(layer, "shear", np.zeros(1)))
-    return not np.allclose(turn, np.eye(len(turn))) or not np.allclose(shear, 0)
+def _tells_of(draft: SeriesDraft, images: Sequence[Path]) -> bool:
+    """Whether an ``.mdoc`` that comes alone tells of the series that is open, rather than stands for another."""
+    if len(images) != 1 or images[0].suffix.lower() != MDOC_ENDING:
+        return False
+    return read_mdoc(images[0]).n_images == draft.n_tilts or not holds(lambda mdoc: find_sources([mdoc]), images[0])
 
 
-def _with_file(draft: SeriesDraft, path: str) -> SeriesDraft:
-    """Remember the file of a layer that another reader opened, where ours reads the same stack from it."""
-    from napari_stinr.errors import StinrError
-
-    try:
-        own = read_draft(path)
-    except (StinrError, OSError):
-        return draft
-    if not np.array_equal(own.stack, draft.stack):
-        return draft
-    return own
+def _with_lists(draft: SeriesDraft, lists: Sequence[Path]) -> SeriesDraft:
+    angles, times = angle_list(lists), time_list(lists)
+    if angles is None and times is not None and not np.isfinite(draft.tilt_angles).any() and holds(read_angles, times):
+        # A table of both gives the angles only where there are no others.
+        angles = times
+    draft = draft if angles is None else angles_from(draft, str(angles))
+    return draft if times is None else times_from(draft, str(times))

@@ -1,7 +1,7 @@
-"""Open stacks, volumes, lists of tilt angles and reconstructions by File > Open, by dropping them, or from a script.
+"""Open stacks, images, lists of tilt angles and reconstructions by File > Open, by dropping them, or from a script.
 
-napari looks at names alone to choose a reader, so nothing is claimed here that others read too: TIFF stacks are taken
-only when they are given together with their angles.
+napari looks at names alone to choose a reader, so nothing is claimed here that napari itself reads: TIFF, HDF5, NumPy
+and tables are taken only when they are given together with something that is claimed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stinr.errors import StinrError
+from napari_stinr.plugin.reader_window import (
+    IMAGE_FILE,
+    is_asked_in_window,
+    is_image_shown,
+    is_series_shown,
+    tell_missing_angles,
+    tell_single,
+)
 
 if TYPE_CHECKING:
     import os
@@ -19,24 +27,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.plugin.given_files import GivenSeries
 
     LayerData = tuple[Any, ...]
 
+PLUGIN = "napari-stinr"
 MRC_ENDINGS = (".mrc", ".mrcs", ".st", ".ali", ".preali")
+OTHER_STACK_ENDINGS = (".dm3", ".dm4", ".emd", ".nxs", ".nx", ".mat")
 ANGLE_ENDINGS = (".rawtlt", ".tlt")
+MDOC_ENDING = ".mdoc"
 RUN_ENDING = ".stinr"
-CLAIMED = (*MRC_ENDINGS, *ANGLE_ENDINGS, RUN_ENDING)
+CLAIMED = (*MRC_ENDINGS, *OTHER_STACK_ENDINGS, *ANGLE_ENDINGS, MDOC_ENDING, RUN_ENDING)
 """File endings that this reader is asked for, as in ``napari.yaml``."""
 STACK_ENDINGS = (".mrc", ".st", ".ali", ".preali", ".mrcs", ".tif", ".tiff")
-"""Stacks that a list of angles may belong to, in the order in which they are looked for."""
-TABLE_ENDING = ".csv"
+"""Stacks that a list of angles may belong to, in the order in which they are looked for, before all others."""
 
 _NOTHING: list[LayerData] = [(None,)]
 """What napari takes for: read, and there is nothing to show."""
-_HEADER_BYTES, _N_SECTIONS, _SPACE_GROUP = 1024, slice(8, 12), slice(88, 92)
+_HEADER_BYTES, _SPACE_GROUP = 1024, slice(88, 92)
 _VOLUME = 1
 """Space group of a volume; 0 is that of an image stack (MRC2014)."""
-_LEAST_SECTIONS = 3
+_LEAST_IMAGES = 3
 """Fewer images than this are no tilt series."""
 
 
@@ -51,12 +62,14 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
     Returns
     -------
     callable or None
-        :func:`read_layers`; None where nothing here reads all of them.
+        :func:`read_layers`; None where nothing here reads all of them, or where the content of the file is none of ours
+        and another plugin reads files of that ending.
     """
-    endings = [Path(one).suffix.lower() for one in _listed(path)]
-    known = (*CLAIMED, *STACK_ENDINGS, TABLE_ENDING)
-    claims = any(ending in CLAIMED for ending in endings) and all(ending in known for ending in endings)
-    return read_layers if claims else None
+    files = [Path(one) for one in _listed(path)]
+    endings = [file.suffix.lower() for file in files]
+    if not any(ending in CLAIMED for ending in endings) or not all(map(_is_known, endings)):
+        return None
+    return None if len(files) == 1 and not _is_ours(files[0]) and _is_read_by_others(files[0]) else read_layers
 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
@@ -78,7 +91,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     StinrError
         A file is missing, damaged or of another kind, or a list of angles has no stack.
     """
-    in_window = _asked_in_window()
+    in_window = is_asked_in_window()
     try:
         layers = _layers([Path(one).expanduser().resolve() for one in _listed(path)], in_window)
     except StinrError as error:
@@ -90,7 +103,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
         show_error(str(error))
         return _NOTHING
     if in_window:
-        _tell_missing_angles(layers)
+        tell_missing_angles(layers)
     return layers
 
 
@@ -139,52 +152,51 @@ def volume_layer(
 
 
 def _layers(paths: list[Path], in_window: bool) -> list[LayerData]:
-    stacks = [path for path in paths if path.suffix.lower() in STACK_ENDINGS]
-    lists = [path for path in paths if path.suffix.lower() in ANGLE_ENDINGS]
-    tables = [path for path in paths if path.suffix.lower() == TABLE_ENDING]
-    layers = [_stack_layer(stack, _taken(lists, stack, stacks), _taken(tables, stack, stacks)) for stack in stacks]
-    # What no stack among them took: a list of angles has its stack beside it.
-    for angles in lists:
+    from napari_stinr.plugin.opening import Dropped
+
+    dropped = Dropped.of(paths)
+    given = dropped.series()
+    layers = [layer for series in given for layer in _layers_of(series, in_window)]
+    # A list that comes alone has its stack beside it.
+    for angles in () if given else (*dropped.tables, *dropped.images):
         draft = _given_draft(_stack_beside(angles), angles)
-        layers += _NOTHING if in_window and _is_shown(draft, angles) else [_series_layer(draft)]
-    if tables:
-        raise StinrError(
-            f"{tables[0].name} belongs to none of the files that were opened with it",
-            expected="a table of times and one stack, or stacks that are named like it",
-            cure="Open the stack, and give the table under times in the Tilt series dock.",
-        )
-    return layers + [_run_layer(path) for path in paths if path.suffix.lower() == RUN_ENDING]
+        layers += _NOTHING if in_window and is_series_shown(draft, angles) else [_series_layer(draft)]
+    return layers + [_run_layer(path) for path in dropped.runs]
 
 
-def _taken(candidates: list[Path], stack: Path, stacks: list[Path]) -> Path | None:
-    # A single stack takes whatever is given with it; among several the names must tell.
-    fitting = [file for file in candidates if len(stacks) == 1 or file.stem.removesuffix("_times") == stack.stem]
-    if not fitting:
-        return None
-    candidates.remove(fitting[0])
-    return fitting[0]
+def _layers_of(given: GivenSeries, in_window: bool) -> list[LayerData]:
+    from napari_stinr.io.sources import find_sources
+
+    first, has_lists = given.paths[0], given.angles is not None or given.times is not None
+    is_mdoc = first.suffix.lower() == MDOC_ENDING
+    sources = [source.path for source in find_sources(given.paths)]
+    if len(sources) == 1 and not has_lists:
+        layer = _image_layer(sources[0], in_window)
+        if layer is not None:
+            # Dropped together, images and their .mdoc arrive one after the other.
+            return _NOTHING if in_window and is_mdoc and is_image_shown(sources[0]) else [layer]
+    draft = given.draft()
+    return _NOTHING if in_window and is_mdoc and is_series_shown(draft, first) else [_series_layer(draft)]
 
 
-def _stack_layer(stack: Path, angles: Path | None, times: Path | None) -> LayerData:
+def _image_layer(path: Path, in_window: bool) -> LayerData | None:
+    """Return the layer of a volume, or of a file with fewer images than a series has; None for a series."""
     from napari_stinr.io.containers import read_images
     from napari_stinr.io.sidecars import find_angle_file
     from napari_stinr.io.stacks import read_stack
-    from napari_stinr.plugin.draft_sources import read_draft, times_from
     from napari_stinr.plugin.layer_data import pixel_size_in_view
 
-    if angles is not None:
-        return _series_layer(_given_draft(stack, angles, times))
-    if times is not None:
-        return _series_layer(times_from(read_draft(stack), str(times)))
-    n_sections, space_group = _header(stack)
-    few = 0 < n_sections < _LEAST_SECTIONS
-    if few or (space_group == _VOLUME and find_angle_file(stack) is None):
-        content = read_stack(stack)
-        if few or content.tilt_angles is None:
-            voxel, unit = pixel_size_in_view(content.pixel_size)
-            volume = read_images(content.images, stack)
-            return volume_layer(volume, name=stack.stem, voxel=voxel, unit=unit, facts={})
-    return _series_layer(read_draft(stack))
+    content = read_stack(path)
+    few = len(content.images) < _LEAST_IMAGES
+    is_volume = _is_volume(path) and content.tilt_angles is None and find_angle_file(path) is None
+    if not few and not is_volume:
+        return None
+    voxel, unit = pixel_size_in_view(content.pixel_size)
+    volume = read_images(content.images, path)
+    if in_window and few:
+        tell_single(path, len(content.images))
+    # Nothing is noted with a volume that would keep a person from taking it as a tilt series after all.
+    return volume_layer(volume, name=path.stem, voxel=voxel, unit=unit, facts={IMAGE_FILE: path} if few else {})
 
 
 def _series_layer(draft: SeriesDraft) -> LayerData:
@@ -193,57 +205,32 @@ def _series_layer(draft: SeriesDraft) -> LayerData:
     return series_layer(draft)
 
 
-def _given_draft(stack: Path, angles: Path, times: Path | None = None) -> SeriesDraft:
+def _given_draft(stack: Path, angles: Path) -> SeriesDraft:
     from napari_stinr.plugin.draft_sources import read_draft
 
-    return read_draft(stack, angles=angles, times=times)
+    return read_draft(stack, angles=angles)
 
 
 def _stack_beside(angles: Path) -> Path:
-    endings: tuple[str, ...] = STACK_ENDINGS
+    from napari_stinr.io.stacks import READERS
+
+    endings = tuple(dict.fromkeys((*STACK_ENDINGS, *READERS)))
     if angles.suffix.lower() == ".tlt":
         # IMOD writes the angles that its alignment refined.
-        endings = (".ali", ".preali", *(ending for ending in STACK_ENDINGS if ending not in (".ali", ".preali")))
+        endings = tuple(dict.fromkeys((".ali", ".preali", *endings)))
     beside = {
-        file.suffix.lower(): file for file in angles.parent.glob("*") if file.stem == angles.stem and file.is_file()
+        file.suffix.lower(): file
+        for file in angles.parent.glob("*")
+        if file.stem == angles.stem and file != angles and file.is_file()
     }
     found = next((beside[ending] for ending in endings if ending in beside), None)
     if found is None:
         raise StinrError(
             f"{angles.name} lists tilt angles and its stack is not beside it",
-            expected=f"one of {', '.join(angles.stem + ending for ending in endings)}",
+            expected=f"one of {', '.join(angles.stem + ending for ending in endings[:5])}, …",
             cure="Put it beside the list under the same name, or give the list as angles in the Tilt series dock.",
         )
     return found
-
-
-def _is_shown(draft: SeriesDraft, angles: Path) -> bool:
-    # Dropped together, stack and list arrive one after the other, and the stack has already found its angles.
-    import napari
-    import numpy as np
-    from napari.utils.notifications import show_info
-
-    from napari_stinr.plugin.layer_data import METADATA_KEY
-
-    viewer = napari.current_viewer()
-    for layer in () if viewer is None else viewer.layers:
-        shown = layer.metadata.get(METADATA_KEY, {}).get("draft")
-        if shown is not None and shown.path == draft.path and np.array_equal(shown.tilt_angles, draft.tilt_angles):
-            show_info(f"The layer {layer.name} has the tilt angles of {angles.name} already.")
-            return True
-    return False
-
-
-def _tell_missing_angles(layers: list[LayerData]) -> None:
-    import numpy as np
-    from napari.utils.notifications import show_info
-
-    from napari_stinr.plugin.layer_data import METADATA_KEY
-
-    for _, options, _ in (layer for layer in layers if len(layer) == 3):
-        draft = options["metadata"][METADATA_KEY].get("draft")
-        if draft is not None and not np.isfinite(draft.tilt_angles).all():
-            show_info(f"No tilt angles were found for {draft.name}: give them in the Tilt series dock.")
 
 
 def _run_layer(path: Path) -> LayerData:
@@ -258,33 +245,40 @@ def _run_layer(path: Path) -> LayerData:
     return volume_layer(reconstruction.render(0.0), name=name, voxel=voxel, unit=unit, facts=facts)
 
 
-def _header(path: Path) -> tuple[int, int]:
-    """Return the number of images and the space group that an ``.mrc`` file states, (0, 0) where it does not."""
-    # The other endings are those of stacks, whatever their headers say.
+def _is_volume(path: Path) -> bool:
+    """Whether an ``.mrc`` file calls itself a volume; the other endings are those of stacks, whatever they say."""
     if path.suffix.lower() != ".mrc":
-        return 0, 0
-    try:
-        with path.open("rb") as stream:
-            header = stream.read(_HEADER_BYTES)
-    except OSError:  # reading the rest of it will say what is wrong
-        return 0, 0
-    # Either byte order: the numbers in question are small in the right one and huge in the wrong one.
-    n_sections, space_group = (
-        min(int.from_bytes(header[place], "little"), int.from_bytes(header[place], "big"))
-        for place in (_N_SECTIONS, _SPACE_GROUP)
-    )
-    return n_sections, space_group
-
-
-def _asked_in_window() -> bool:
-    """Whether Qt handles an event, such as a menu or a drop: scripts run outside of its event loop."""
-    try:
-        from qtpy.QtCore import QCoreApplication, QThread
-    except ImportError:
         return False
-    application = QCoreApplication.instance()
-    thread = QThread.currentThread()
-    return application is not None and thread == application.thread() and thread.loopLevel() > 0
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER_BYTES)
+    # Either byte order: the number is small in the right one and huge in the wrong one.
+    return min(int.from_bytes(header[_SPACE_GROUP], "little"), int.from_bytes(header[_SPACE_GROUP], "big")) == _VOLUME
+
+
+def _is_known(ending: str) -> bool:
+    if ending in CLAIMED:
+        return True
+    from napari_stinr.plugin.file_filters import READABLE
+
+    return ending in READABLE
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file holds what its ending promises, as far as its header tells."""
+    if path.suffix.lower() not in (*MRC_ENDINGS, *OTHER_STACK_ENDINGS):
+        return True
+    from napari_stinr.io.stacks import read_stack
+    from napari_stinr.plugin.given_files import holds
+
+    return holds(read_stack, path)
+
+
+def _is_read_by_others(path: Path) -> bool:
+    # Where nobody else reads it, the reason why it cannot be read is of more use than a refusal without one.
+    from npe2 import PluginManager
+
+    readers = PluginManager.instance().iter_compatible_readers(str(path))
+    return any(reader.plugin_name != PLUGIN for reader in readers)
 
 
 def _listed(path: str | os.PathLike[str] | Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS
 from napari_stinr.plugin.draft import EDITED
+from napari_stinr.plugin.file_filters import list_filter
 from napari_stinr.plugin.opening import MOST_BINNING
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class SeriesForm(QWidget):
         )
         self.angles.editingFinished.connect(self._on_angles_typed)
         self.angles_file = QPushButton("File…", row)
-        self.angles_file.setToolTip("Read the angles from .rawtlt, .tlt, .mdoc or a table.")
+        self.angles_file.setToolTip("Read the angles from .rawtlt, .tlt, .mdoc, .mat, .npy or a table.")
         self.angles_file.clicked.connect(self._ask_for_angles)
         layout.addWidget(self.angles, 1)
         layout.addWidget(self.angles_file)
@@ -148,16 +149,14 @@ class SeriesForm(QWidget):
             self.angles_chosen.emit(text)
 
     def _ask_for_angles(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(
-            self, "Tilt angles", "", "Tilt angles (*.rawtlt *.tlt *.mdoc *.csv *.txt *.npy);;All files (*)"
-        )
+        name, _ = QFileDialog.getOpenFileName(self, "Tilt angles", "", list_filter("Tilt angles"))
         if name:
             self.angles_chosen.emit(name)
 
     def _on_times_chosen(self, index: int) -> None:
         text = self.times.itemText(index)
         if text == FROM_FILE:
-            text, _ = QFileDialog.getOpenFileName(self, "Times", "", "Times (*.csv *.mdoc *.txt *.npy);;All files (*)")
+            text, _ = QFileDialog.getOpenFileName(self, "Times", "", list_filter("Times"))
             if not text:
                 self.show_draft(self._draft)
                 return

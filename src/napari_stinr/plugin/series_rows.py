@@ -68,11 +68,11 @@ class RowsModel(QAbstractTableModel):
         super().__init__(parent)
         self.columns: list[NDArray[Any]] = [np.empty(0, dtype=bool), np.empty(0), np.empty(0)]
         self.headings = ["Use", "Tilt angle (°)", "Time"]
-        self.angles_known = True
+        self.files: tuple[str, ...] = ()
         self.current = -1
         self.colours = theme_colours("dark")
 
-    def replace(self, rows: TableRows, *, time_unit: str, angles_known: bool) -> None:
+    def replace(self, rows: TableRows, *, time_unit: str, files: Sequence[str] = ()) -> None:
         """Take other rows; the selection stays where their number does.
 
         Parameters
@@ -81,16 +81,15 @@ class RowsModel(QAbstractTableModel):
             The rows, of which copies are taken.
         time_unit : str
             Unit of the times; empty: they have none.
-        angles_known : bool
-            Whether a file or a person gave the tilt angles.
+        files : sequence of str
+            Name of the file of each row, where they have files of their own.
         """
         columns: list[NDArray[Any]] = [np.array(part) for part in (rows.used, rows.angles, rows.times)]
         same_length = len(rows.used) == self.rowCount()
         if not same_length:
             self.beginResetModel()
             self.current = -1
-        self.columns, self.angles_known = columns, angles_known
-        self.headings[ANGLE] = "Tilt angle (°)" if angles_known else "Tilt angle (°),\nassumed"
+        self.columns, self.files = columns, tuple(files)
         self.headings[TIME] = f"Time ({time_unit})" if time_unit else "Time"
         if same_length:
             self.redraw()
@@ -194,9 +193,11 @@ class RowsModel(QAbstractTableModel):
         return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | extra
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return the heading of a column, with its unit, or the number of a row, from 1."""
+        """Return the heading of a column, with its unit, or the number of a row, from 1, with its file as the tip."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return self.headings[section]
+        if orientation == Qt.Orientation.Vertical and role == Qt.ItemDataRole.ToolTipRole:
+            return self.files[section] if section < len(self.files) else None
         return super().headerData(section, orientation, role)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -236,8 +237,6 @@ class RowsModel(QAbstractTableModel):
     def _remark(self, row: int, column: int) -> str | None:
         if column != USE and not np.isfinite(self.columns[column][row]):
             return f"The {_NAMES[column]} is not known: type or paste it."
-        if column == ANGLE and not self.angles_known:
-            return "This tilt angle is assumed, no file gave it: correct it, or paste the angles."
         return None
 
 

@@ -12,6 +12,8 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QToolTip
 from napari_stinr.plugin.series_rows import USE, RowsModel, TableRows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike
     from qtpy.QtCore import QModelIndex
     from qtpy.QtWidgets import QWidget
@@ -72,7 +74,7 @@ class SeriesTable(QTableView):
         return QSize(300, 200)
 
     def set_rows(
-        self, angles: ArrayLike, times: ArrayLike, used: ArrayLike, *, time_unit: str, angles_known: bool
+        self, angles: ArrayLike, times: ArrayLike, used: ArrayLike, *, time_unit: str, files: Sequence[str] = ()
     ) -> None:
         """Show these projections, without a signal.
 
@@ -86,8 +88,8 @@ class SeriesTable(QTableView):
             `(n_tilts,)` whether each projection is used.
         time_unit : str
             Unit of the times; empty: they have none.
-        angles_known : bool
-            Whether a file or a person gave the angles; if not, they are shown on red as assumed.
+        files : sequence of str
+            Name of the file of each row, where they have files of their own: the tip of the number of the row.
 
         Raises
         ------
@@ -97,7 +99,7 @@ class SeriesTable(QTableView):
         rows = TableRows(np.asarray(angles, dtype=float), np.asarray(times, dtype=float), np.asarray(used, dtype=bool))
         if not len(rows.angles) == len(rows.times) == len(rows.used):
             raise ValueError(f"{len(rows.angles)} tilt angles, {len(rows.times)} times, {len(rows.used)} times used")
-        self._model.replace(rows, time_unit=time_unit, angles_known=angles_known)
+        self._model.replace(rows, time_unit=time_unit, files=files)
 
     def rows(self) -> TableRows:
         """Return what the table holds.

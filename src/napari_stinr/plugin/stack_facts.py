@@ -1,4 +1,4 @@
-"""What a stack tells about itself: whether something grew, and which way the tilt axis lies."""
+"""What a stack tells about itself: its intensity, whether something grew, and which way the tilt axis lies."""
 
 from __future__ import annotations
 
@@ -16,6 +16,28 @@ _GROWTH_NOISE = 3.0
 _CLEARLY = 2.0
 """How many times more than the columns the rows must vary to say that the axis lies horizontally."""
 _LEAST_VARIATION = 0.1
+
+
+def mean_intensity(stack: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Return the intensity of every projection: it rises with time where something grows.
+
+    Parameters
+    ----------
+    stack : ndarray
+        `(n_tilts, height, width)` projections [any unit].
+    mask : ndarray, optional
+        `(n_tilts, height, width)` bool, True where a pixel counts.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` mean of the pixels that count [the same].
+    """
+    counts = np.full(len(stack), stack[0].size) if mask is None else mask.sum(axis=(1, 2))
+    sums = [
+        float(np.sum(image, dtype=np.float64, where=True if mask is None else mask[k])) for k, image in enumerate(stack)
+    ]
+    return np.asarray(np.asarray(sums) / np.maximum(counts, 1))
 
 
 def growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:

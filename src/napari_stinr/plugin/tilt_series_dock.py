@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QSignalBlocker
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
 from superqt import QCollapsible
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io import READERS
 from napari_stinr.plugin.dock import Dock, text_label
 from napari_stinr.plugin.draft_sources import angles_from, times_from
+from napari_stinr.plugin.file_filters import series_filter
 from napari_stinr.plugin.layer_data import entry_of, time_axis_of
-from napari_stinr.plugin.opening import draft_of_layer, may_be_series
 from napari_stinr.plugin.series_form import SeriesForm
+from napari_stinr.plugin.series_layers import draft_of_layer, may_be_series
 from napari_stinr.plugin.series_table import SeriesTable, TableRows
-from napari_stinr.plugin.stack_facts import axis_warning, growth_text
+from napari_stinr.plugin.stack_facts import axis_warning, growth_text, mean_intensity
 from napari_stinr.plugin.states import Action
 from napari_stinr.plugin.time_plots import IntensityPlot
+from napari_stinr.preprocessing import background_level
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.theme import ThemeColours
 
 _LAYER_HINT = "or use a layer …"
-_DROP_HINT = "Drop a stack here, with its .rawtlt and .csv if you have them, or try File > Open Sample."
+_DROP_HINT = (
+    "Drop a tilt series here: a stack, or the files or the folder of a series with one file for every tilt, with its "
+    "lists of angles and times if you have them. Or try File > Open Sample."
+)
+_OPENING = "open "
+"""How the titles of the tasks begin that read files."""
 
 
 class TiltSeriesDock(Dock):
@@ -48,12 +55,17 @@ class TiltSeriesDock(Dock):
         # Looking at every pixel of a large stack takes a second: once for each stack.
         self._intensity_of: tuple[Any, NDArray[np.float64], str] | None = None
         self._background_of: tuple[Any, float] | None = None
+        self._is_read = ""
         row = QHBoxLayout()
-        self.open_button = self.button("Open…", "Open a stack from a file.", self.ask_for_file, Action.EDIT_SERIES)
+        tip = "Open a stack, or all files of a series with one file for every tilt, with lists of angles and times."
+        self.open_button = self.button("Open…", tip, self.ask_for_files, Action.EDIT_SERIES)
+        tip = "Open the folder of a series with one file for every tilt."
+        self.folder_button = self.button("Folder…", tip, self.ask_for_folder, Action.EDIT_SERIES)
         self.layer_choice = QComboBox(self)
         self.layer_choice.setToolTip("Take a layer that is open already: projections along its first axis.")
         self.layer_choice.activated.connect(self._on_layer_chosen)
         row.addWidget(self.open_button)
+        row.addWidget(self.folder_button)
         row.addWidget(self.layer_choice, 1)
         self.column.addLayout(row)
         self.title = text_label(self, _DROP_HINT)
@@ -72,6 +84,7 @@ class TiltSeriesDock(Dock):
         self.column.addWidget(self.table, 1)
         self.notes = QCollapsible("What was found in the files", self)
         self.notes_text = text_label(self)
+        self.notes_text.setTextFormat(Qt.TextFormat.PlainText)
         self.notes.addWidget(self.notes_text)
         self.column.addWidget(self.notes)
         for widget in (self.form, self.table, self.layer_choice):
@@ -94,13 +107,31 @@ class TiltSeriesDock(Dock):
         """Show the projection that the time slider has come to."""
         self._on_t_changed(self.binding.layers.t)
 
-    def ask_for_file(self) -> None:
-        """Let the person choose a stack, and angles and times with it."""
-        endings = " ".join(f"*{ending}" for ending in (*READERS, ".rawtlt", ".tlt", ".mdoc", ".csv"))
-        chosen, _ = QFileDialog.getOpenFileNames(
-            self, "Open a tilt series", "", f"Tilt series ({endings});;All files (*)"
-        )
+    def update_buttons(self) -> None:
+        """Enable what is possible now: nothing while files are read, since what is read replaces the series."""
+        super().update_buttons()
+        if self._is_read:
+            for widget in (self.open_button, self.folder_button, self.form, self.table, self.layer_choice):
+                widget.setEnabled(False)
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Open a tilt series, lists for it, or a reconstruction; one after the other."""
+        if self._is_read:
+            show_info(f"{self._is_read} is being read: wait for it, then drop again.")
+        else:
+            super().open_files(paths)
+
+    def ask_for_files(self) -> None:
+        """Let the person choose a stack or several files, and angles and times with them."""
+        # Twenty endings behind each name would make the dialog wider than the screen.
+        option = QFileDialog.Option.HideNameFilterDetails
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Open a tilt series", "", series_filter(), options=option)
         self.open_files([Path(name) for name in chosen])
+
+    def ask_for_folder(self) -> None:
+        """Let the person choose a folder with one file for every tilt."""
+        chosen = QFileDialog.getExistingDirectory(self, "Open a folder with one file for every tilt")
+        self.open_files([Path(chosen)] if chosen else [])
 
     def change(self, **values: Any) -> None:
         """Change what a script gives as plain values.
@@ -141,13 +172,16 @@ class TiltSeriesDock(Dock):
         for widget in (self.table, self.plot, self.growth_line, self.axis_line, self.notes):
             widget.setVisible(draft is not None)
         self._update_check_line()
+        self._update_title()
         if draft is None:
-            self.title.setText(_DROP_HINT)
             return
-        n_tilts, height, width = draft.stack.shape
-        self.title.setText(f"<b>{draft.name}</b>: {n_tilts} projections of {height} × {width} pixels (height × width)")
-        self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, angles_known=True)
-        self.notes_text.setText("<br>".join(draft.notes) or "Nothing.")
+        names = [path.name for path in draft.paths] if len(draft.paths) > 1 else []
+        self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
+        self.notes_text.setText("\n".join(f"· {note}" for note in draft.notes) or "Nothing.")
+        is_new = self._intensity_of is None or self._intensity_of[0] is not draft.stack
+        if is_new and draft.problem:
+            # A list that was found and does not fit is told there.
+            self.notes.expand(animate=False)
         self._show_intensity(draft)
         self._on_t_changed(self.binding.layers.t)
 
@@ -163,6 +197,26 @@ class TiltSeriesDock(Dock):
         binding.state_changed.connect(self._on_state_changed)
         binding.t_changed.connect(self._on_t_changed)
         binding.layers_changed.connect(self._list_layers)
+        binding.polled.connect(self._watch_reading)
+
+    def _watch_reading(self) -> None:
+        titles = [task.title for task in self.binding.tasks.running if task.title.startswith(_OPENING)]
+        is_read = titles[0].removeprefix(_OPENING) if titles else ""
+        if is_read != self._is_read:
+            self._is_read = is_read
+            self.update_buttons()
+            self._update_title()
+
+    def _update_title(self) -> None:
+        draft = self.session.draft
+        if self._is_read:
+            self.title.setText(f"Reading <b>{escape(self._is_read)}</b> …")
+        elif draft is None:
+            self.title.setText(_DROP_HINT)
+        else:
+            n_tilts, height, width = draft.stack.shape
+            size = f"{n_tilts} projections of {height} × {width} pixels (height × width)"
+            self.title.setText(f"<b>{escape(draft.name)}</b>: {size}")
 
     def _on_form_changed(self, values: dict[str, Any]) -> None:
         self.change(**values)
@@ -231,11 +285,11 @@ class TiltSeriesDock(Dock):
 
     def _show_intensity(self, draft: SeriesDraft) -> None:
         if self._intensity_of is None or self._intensity_of[0] is not draft.stack:
-            self._intensity_of = draft.stack, draft.intensity(), axis_warning(draft.stack)
+            self._intensity_of = draft.stack, mean_intensity(draft.stack, draft.mask), axis_warning(draft.stack)
         intensity = self._intensity_of[1]
         if draft.invert_contrast:
             if self._background_of is None or self._background_of[0] is not draft.stack:
-                self._background_of = draft.stack, draft.background()
+                self._background_of = draft.stack, background_level(draft.stack, draft.mask)
             intensity = self._background_of[1] - intensity
         self.verdict(self.axis_line, self._intensity_of[2], False)
         label = time_axis_of(draft).label
