@@ -24,6 +24,10 @@ _DATE_TIME = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{
 # Not strptime: its %b depends on the language of the computer.
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FIRST_TWO_DIGIT_YEAR = 70
+_MOST_LINES = 500_000
+"""Lines of twenty letters in the largest text that is read."""
+_MOST_KEYS = 1000
+"""SerialEM writes about thirty lines in a section."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,13 +155,17 @@ def _sections(text: str, path: Path) -> tuple[dict[str, str], dict[str, dict[int
     common: dict[str, str] = {}
     sections: dict[str, dict[int, dict[str, str]]] = {"ZValue": {}, "FrameSet": {}}
     current = common
-    for line in text.splitlines():
-        stripped = line.strip()
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    if len(lines) > _MOST_LINES:
+        raise damaged(path, f"at most {_MOST_LINES} lines", f"it has {len(lines)}")
+    for stripped in lines:
         opens = stripped.startswith("[")
         key, equals, value = (part.strip() for part in stripped.strip("[]").partition("="))
         if not opens:
             if equals:
                 current[key] = value
+                if len(current) > _MOST_KEYS:
+                    raise damaged(path, f"at most {_MOST_KEYS} values in a section", "there are more")
         elif key in sections:
             number = int(_number(value, key, path))
             if number in sections[key]:

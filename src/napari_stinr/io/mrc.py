@@ -30,6 +30,8 @@ _UNSIGNED_OFFSET = 32768.0
 _MEAN_OF_OFFSET_DATA = -8192.0
 """Signed 16-bit data with a mean below this are unsigned data stored with an offset of -32768."""
 _IMAGES_TO_LOOK_AT = 8
+_PIXELS_TO_LOOK_AT = 250_000
+"""In each of these images: a forged header can declare terabytes, in a file of that size that takes no space."""
 
 
 def read_mrc(path: Path) -> Stack:
@@ -155,7 +157,9 @@ def _byte_signedness(
 
 def _some(values: NDArray[Any]) -> NDArray[Any]:
     # Enough of a mapped stack to know the kind of its numbers, without reading all of a large one.
-    return values[:: max(1, len(values) // _IMAGES_TO_LOOK_AT)]
+    n_tilts, height, width = values.shape
+    rows = max(1, height // max(1, _PIXELS_TO_LOOK_AT // width))
+    return values[:: max(1, n_tilts // _IMAGES_TO_LOOK_AT), ::rows, :_PIXELS_TO_LOOK_AT]
 
 
 def _unchanged(image: NDArray[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import damaged, is_file
 from napari_stinr.io.mdoc import read_mdoc, read_text
-from napari_stinr.io.tables import cells_of, is_number, read_table
+from napari_stinr.io.tables import LONGEST_LINE, cells_of, is_number, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,7 +264,7 @@ def _has_column(path: Path, names: tuple[str, ...]) -> bool:
     except StinrError:
         return False
     first = next((line.strip() for line in lines if line.partition("#")[0].strip()), "")
-    cells = [cell.strip("\"' ").lower() for cell in cells_of(first)]
-    if not cells:
+    if not 0 < len(first) <= LONGEST_LINE:
         return False
+    cells = [cell.strip("\"' ").lower() for cell in cells_of(first)]
     return names is TIME_COLUMNS if is_number(cells[0]) else any(name in cells for name in names)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-_LONGEST_LINE = 10_000
+LONGEST_LINE = 10_000
 """No row of a table of angles or times has more letters."""
 _SEPARATORS = re.compile("[,;\t]")
 
@@ -70,7 +70,7 @@ def read_table(path: Path) -> Table:
         return Table((), _read_npy(path))
     text = read_text(path).splitlines()
     longest = max(map(len, text), default=0)
-    if len(text) > MAXIMUM_IMAGES or longest > _LONGEST_LINE:
+    if len(text) > MAXIMUM_IMAGES or longest > LONGEST_LINE:
         raise damaged(path, "one number a line", f"{len(text)} lines, the longest of {longest} letters")
     lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text, 1)]
     rows = [(number, cells_of(line)) for number, line in lines if line]
