@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from napari.utils.notifications import notification_manager
-from npe2 import PluginManifest
+from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QTimer
 
 import napari_stinr as stinr
@@ -57,17 +58,63 @@ def test_the_manifest_claims_what_the_reader_reads():
 
 
 @pytest.mark.parametrize(
-    "path", ["a.tif", "a.TIFF", "a.csv", "a.npy", "a.png", ["a.tif", "b.tif"], ["a.mrc", "b.png"], []]
+    "path",
+    [
+        "a.tif",
+        "a.TIFF",
+        "a.csv",
+        "a.npy",
+        "a.h5",
+        "a.npz",
+        "a.png",
+        "folder",
+        ["a.tif", "b.tif"],
+        ["a.mrc", "b.png"],
+        [],
+    ],
 )
 def test_what_others_read_is_left_to_them(path):
     assert get_reader(path) is None
 
 
 @pytest.mark.parametrize(
-    "path", ["a.mrc", "A.MRC", "a.st", "a.tlt", "a.stinr", ["a.mrc", "a.rawtlt"], ["a.tif", "a.tlt"]]
+    "path",
+    [
+        *("a.mrc", "A.MRC", "a.st", "a.dm3", "a.dm4", "a.emd", "a.nxs", "a.mat", "a.tlt", "a.mdoc", "a.stinr"),
+        ["a.mrc", "a.rawtlt"],
+        ["a.tif", "a.tlt"],
+        ["a.h5", "a.mdoc", "times.txt", "angles.npy"],
+    ],
 )
 def test_what_is_claimed(path):
     assert get_reader(path) is not None
+
+
+@pytest.fixture
+def other_reader():
+    """Register another plugin that reads MATLAB and NeXus files."""
+    manager = PluginManager.instance()
+    command = {"id": "other.read", "title": "Read", "python_name": "other:read"}
+    readers = [{"command": "other.read", "filename_patterns": ["*.mat", "*.nxs", "*.mrc", "*.tlt"]}]
+    manager.register(PluginManifest(name="other", contributions={"commands": [command], "readers": readers}))
+    yield
+    manager.unregister("other")
+
+
+def test_files_of_others_are_left_to_another_plugin_that_reads_them(tmp_path, other_reader):
+    for name in ("a.mat", "a.nxs", "a.mrc"):
+        (tmp_path / name).write_bytes(b"of another kind")
+    stinr.write_tilt_angles(tmp_path / "a.tlt", ANGLES)
+    claimed = {name for name in ("a.mat", "a.nxs", "a.mrc", "a.tlt") if get_reader(str(tmp_path / name))}
+    assert claimed == {"a.tlt"}
+    scipy.io.savemat(tmp_path / "a.mat", {"projections": STACK, "tilt_angles": np.arange(6.0)})
+    assert get_reader(str(tmp_path / "a.mat")) is not None
+
+
+def test_where_nobody_else_reads_them_the_reason_is_told(tmp_path):
+    (tmp_path / "a.mat").write_bytes(b"of another kind")
+    with pytest.raises(stinr.StinrError, match=r"a\.mat cannot be read"):
+        read(tmp_path / "a.mat")
 
 
 def test_importing_the_reader_is_cheap():
@@ -151,6 +198,30 @@ def test_refined_angles_belong_to_the_aligned_stack(tmp_path):
     stinr.write_tilt_angles(tmp_path / "rod.tlt", ANGLES + 0.1)
     paths = {name: draft_in(read(tmp_path / f"rod.{name}")[0]).path.name for name in ("tlt", "rawtlt")}
     assert paths == {"tlt": "rod.ali", "rawtlt": "rod.st"}
+
+
+def mdoc_of(stack: Path, angles: np.ndarray) -> Path:
+    sections = [f"[ZValue = {k}]\nTiltAngle = {angle}\n" for k, angle in enumerate(angles)]
+    path = stack.with_name(f"{stack.name}.mdoc")
+    path.write_text(f"ImageFile = {stack.name}\n\n" + "\n".join(sections))
+    return path
+
+
+def test_an_mdoc_opens_the_stack_beside_it(tmp_path):
+    (layer,) = read(mdoc_of(write_stack(tmp_path / "rod.mrc", angles=False), ANGLES))
+    assert draft_in(layer).path == tmp_path / "rod.mrc"
+    np.testing.assert_array_equal(draft_in(layer).tilt_angles, ANGLES)
+
+
+def test_single_images_given_together_are_one_series(tmp_path):
+    files = []
+    for number, image in enumerate(STACK):
+        files.append(tmp_path / f"t{number}.mrc")
+        stinr.write_tilt_series(files[-1], image[None], pixel_size=0.5)
+    stinr.write_tilt_angles(tmp_path / "list.rawtlt", ANGLES)
+    (layer,) = read(*files[::-1], tmp_path / "list.rawtlt")
+    np.testing.assert_array_equal(draft_in(layer).stack, STACK)
+    assert draft_in(layer).paths == tuple(files)
 
 
 def test_a_list_of_angles_without_a_stack_says_what_was_looked_for(tmp_path):
@@ -263,6 +334,38 @@ def test_a_person_is_told_that_angles_are_missing(make_napari_viewer, qtbot, tmp
     (told,) = open_in_window(viewer, qtbot, write_stack(tmp_path / "rod.st", angles=False))
     assert told == "No tilt angles were found for rod: give them in the Tilt series dock."
     assert len(viewer.layers) == 1
+
+
+@pytest.mark.qt
+def test_single_images_dropped_on_the_canvas_are_images_and_one_word_tells_what_to_do(
+    make_napari_viewer, qtbot, tmp_path
+):
+    viewer = make_napari_viewer()
+    files = []
+    for number in range(3):
+        stack = tmp_path / f"t{number}.mrc"
+        stinr.write_tilt_series(stack, STACK[number : number + 1], pixel_size=0.5)
+        # An image and its .mdoc stand for the same, whichever comes first.
+        files += [stack, mdoc_of(stack, ANGLES[:1])][:: (-1) ** number]
+    (told,) = open_in_window(viewer, qtbot, *files)
+    assert told.startswith("t0.mrc holds a single image.")
+    assert told.endswith("drop all of its files, or their folder, onto the Tilt series dock.")
+    assert [layer.name for layer in viewer.layers] == ["t0", "t1", "t2"]
+    # Who opens a file again wants it twice.
+    open_in_window(viewer, qtbot, files[0])
+    assert len(viewer.layers) == 4
+
+
+@pytest.mark.qt
+def test_list_in_a_matlab_file_is_recognised_after_its_stack(make_napari_viewer, qtbot, tmp_path):
+    viewer = make_napari_viewer()
+    scipy.io.savemat(tmp_path / "rod.mat", {"projections": STACK.transpose(1, 2, 0)})
+    scipy.io.savemat(tmp_path / "Angle.mat", {"theta": ANGLES})
+    (told,) = open_in_window(viewer, qtbot, tmp_path / "rod.mat", tmp_path / "Angle.mat")
+    assert told == "The layer rod has the tilt angles of Angle.mat already."
+    scipy.io.savemat(tmp_path / "Others.mat", {"theta": ANGLES + 1})
+    (told,) = open_in_window(viewer, qtbot, tmp_path / "Others.mat")
+    assert told.startswith("Others.mat lists tilt angles and its stack is not beside it")
 
 
 def test_no_window_without_an_event_loop():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.draft import SeriesDraft
 
 IMAGE_FILE = "file"
-"""Note of a layer with the images of a file that is no series by itself."""
+"""Note of a layer with the images of a file that is no series by itself: that file, and the one that was asked for."""
 
 
 def is_asked_in_window() -> bool:
@@ -55,20 +55,50 @@ def is_series_shown(draft: SeriesDraft, beside: Path) -> bool:
     return False
 
 
-def is_image_shown(path: Path) -> bool:
-    """Return whether a layer shows the images of a file that is no series by itself.
+def are_angles_shown(angles: Path) -> bool:
+    """Return whether a layer shows a series with just these angles, and tell the person.
+
+    Parameters
+    ----------
+    angles : Path
+        A list whose stack does not lie beside it under its name.
+
+    Returns
+    -------
+    bool
+        A layer has its angles.
+    """
+    import numpy as np
+    from napari.utils.notifications import show_info
+
+    from napari_stinr.io.sidecars import read_angles
+
+    values = read_angles(angles)
+    for name, shown in _noted("draft"):
+        if np.array_equal(shown.tilt_angles, values):
+            show_info(f"The layer {name} has the tilt angles of {angles.name} already.")
+            return True
+    return False
+
+
+def is_image_shown(path: Path, asked: Path) -> bool:
+    """Return whether a layer shows the images of a file that is no series, because another file asked for them.
+
+    Dropped together, an image and its ``.mdoc`` arrive one after the other, and each stands for both.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file with the images.
+    asked : Path
+        The file that stands for it: itself, or an ``.mdoc``. Who opens the same file twice wants two layers.
 
     Returns
     -------
     bool
         There is such a layer.
     """
-    return any(shown == path for _, shown in _noted(IMAGE_FILE))
+    return any(shown == path and other != asked for _, (shown, other) in _noted(IMAGE_FILE))
 
 
 def tell_single(path: Path, n_images: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.reader_window import (
     IMAGE_FILE,
+    are_angles_shown,
     is_asked_in_window,
     is_image_shown,
     is_series_shown,
@@ -157,10 +158,8 @@ def _layers(paths: list[Path], in_window: bool) -> list[LayerData]:
     dropped = Dropped.of(paths)
     given = dropped.series()
     layers = [layer for series in given for layer in _layers_of(series, in_window)]
-    # A list that comes alone has its stack beside it.
     for angles in () if given else (*dropped.tables, *dropped.images):
-        draft = _given_draft(_stack_beside(angles), angles)
-        layers += _NOTHING if in_window and is_series_shown(draft, angles) else [_series_layer(draft)]
+        layers += _layers_of_list(angles, in_window)
     return layers + [_run_layer(path) for path in dropped.runs]
 
 
@@ -168,18 +167,36 @@ def _layers_of(given: GivenSeries, in_window: bool) -> list[LayerData]:
     from napari_stinr.io.sources import find_sources
 
     first, has_lists = given.paths[0], given.angles is not None or given.times is not None
-    is_mdoc = first.suffix.lower() == MDOC_ENDING
     sources = [source.path for source in find_sources(given.paths)]
     if len(sources) == 1 and not has_lists:
-        layer = _image_layer(sources[0], in_window)
+        if in_window and is_image_shown(sources[0], first):
+            return _NOTHING
+        layer = _image_layer(sources[0], first, in_window)
         if layer is not None:
-            # Dropped together, images and their .mdoc arrive one after the other.
-            return _NOTHING if in_window and is_mdoc and is_image_shown(sources[0]) else [layer]
+            return [layer]
     draft = given.draft()
+    is_mdoc = first.suffix.lower() == MDOC_ENDING
     return _NOTHING if in_window and is_mdoc and is_series_shown(draft, first) else [_series_layer(draft)]
 
 
-def _image_layer(path: Path, in_window: bool) -> LayerData | None:
+def _layers_of_list(angles: Path, in_window: bool) -> list[LayerData]:
+    """Return the series of a list of angles that comes alone: its stack lies beside it."""
+    from napari_stinr.plugin.draft_sources import read_draft
+
+    stack = _stack_beside(angles)
+    if stack is None and in_window and are_angles_shown(angles):
+        return _NOTHING
+    if stack is None:
+        raise StinrError(
+            f"{angles.name} lists tilt angles and its stack is not beside it",
+            expected=f"one of {', '.join(angles.stem + ending for ending in STACK_ENDINGS[:5])}, …",
+            cure="Put it beside the list under the same name, or give the list as angles in the Tilt series dock.",
+        )
+    draft = read_draft(stack, angles=angles)
+    return _NOTHING if in_window and is_series_shown(draft, angles) else [_series_layer(draft)]
+
+
+def _image_layer(path: Path, asked: Path, in_window: bool) -> LayerData | None:
     """Return the layer of a volume, or of a file with fewer images than a series has; None for a series."""
     from napari_stinr.io.containers import read_images
     from napari_stinr.io.sidecars import find_angle_file
@@ -196,7 +213,9 @@ def _image_layer(path: Path, in_window: bool) -> LayerData | None:
     if in_window and few:
         tell_single(path, len(content.images))
     # Nothing is noted with a volume that would keep a person from taking it as a tilt series after all.
-    return volume_layer(volume, name=path.stem, voxel=voxel, unit=unit, facts={IMAGE_FILE: path} if few else {})
+    return volume_layer(
+        volume, name=path.stem, voxel=voxel, unit=unit, facts={IMAGE_FILE: (path, asked)} if few else {}
+    )
 
 
 def _series_layer(draft: SeriesDraft) -> LayerData:
@@ -205,13 +224,7 @@ def _series_layer(draft: SeriesDraft) -> LayerData:
     return series_layer(draft)
 
 
-def _given_draft(stack: Path, angles: Path) -> SeriesDraft:
-    from napari_stinr.plugin.draft_sources import read_draft
-
-    return read_draft(stack, angles=angles)
-
-
-def _stack_beside(angles: Path) -> Path:
+def _stack_beside(angles: Path) -> Path | None:
     from napari_stinr.io.stacks import READERS
 
     endings = tuple(dict.fromkeys((*STACK_ENDINGS, *READERS)))
@@ -223,14 +236,7 @@ def _stack_beside(angles: Path) -> Path:
         for file in angles.parent.glob("*")
         if file.stem == angles.stem and file != angles and file.is_file()
     }
-    found = next((beside[ending] for ending in endings if ending in beside), None)
-    if found is None:
-        raise StinrError(
-            f"{angles.name} lists tilt angles and its stack is not beside it",
-            expected=f"one of {', '.join(angles.stem + ending for ending in endings[:5])}, …",
-            cure="Put it beside the list under the same name, or give the list as angles in the Tilt series dock.",
-        )
-    return found
+    return next((beside[ending] for ending in endings if ending in beside), None)
 
 
 def _run_layer(path: Path) -> LayerData:

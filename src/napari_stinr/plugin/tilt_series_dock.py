@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from napari_stinr.plugin.layer_data import entry_of, time_axis_of
 from napari_stinr.plugin.series_form import SeriesForm
 from napari_stinr.plugin.series_layers import draft_of_layer, may_be_series
 from napari_stinr.plugin.series_table import SeriesTable, TableRows
+from napari_stinr.plugin.series_title import series_title
 from napari_stinr.plugin.stack_facts import axis_warning, growth_text, mean_intensity
 from napari_stinr.plugin.states import Action
 from napari_stinr.plugin.time_plots import IntensityPlot
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.theme import ThemeColours
 
 _LAYER_HINT = "or use a layer …"
-_DROP_HINT = (
-    "Drop a tilt series here: a stack, or the files or the folder of a series with one file for every tilt, with its "
-    "lists of angles and times if you have them. Or try File > Open Sample."
-)
 _OPENING = "open "
 """How the titles of the tasks begin that read files."""
 
@@ -68,7 +64,7 @@ class TiltSeriesDock(Dock):
         row.addWidget(self.folder_button)
         row.addWidget(self.layer_choice, 1)
         self.column.addLayout(row)
-        self.title = text_label(self, _DROP_HINT)
+        self.title = text_label(self)
         self.column.addWidget(self.title)
         self.form = SeriesForm(self)
         self.column.addWidget(self.form)
@@ -208,15 +204,8 @@ class TiltSeriesDock(Dock):
             self._update_title()
 
     def _update_title(self) -> None:
-        draft = self.session.draft
-        if self._is_read:
-            self.title.setText(f"Reading <b>{escape(self._is_read)}</b> …")
-        elif draft is None:
-            self.title.setText(_DROP_HINT)
-        else:
-            n_tilts, height, width = draft.stack.shape
-            size = f"{n_tilts} projections of {height} × {width} pixels (height × width)"
-            self.title.setText(f"<b>{escape(draft.name)}</b>: {size}")
+        self.title.setText(series_title(self.session.draft, self._is_read))
+        self.title.setToolTip("" if self.session.draft is None else self.session.draft.name)
 
     def _on_form_changed(self, values: dict[str, Any]) -> None:
         self.change(**values)
