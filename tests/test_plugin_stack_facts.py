@@ -67,3 +67,14 @@ def test_intensity_leaves_out_what_a_layer_marks_as_not_measured() -> None:
     stack[1, 0, 0] = np.nan
     draft = draft_of_stack(stack)
     np.testing.assert_allclose(mean_intensity(draft.stack, draft.mask), 1.0)
+
+
+def test_pixels_that_were_not_measured_do_not_hide_a_horizontal_axis() -> None:
+    turned = growing_series(n_tilts=31).projections.transpose(0, 2, 1).astype(np.float64)
+    warning = axis_warning(turned)
+    assert "horizontally" in warning
+    # Nothing to see in the first column: without it, the rows add up to the same.
+    turned[:, :, 0] = np.nan
+    with_gaps = axis_warning(turned)
+    turned[:, :, 0] = 0
+    assert with_gaps == axis_warning(turned)
