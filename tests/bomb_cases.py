@@ -76,6 +76,14 @@ def _lying_tiff() -> bytes:
     return tiff_bytes([tiff_page(strip, 64, 64, compression=8) for _ in range(3)])
 
 
+def _overlapping_tiff() -> bytes:
+    raw = bytearray(struct.pack("<4sI", b"II*\0", 8) + struct.pack("<H", 4000) * 27_000)
+    for k in range(1000):
+        # The end of the directory at 8 + 4k points four bytes behind its beginning.
+        struct.pack_into("<I", raw, 8 + 4 * k + 2 + 12 * 4000, 12 + 4 * k)
+    return bytes(raw)
+
+
 def _chunk_bomb(path: Path) -> None:
     with h5py.File(path, "w") as file:
         data = file.create_dataset("data", (5, 600, 600), "u1", chunks=(5, 600, 600), compression="gzip")
@@ -167,6 +175,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
         _written(lambda: tiff_bytes([tiff_page(zlib_zeros(2000), 20_000, 25_000, compression=8, bits=32)])),
     ),
     "TIFF that declares little": ("s.tif", _written(_lying_tiff)),
+    "TIFF with directories upon one another": ("s.tif", _written(_overlapping_tiff)),
     "TIFF of 200000 x 200000": ("s.tif", _written(lambda: tiff_bytes([tiff_page(b"0" * 64, 200_000, 200_000)]))),
     "HDF5 chunk that expands to 1 GB": ("s.h5", _chunk_bomb),
     "HDF5 of 36 TiB": ("s.h5", _declares_36_terabytes),

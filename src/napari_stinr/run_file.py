@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
+from napari_stinr.io.containers import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -166,7 +167,9 @@ def damaged(path: str | Path, reason: str) -> StinrError:
         To be raised.
     """
     return StinrError(
-        f"{path} is damaged ({reason})", expected="a whole file that `stinr train` wrote", cure=_USE_AN_EARLIER_ONE
+        f"{path} is damaged ({printable(reason)})",
+        expected="a whole file that `stinr train` wrote",
+        cure=_USE_AN_EARLIER_ONE,
     )
 
 

@@ -189,7 +189,8 @@ def read_images(images: Images, path: Path) -> NDArray[np.float32]:
     check_memory(4 * math.prod(images.shape), path, shape=images.shape)
     values = np.empty(images.shape, dtype=np.float32)
     for k, image in enumerate(checked_images(images, path)):
-        values[k] = image
+        with np.errstate(over="ignore"):  # numbers beyond single precision become infinite
+            values[k] = image
     return values
 
 

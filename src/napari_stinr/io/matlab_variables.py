@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from napari_stinr.io.containers import damaged
+from napari_stinr.io.containers import damaged, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ class Variable:
 
     def __str__(self) -> str:
         axes = " x ".join(map(str, self.shape))
-        return f"{self.name[:60]} ({axes if self.dtype is not None else self.kind})"
+        return f"{printable(self.name[:60])} ({axes if self.dtype is not None else self.kind})"
 
 
 class _Element(NamedTuple):

@@ -189,7 +189,9 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
         if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
             values = np.where(missing, 0, values)
             counts = ~missing if counts is None else counts & ~missing
-        projections[k], counting = way.image(values, counts)
+        # Numbers beyond single precision become infinite, which is said later.
+        with np.errstate(over="ignore", invalid="ignore"):
+            projections[k], counting = way.image(values, counts)
         if counting is not None and mask is None:
             mask = np.ones(projections.shape, dtype=bool)
         if mask is not None and counting is not None:

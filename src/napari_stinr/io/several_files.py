@@ -106,7 +106,8 @@ def _reader(files: list[tuple[Path, Stack]]) -> Callable[[], Iterator[NDArray[An
                 continue
             total = np.zeros(stack.images.shape[1:], dtype=np.float64)
             for frame in checked_images(stack.images, path):
-                total += frame
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total += frame
             yield total / len(stack.images)
 
     return read

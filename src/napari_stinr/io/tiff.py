@@ -7,6 +7,7 @@ readers keep the first one, so one file serves both when it carries two: the XML
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from napari_stinr.io.atomic import atomic_output
 from napari_stinr.io.containers import Images, Stack, damaged, image_shape
 from napari_stinr.io.limits import check_expansion, check_stored
 from napari_stinr.io.tiff_descriptions import imagej_description, ome_description, resolution
+from napari_stinr.io.tiff_directories import check_directories
 from napari_stinr.io.tiff_facts import described_facts
 from napari_stinr.io.units import LENGTH_UNITS, in_angstrom
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+# Without a handler Python itself prints what tifffile says about every damaged tag, thousands of lines perhaps.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAXIMUM_IMAGEJ_BYTES = 3_500_000_000
 """Size of the pixels in a file for ImageJ: TIFF offsets end at 4 GiB, and ImageJ does not read BigTIFF."""
@@ -61,6 +66,7 @@ def read_tiff(path: Path) -> Stack:
         The file is damaged or compressed in a way that cannot be read, holds colour images or not exactly three axes,
         or memory is short.
     """
+    check_directories(path)
     try:
         with tifffile.TiffFile(path) as file:
             series = _checked_series(file, path)
