@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 from plugin_cases import GROWTH, run_to_end, session_in, small_draft, write_stack
+from series_cases import growing_series
 
 from napari_stinr import ReconstructionConfig, load_reconstruction, preset_config, read_volume
 from napari_stinr.cli import main
 from napari_stinr.errors import StinrError
-from napari_stinr.io import write_times
+from napari_stinr.io import write_tilt_angles, write_times
 from napari_stinr.plugin.draft_sources import angles_from, draft_of_series, draft_of_stack, read_draft, times_from
 from napari_stinr.plugin.scripts import command_lines, is_reproducible, python_script, save_settings
 from napari_stinr.simulation import Simulation, SimulationConfig, simulate
@@ -169,6 +171,37 @@ def test_commands_repeat_a_sample(tmp_path: Path, sample: SeriesDraft, edit: str
     settings = tmp_path / "settings.yaml"
     save_settings(settings, draft, GROWTH)
     same(in_window(draft, tmp_path), run_commands(settings))
+
+
+def files_draft(folder: Path, kind: str) -> SeriesDraft:
+    """Write one file for every tilt, whose names tell neither order nor angle, and open them as `kind` says."""
+    folder.mkdir()
+    images = growing_series(n_tilts=7, width=15, height=7).projections
+    names = [f"{name}.tif" for name in "dagcbfe"]
+    place = folder / "frames" if kind == "folder of .mdoc" else folder
+    place.mkdir(exist_ok=True)
+    for name, image in zip(names, images, strict=True):
+        tifffile.imwrite(place / name, image)
+    sections = [
+        f"[FrameSet = {k}]\nTiltAngle = {angle}\nSubFramePath = D:\\{name}\nDateTime = 12-Mar-24  10:{k:02d}:30\n"
+        for k, (name, angle) in enumerate(zip(names, ANGLES[::3], strict=True))
+    ]
+    if kind == "list":
+        write_tilt_angles(folder / "tilts.rawtlt", ANGLES[::3])
+        return read_draft(folder)
+    (folder / "needle.mdoc").write_text("\n".join(sections))
+    return read_draft(folder if kind == "folder of .mdoc" else folder / "needle.mdoc")
+
+
+@pytest.mark.parametrize("edit", ["as found", "typed both", "order"])
+@pytest.mark.parametrize("kind", ["list", "one .mdoc", "folder of .mdoc"])
+def test_script_and_commands_repeat_a_series_of_several_files(tmp_path: Path, kind: str, edit: str) -> None:
+    draft = EDITS[edit](files_draft(tmp_path / "needle", kind))
+    assert len(draft.paths) == 7
+    ours, settings = in_window(draft, tmp_path), tmp_path / "settings.yaml"
+    same(ours, run_script(draft))
+    save_settings(settings, draft, GROWTH)
+    same(ours, run_commands(settings))
 
 
 @pytest.mark.parametrize("name", ["static", "paper"])

@@ -46,6 +46,8 @@ class SeriesDraft:
     paths : tuple of Path
         Files that the stack was read from, in its order: one, or one for every tilt; none for one that is in the viewer
         only.
+    described_by : tuple of Path
+        ``.mdoc`` files that were given for them; a script must give them, too.
     sample : mapping, optional
         Settings of the simulation that the stack comes from.
     mask : ndarray, optional
@@ -83,6 +85,7 @@ class SeriesDraft:
     used: NDArray[np.bool_]
     name: str = "tilt series"
     paths: tuple[Path, ...] = ()
+    described_by: tuple[Path, ...] = ()
     sample: Mapping[str, Any] | None = None
     mask: NDArray[np.bool_] | None = None
     time_unit: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,11 @@ from napari_stinr.io import sidecars
 from napari_stinr.io.discovery import find_series
 from napari_stinr.io.found import Found
 from napari_stinr.io.reading import load_series
-from napari_stinr.io.sources import positions_by_name
+from napari_stinr.io.sources import MDOC_ENDING, positions_by_name
 from napari_stinr.plugin.draft import SeriesDraft
 from napari_stinr.series_checks import MINIMUM_TILTS
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
@@ -76,6 +76,7 @@ def read_draft(
         times_argument=_absolute(times),
         time_assumed=found.times.assumed,
         paths=tuple(file.resolve() for file in found.paths),
+        described_by=_descriptions(path, found.paths),
     )
     if problem is None:
         return draft
@@ -246,6 +247,20 @@ def _check_count(values: NDArray[np.float64], n_tilts: int, what: str, source: s
             expected=f"{n_tilts}, one for every projection",
             cure="Add or remove lines, or give the right file.",
         )
+
+
+def _descriptions(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], images: Sequence[Path]
+) -> tuple[Path, ...]:
+    """Return the ``.mdoc`` files that led to the images: given themselves, or in a folder without images."""
+    given = [path] if isinstance(path, (str, os.PathLike)) else path
+    found: list[Path] = []
+    for file in (Path(one).expanduser().resolve() for one in given):
+        if file.is_dir() and file != images[0].resolve().parent:
+            found += sorted(file.glob(f"*{MDOC_ENDING}"))
+        elif file.suffix.lower() == MDOC_ENDING:
+            found.append(file)
+    return tuple(found)
 
 
 def _absolute(path: str | os.PathLike[str] | None) -> str:

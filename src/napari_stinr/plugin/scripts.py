@@ -101,7 +101,7 @@ def command_lines(draft: SeriesDraft, settings: Path, *, angles: Path | None, ti
         The stack is in the viewer only.
     """
     _check_source(draft)
-    stack = [str(path) for path in draft.paths] or [_SIMULATED_STACK]
+    stack = [str(path) for path in (*draft.paths, *draft.described_by)] or [_SIMULATED_STACK]
     words = ["stinr", "train", *stack, "--config", str(settings)]
     for option, file, argument in (
         ("--angles", angles, draft.angles_argument),
@@ -185,7 +185,7 @@ def _read_lines(draft: SeriesDraft) -> list[str]:
     values |= {"invert_contrast": True} if draft.invert_contrast else {}
     values |= {"binning": draft.binning} if draft.binning > 1 else {}
     options = [f"    {name}={pprint.pformat(value, width=_LINE, compact=True)}," for name, value in values.items()]
-    paths = [str(path) for path in draft.paths]
+    paths = [str(path) for path in (*draft.paths, *draft.described_by)]
     stack = repr(paths[0]) if len(paths) == 1 else f"[\n        {f',{chr(10)}        '.join(map(repr, paths))},\n    ]"
     return ["series = stinr.read_tilt_series(", f"    {stack},", *options, ")"]
 
