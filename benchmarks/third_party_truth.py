@@ -10,14 +10,15 @@ index n / 2, the centre of MATLAB's fftshift.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 from scipy.io import loadmat
-from scipy.spatial import ConvexHull, Delaunay, cKDTree
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 
 from napari_stinr.atoms import match_atoms
 from napari_stinr.tilt_series import TiltSeries
@@ -30,6 +31,9 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 BORDER = 20
 """The background is taken from a frame that is this part of the width."""
+
+SMOOTHING = 3.0
+"""Standard deviation of the Gaussian that shows where the specimen is [Å]."""
 
 TRANSLATION_TOLERANCE = 1.0
 """Pairs that decide the rigid translation are at most this far apart [Å]."""
@@ -132,13 +136,13 @@ def read_series(known: ThirdPartySeries, *, prepared: bool) -> TiltSeries:
     TiltSeries
         The series.
     """
-    projections = _projections(DATA / known.folder / known.stack)
+    path = DATA / known.folder / known.stack
+    measured = TiltSeries(_projections(path), known.angles, pixel_size=known.pixel_size)
     # In both files the tilt axis lies along the columns of MATLAB's images: horizontally.
-    projections = np.ascontiguousarray(projections.transpose(0, 2, 1), dtype=np.float32)
-    return TiltSeries(
-        without_background(projections) if prepared else projections,
-        known.angles,
-        pixel_size=known.pixel_size,
+    projections = measured.projections.transpose(0, 2, 1)
+    return replace(
+        measured,
+        projections=without_background(projections) if prepared else projections,
         axis_offset=known.axis_offset if prepared else 0.0,
         name=known.folder,
     )
@@ -208,31 +212,38 @@ def rigid_translation(found: NDArray[np.float64], expected: NDArray[np.float64])
     return translation
 
 
-def within_specimen(positions: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which positions lie within the convex hull of the true atoms.
+def specimen_region(volume: NDArray[np.float32], voxel_size: float) -> NDArray[np.bool_]:
+    """Return where the specimen is, as a person sees it who does not know the atoms.
 
     Parameters
     ----------
-    positions, expected : ndarray
-        `(n, 3)` and `(m, 3)` positions [Å].
+    volume : ndarray
+        `(z, y, x)` potential [any unit].
+    voxel_size : float
+        Edge of a voxel [Å].
 
     Returns
     -------
     ndarray
-        `(n,)` True within.
+        `(z, y, x)` True where the volume, smoothed over `SMOOTHING`, exceeds half its highest value.
     """
-    return np.asarray(Delaunay(expected[ConvexHull(expected).vertices]).find_simplex(positions) >= 0)
+    smooth = gaussian_filter(volume, SMOOTHING / voxel_size, mode="constant")
+    return np.asarray(smooth > smooth.max() / 2)
 
 
-def random_peaks(n: int, expected: NDArray[np.float64], *, apart: float, seed: int = 0) -> NDArray[np.float64]:
-    """Return random positions within the specimen that keep the distance that peaks keep: what chance would find.
+def random_peaks(
+    n: int, region: NDArray[np.bool_], *, voxel_size: float, apart: float, seed: int = 0
+) -> NDArray[np.float64]:
+    """Return random positions in a region that keep the distance that peaks keep: what chance would find.
 
     Parameters
     ----------
     n : int
         How many.
-    expected : ndarray
-        `(m, 3)` true atoms, whose convex hull is the specimen [Å].
+    region : ndarray
+        `(z, y, x)` True where they may be.
+    voxel_size : float
+        Edge of a voxel [Å].
     apart : float
         Least distance of two positions [Å].
     seed : int
@@ -241,14 +252,16 @@ def random_peaks(n: int, expected: NDArray[np.float64], *, apart: float, seed: i
     Returns
     -------
     ndarray
-        `(n, 3)` positions, fewer where no more find room [Å].
+        `(n, 3)` positions from the centre of the first voxel, fewer where no more find room [Å].
     """
     generator = np.random.default_rng(seed)
-    low, high = expected.min(axis=0), expected.max(axis=0)
+    voxels = np.argwhere(region)
     chosen = np.empty((0, 3))
     for _ in range(200):
-        drawn = generator.uniform(low, high, (max(1000, n), 3))
-        drawn = drawn[within_specimen(drawn, expected)]
+        drawn = voxels[generator.integers(len(voxels), size=max(1000, n))] + generator.uniform(
+            -0.5, 0.5, (max(1000, n), 3)
+        )
+        drawn = drawn * voxel_size
         if len(chosen):
             drawn = drawn[cKDTree(chosen).query(drawn)[0] >= apart]
         too_near = cKDTree(drawn).query_pairs(apart, output_type="ndarray")
