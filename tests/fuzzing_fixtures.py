@@ -6,6 +6,7 @@ import importlib.util
 import json
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -23,8 +24,8 @@ from napari_stinr.io import write_tilt_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 N_TILTS = len(ANGLES)
 LIST_OF_ANGLES = "".join(f"{angle}\n" for angle in ANGLES).encode()
 TABLE = ("tilt_angle_deg,time\n" + "".join(f"{angle},{k * 1.5}\n" for k, angle in enumerate(ANGLES))).encode()
@@ -391,6 +392,37 @@ def _runs(folder: Path) -> Iterator[Fixture]:
         yield Fixture(preset, "stinr", {path.name: path.read_bytes()}, (path.name,), (path.name,), "run")
 
 
+def _real(folder: Path) -> Iterator[Fixture]:
+    """Real files beside the checkout; of large ones the beginning, with the numbers of images and rows put right."""
+    del folder
+    if not DATA.is_dir():
+        return
+
+    def together(name: str, *paths: str, damaged: int | None = None, how: str = "series") -> Fixture:
+        files = {Path(path).name: (DATA / path).read_bytes() for path in paths}
+        given = tuple(files)[:damaged]
+        return Fixture(name, "real", files, tuple(files), given, how)
+
+    raw = (DATA / "etspy" / "HAADF.mrc").read_bytes()
+    rows = struct.pack("<3i", 256, 8, 5)
+    cropped = _patched(raw[: 1024 + 131_072 + 5 * 8 * 512], {0: rows})
+    yield Fixture("MRC of FEI", "real", {"HAADF.mrc": cropped}, ("HAADF.mrc",), ("HAADF.mrc",))
+    frames = {}
+    for k in range(3):
+        raw = (DATA / "serialem" / f"test_00{k}.mrc").read_bytes()
+        extended = struct.unpack_from("<i", raw, 92)[0]
+        frames[f"test_00{k}.mrc"] = _patched(raw[: 1024 + extended + 2 * 4 * 2048], {4: struct.pack("<i", 4)})
+        frames[f"test_00{k}.mrc.mdoc"] = (DATA / "serialem" / f"test_00{k}.mrc.mdoc").read_bytes()
+    yield Fixture("SerialEM", "real", frames, tuple(frames), (".",))
+    yield together("silicon", "asi/aSi_2nmFosCetr_Dose8p0e3_cov35pm_ForBM3D.mat", "asi/Si_Angle.mat", damaged=1)
+    yield together("Data Exchange", "dataexchange/tooth.h5")
+    yield together("dose-symmetric", "mdoc/tilt_series.mdoc", how="times")
+    yield together("frame set", "mdoc/frame_set_multiple.mdoc", how="angles")
+    if _HAS_RSCIIO:
+        yield together("DM3 stack", "etspy/HAADF.dm3")
+        yield together("DM3 files", *(f"etspy/BF_00{k}.dm3" for k in (1, 2, 3)))
+
+
 _MAKERS: dict[str, Callable[[Path], Iterator[Fixture]]] = {
     "mrc": _mrc,
     "tiff": _tiff,
@@ -401,6 +433,7 @@ _MAKERS: dict[str, Callable[[Path], Iterator[Fixture]]] = {
     "text": _text,
     "several": _several,
     "stinr": _runs,
+    "real": _real,
 }
 FAMILIES = tuple(_MAKERS)
 """What can be asked for by name."""

@@ -251,7 +251,7 @@ def damaged(path: Path, expected: str, reason: object) -> StinrError:
     """
     return StinrError(
         f"{path.name} cannot be read ({printable(str(reason)) or type(reason).__name__})",
-        expected=expected,
+        expected=printable(expected),
         cure="Copy or export the file again; it may be incomplete or of another kind than its ending says.",
     )
 

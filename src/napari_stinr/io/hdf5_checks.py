@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.containers import NUMERIC_KINDS, damaged
+from napari_stinr.io.containers import NUMERIC_KINDS, damaged, printable
 from napari_stinr.io.limits import check_expansion, check_memory, check_stored
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def refers_elsewhere(path: Path, reason: str) -> StinrError:
         To be raised.
     """
     return StinrError(
-        f"{path.name} refers to another file ({reason})",
+        f"{path.name} refers to another file ({printable(reason)})",
         expected="a file that holds everything itself",
         cure="Copy the data into one file, for instance with h5repack or h5py.",
     )

@@ -126,7 +126,7 @@ def members(group: h5py.Group, path: Path) -> list[str]:
     Returns
     -------
     list of str
-        Names of its links of any kind that are text.
+        Names of its links of any kind that are text and can be shown: they become part of messages.
 
     Raises
     ------
@@ -143,7 +143,8 @@ def members(group: h5py.Group, path: Path) -> list[str]:
     if len(names) > MAXIMUM_OBJECTS:
         raise damaged(path, f"at most {MAXIMUM_OBJECTS} groups and datasets", "it has more")
     decoded = [name.decode("utf-8", "replace") for name in names]
-    return [name for name, raw in zip(decoded, names, strict=True) if name.encode() == raw and "/" not in name]
+    as_stored = [name for name, raw in zip(decoded, names, strict=True) if name.encode() == raw]
+    return [name for name in as_stored if "/" not in name and name.isprintable()]
 
 
 def angle_scale(unit: str) -> float | None:

@@ -135,7 +135,7 @@ def _list_hdf5(path: Path) -> list[Variable]:
     with open_hdf5(path) as file:
         for name in members(file, path):
             # MATLAB keeps what cells and objects refer to in groups of their own.
-            item = None if name.startswith("#") else find_object(file, name, path)
+            item = None if name.startswith("#") or not name.isprintable() else find_object(file, name, path)
             if item is None or number_attribute(item, "MATLAB_empty", path):
                 continue
             kind = text_attribute(item, "MATLAB_class", path)
