@@ -32,62 +32,17 @@ _SIGNATURES = (
 )
 _REACH = 64
 """Headers begin with a signature and go on for about so long [byte]."""
-_TELLING = (
-    0,
-    1,
-    2,
-    3,
-    -1,
-    -2,
-    127,
-    128,
-    255,
-    256,
-    32767,
-    32768,
-    65535,
-    65536,
-    2**20,
-    2**24,
-    2**31 - 1,
-    2**31,
-    2**32 - 1,
+_SMALL = (0, 1, 2, 3, -1, -2, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**20, 2**24, 2**31 - 1, 2**31)
+_TELLING = (*_SMALL, 2**32 - 1, 2**33, 2**40, 2**48, 2**62, 2**63 - 1, 2**63, 2**64 - 1, -(2**31), -(2**63))
+_NUMBERS = ("nan", "inf", "-inf", "1e308", "-1e400", "1e-320", "0x10", "1_000", "9" * 30, "9" * 400, "٣", "1,5", "-")
+_LINES = (
+    *("", "[", "=", "\0", "\x1b[2J", "[ZValue = 0]", "[ZValue = 99999999999999999999]", "[FrameSet = -1]", "[T = x]"),
+    *("DateTime = 31-Feb-23 16:00:00", "TiltAngle = nan", "PieceCoordinates = 0 0 0", "PixelSpacing = -1"),
+    *("ImageFile = ../../../etc/passwd", "SubFramePath = \\\\server\\share\\f.tif", "SubFramePath = \0"),
+    *(f"{key} = {'a' * 400}{ending}" for key, ending in (("ImageFile", ".mrc"), ("SubFramePath", ".tif"))),
 )
-_TELLING += (2**33, 2**40, 2**48, 2**62, 2**63 - 1, 2**63, 2**64 - 1, -(2**31), -(2**63))
-_WORDS = (
-    "nan",
-    "inf",
-    "-inf",
-    "1e308",
-    "-1e400",
-    "1e-320",
-    "0x10",
-    "1_000",
-    "9" * 30,
-    "9" * 400,
-    "٣",
-    "1,5",
-    "-",
-    "",
-    "[",
-)
-_WORDS += (
-    "[ZValue = 0]",
-    "[ZValue = 99999999999999999999]",
-    "[FrameSet = -1]",
-    "[T = x]",
-    "DateTime = 31-Feb-23 16:00:00",
-)
-_WORDS += ("TiltAngle = nan", "PieceCoordinates = 0 0 0", "ImageFile = ../../../etc/passwd", "PixelSpacing = -1")
-_WORDS += (
-    "SubFramePath = \\\\server\\share\\f.tif",
-    "SubFramePath = \0",
-    "ImageFile = " + "a" * 400 + ".mrc",
-    "SubFramePath = " + "a" * 400 + ".tif",
-    "\0",
-    "\x1b[2J",
-    "=",
-)
+_WORDS = (*_NUMBERS, *_LINES)
+_PIECES = (b"1,", b"[ = ", b"[ZValue = 1]\n", b"9", b"\n", b"1.5\n", b"a = b\n", b" ", b'"', b"#")
 
 
 def damaged_content(name: str, content: bytes, others: Sequence[bytes], rng: np.random.Generator) -> bytes:
@@ -271,11 +226,9 @@ def _damage_text(content: bytes, other: bytes, rng: np.random.Generator) -> byte
 
 
 def _long_text(content: bytes, rng: np.random.Generator) -> bytes:
-    piece = [b"1,", b"[ = ", b"[ZValue = 1]\n", b"9", b"\n", b"1.5\n", b"a = b\n", b" ", b'"', b"#", content][
-        int(rng.integers(11))
-    ]
+    piece = (*_PIECES, content or b"0")[int(rng.integers(len(_PIECES) + 1))]
     length = int(rng.choice([20_000, 1_000_000, 7_900_000, 8_500_000]))
-    return content + (piece or b"0") * (length // max(1, len(piece)))
+    return content + piece * (length // len(piece))
 
 
 def _inside_zip(content: bytes, damage: Callable[[bytes], bytes], rng: np.random.Generator) -> bytes:

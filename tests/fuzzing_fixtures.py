@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import scipy.io
 import tifffile
 from dm_cases import write_dm
+from fuzzing_hdf5 import berkeley, data_exchange, nxtomo, plain, velox
 from matlab_cases import write_version_73
 from mrcfile.dtypes import get_ext_header_dtype
 from reading_cases import ANGLES, stack
@@ -266,12 +266,12 @@ def _dm(folder: Path) -> Iterator[Fixture]:
 
 def _hdf5(folder: Path) -> Iterator[Fixture]:
     makers: dict[str, tuple[str, Callable[[h5py.File], None]]] = {
-        "Velox": ("v.emd", _velox),
-        "Berkeley": ("b.emd", lambda file: _berkeley(file, "/experiment/tilts", "n_m")),
-        "tomviz": ("t.emd", lambda file: _berkeley(file, "/data/tomography", "n_m")),
-        "Data Exchange": ("d.h5", _data_exchange),
-        "NXtomo": ("n.nxs", _nxtomo),
-        "plain": ("p.h5", _plain),
+        "Velox": ("v.emd", velox),
+        "Berkeley": ("b.emd", lambda file: berkeley(file, "/experiment/tilts", "n_m")),
+        "tomviz": ("t.emd", lambda file: berkeley(file, "/data/tomography", "n_m")),
+        "Data Exchange": ("d.h5", data_exchange),
+        "NXtomo": ("n.nxs", nxtomo),
+        "plain": ("p.h5", plain),
     }
     for name, (file_name, make) in makers.items():
         for version in ("earliest", "latest"):
@@ -279,60 +279,6 @@ def _hdf5(folder: Path) -> Iterator[Fixture]:
             with h5py.File(path, "w", libver=version) as file:
                 make(file)
             yield _alone(path, "hdf5", f"{name}, {version}", angles=name == "plain")
-
-
-def _velox(file: h5py.File) -> None:
-    group = file.create_group("/Data/Image/0123456789abcdef")
-    group.create_dataset("Data", data=np.moveaxis(stack("uint16"), 0, -1), chunks=(6, 7, 1), compression="gzip")
-    metadata = np.zeros((1000, N_TILTS), "u1")
-    for k, angle in enumerate(ANGLES):
-        text = json.dumps(
-            {
-                "Stage": {"AlphaTilt": str(np.deg2rad(angle))},
-                "BinaryResult": {"PixelSize": {"width": "2.5e-10"}, "PixelUnitX": "m", "Detector": "HAADF"},
-                "Acquisition": {"AcquisitionStartDatetime": {"DateTime": str(1_500_000_000 + 60 * k)}},
-                "CustomProperties": {"Detectors[HAADF].TimeStamp": {"type": "double", "value": str(1e15 + 1e6 * k)}},
-            }
-        ).encode()
-        metadata[: len(text), k] = np.frombuffer(text, "u1")
-    group["Metadata"] = metadata
-
-
-def _berkeley(file: h5py.File, name: str, unit: str) -> None:
-    group = file.create_group(name)
-    group.attrs["emd_group_type"] = 1
-    group.create_dataset("data", data=stack(), chunks=(2, 6, 7), compression="gzip")
-    for number, (label, units, values) in enumerate(
-        (("angle", "[deg]", ANGLES), ("y", f"[{unit}]", np.arange(6) * 0.25), ("x", f"[{unit}]", np.arange(7) * 0.25))
-    ):
-        group[f"dim{number + 1}"] = values
-        group[f"dim{number + 1}"].attrs.update({"name": label, "units": units})
-
-
-def _data_exchange(file: h5py.File) -> None:
-    file["/exchange/data"] = stack()
-    file["/exchange/theta"] = ANGLES
-    file["/exchange/theta"].attrs["units"] = "degrees"
-    file["/exchange/data_dark"], file["/exchange/data_white"] = np.zeros((2, 6, 7)), np.ones((2, 6, 7))
-
-
-def _nxtomo(file: h5py.File) -> None:
-    entry = file.create_group("entry")
-    entry.attrs["NX_class"], entry["definition"] = "NXentry", "NXtomo"
-    entry.create_dataset("instrument/detector/data", data=stack("uint16"), chunks=(1, 6, 7), compression="lzf")
-    entry["instrument/detector/image_key"] = np.zeros(N_TILTS, int)
-    entry["instrument/detector/x_pixel_size"] = 2.5e-10
-    entry["instrument/detector/x_pixel_size"].attrs["units"] = "m"
-    entry["sample/rotation_angle"] = ANGLES
-    entry["start_time"] = "2023-03-31T16:00:00"
-    entry["data/data"] = h5py.SoftLink("/entry/instrument/detector/data")
-
-
-def _plain(file: h5py.File) -> None:
-    file.create_dataset(
-        "projections", data=stack(), chunks=(1, 3, 7), shuffle=True, fletcher32=True, maxshape=(None, 6, 7)
-    )
-    file["tilt_angles"], file["pixel_size"] = ANGLES, 2.5
 
 
 def _text(folder: Path) -> Iterator[Fixture]:

@@ -16,7 +16,7 @@ from fuzzing_children import VIOLATION, Reader
 from fuzzing_fixtures import DATA, FAMILIES, Fixture, make_fixtures
 from fuzzing_run import lay_out, run
 
-SECONDS = 7.0
+SECONDS = 6.0
 MOST_INPUTS = 2000
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="time and memory are measured in a forked process")
@@ -87,7 +87,7 @@ HARMS = {
 
 
 def test_harm_is_noticed(tmp_path):
-    with Reader(patience=4.0, before=HARMFUL_READER) as reader:
+    with Reader(patience=3.0, before=HARMFUL_READER) as reader:
         for number, (harm, word) in enumerate(HARMS.items()):
             path = tmp_path / f"{number}.mrc"
             path.write_text(harm)
