@@ -3,7 +3,8 @@
 `carbon`: 7514 atoms, 37 tilts over 144 degrees. `asi`: 208 atoms, 60 tilts over 180 degrees, single electrons counted.
 The data lie in ../shared/data beside the checkout; without them the benchmark is skipped and says so. `as read` is what
 the files hold; `prepared` has the rotation axis where it is and no background, `one block` also uses all rows in every
-step, and `ceiling` is the same atoms projected as Gaussians, linearly and without noise, reconstructed alike.
+step, `held out` also takes the length of the run from projections that are not trained on, and `ceiling` is the same
+atoms projected as Gaussians, linearly and without noise, reconstructed alike.
 Peaks beside the specimen, which a person would not take for atoms, are counted and do not enter the precision.
 """
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from third_party_truth import ThirdPartySeries
 
     from napari_stinr import TiltSeries
+    from napari_stinr.config import ReconstructionConfig
 
 TOLERANCES = (1.0, 0.5)
 """Farthest a peak may be from the atom it counts for [Å]."""
@@ -52,10 +54,19 @@ WIDTHS = (0.30, 0.35, 0.40, ATOM_WIDTH, 0.60)
 WELL_SEPARATED = 0.1
 """Atoms and ripples are told apart where between them are this few peaks, over those of the commonest height."""
 
-CASES = tuple((name, state, preset) for name in SERIES for state, preset in (
-    ("as read", "static"), ("prepared", "static"), ("prepared", "growth"),
-    ("one block", "static"), ("one block", "growth"), ("ceiling", "static"),
-))  # fmt: skip
+VISITS = (10, 20, 40, 80, 160)
+"""Lengths of a run that the held-out projections choose from."""
+
+_STATES = (
+    ("as read", "static"),
+    ("prepared", "static"),
+    ("prepared", "growth"),
+    ("one block", "static"),
+    ("one block", "growth"),
+    ("ceiling", "static"),
+)
+_NOISY = (("asi", "held out", "static"), ("asi", "held out", "growth"))
+CASES = (*((name, *state) for name in SERIES for state in _STATES), *_NOISY)
 QUICK_CASES = (("asi", "prepared", "static"), ("asi", "prepared", "growth"))
 
 
@@ -97,7 +108,7 @@ def run_case(name: str, state: str, preset: str, *, quick: bool) -> dict[str, An
     ----------
     name : str
         Which of `SERIES`.
-    state : {"as read", "prepared", "one block", "ceiling"}
+    state : {"as read", "prepared", "one block", "held out", "ceiling"}
         What is done to the projections.
     preset : str
         Preset of the reconstruction.
@@ -112,10 +123,12 @@ def run_case(name: str, state: str, preset: str, *, quick: bool) -> dict[str, An
     known = SERIES[name]
     series = read_series(known, prepared=state != "as read")
     if state == "ceiling":
-        series = as_gaussians(known, series)
+        series = _as_gaussians(known, series)
     start = time.perf_counter()
-    one_block = series.width**2 * series.height if state in {"one block", "ceiling"} else None
+    one_block = None if state in {"as read", "prepared"} else series.width**2 * series.height
     config = preset_config(preset).with_training(visits=20 if quick else None, voxels_per_step=one_block)
+    if state == "held out":
+        config = config.with_training(visits=_visits_by_held_out(series, config))
     reconstruction = reconstruct(series, config=config)
     seconds = time.perf_counter() - start
     volume = reconstruction.render(0.0)
@@ -125,27 +138,26 @@ def run_case(name: str, state: str, preset: str, *, quick: bool) -> dict[str, An
         "preset": preset,
         "seconds": seconds,
         "steps": reconstruction.step,
+        "visits": config.training.visits,
         "residual": float(reconstruction.provenance["relative_residual"]),
         "peak_megabytes": _peak_megabytes(),
         **_scores(known, volume),
     }
 
 
-def as_gaussians(known: ThirdPartySeries, series: TiltSeries) -> TiltSeries:
-    """Return the projections of the true atoms as Gaussians, in the geometry of a series.
+def _visits_by_held_out(series: TiltSeries, config: ReconstructionConfig) -> int:
+    """Return the length of the run that predicts projections best that it has not seen: a longer one explains noise."""
+    last: dict[int, float] = {}
+    for visits in VISITS:
+        losses: list[float] = []
+        held_out = config.with_training(visits=visits, held_out=series.n_tilts // 10)
+        reconstruct(series, config=held_out, callback=lambda report, kept=losses: kept.append(report.held_out_loss))
+        last[visits] = [loss for loss in losses if np.isfinite(loss)][-1]
+    return min(last, key=lambda visits: last[visits])
 
-    Parameters
-    ----------
-    known : ThirdPartySeries
-        Whose atoms.
-    series : TiltSeries
-        Angles, size, scale and rotation axis.
 
-    Returns
-    -------
-    TiltSeries
-        Linear, noise-free projections with the mean of the measured ones; not made with our projector.
-    """
+def _as_gaussians(known: ThirdPartySeries, series: TiltSeries) -> TiltSeries:
+    """Return linear, noise-free projections of the true atoms, with the mean of the measured; not by our projector."""
     size, shape = series.voxel_size, (series.width, series.height, series.width)
     z, y, x = (true_atoms(known, shape) / size - (np.array(shape) - 1) / 2).T
     width = known.image_width / size
@@ -160,19 +172,8 @@ def as_gaussians(known: ThirdPartySeries, series: TiltSeries) -> TiltSeries:
     return replace(series, projections=projections * (series.projections.mean() / projections.mean()))
 
 
-def separation(heights: NDArray[np.float64]) -> float:
-    """Return how well the peaks fall into atoms and ripples: the lowest place between both, over the commonest height.
-
-    Parameters
-    ----------
-    heights : ndarray
-        `(n,)` responses of all peaks, weak ones included [any unit].
-
-    Returns
-    -------
-    float
-        0 where nothing is between, 1 where there is one kind only [1].
-    """
+def _separation(heights: NDArray[np.float64]) -> float:
+    """Return how few peaks lie between ripples and atoms, over those of the commonest height: 0 where none do."""
     strong = np.median(heights[heights > heights.max() / 4])
     counts, _ = np.histogram(heights / strong, bins=np.arange(0.1, 2.05, 0.1))
     common = 4 + int(counts[4:].argmax())
@@ -223,7 +224,7 @@ def _score(
         "atom_width": width,
         "minimum_distance": apart,
         "threshold": threshold,
-        "separation": separation(heights[inside]),
+        "separation": _separation(heights[inside]),
         "translation": [round(float(shift), 3) for shift in moved],
         "outside": len(everywhere) - len(peaks),
         "recall_of_strongest": score_atoms(peaks[: len(expected)], expected, tolerance=TOLERANCES[0]).recall,

@@ -225,10 +225,11 @@ def specimen_region(volume: NDArray[np.float32], voxel_size: float) -> NDArray[n
     Returns
     -------
     ndarray
-        `(z, y, x)` True where the volume, smoothed over `SMOOTHING`, exceeds half its highest value.
+        `(z, y, x)` True where the volume, smoothed over `SMOOTHING`, exceeds a quarter of its highest value: half
+        would cut off atoms at the surface.
     """
     smooth = gaussian_filter(volume, SMOOTHING / voxel_size, mode="constant")
-    return np.asarray(smooth > smooth.max() / 2)
+    return np.asarray(smooth > smooth.max() / 4)
 
 
 def random_peaks(
