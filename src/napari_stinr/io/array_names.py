@@ -94,7 +94,8 @@ def as_vector(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64
         raise damaged(path, "arrays of plain numbers", f"{name} has the data type {values.dtype}")
     if values.size > _COORDINATES * MAXIMUM_IMAGES:
         raise damaged(path, f"at most {MAXIMUM_IMAGES} numbers in {name}", f"it has the shape {values.shape}")
-    numbers = np.atleast_1d(values.squeeze()).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # bytes that are no number are judged by whoever uses them
+        numbers = np.atleast_1d(values.squeeze()).astype(np.float64)
     if numbers.ndim == 2 and numbers.size and _COORDINATES in numbers.shape:
         columns = numbers if numbers.shape[1] == _COORDINATES else numbers.T
         varying = np.flatnonzero(np.ptp(columns, axis=0) > 0)

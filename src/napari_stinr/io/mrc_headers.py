@@ -39,6 +39,8 @@ _LEAST_TOTAL_DOSE = 2.0
 """The total dose of the last image is more than this many times that of the first."""
 _LARGEST_NUMBER = 1e6
 """Beyond any tilt angle in degrees and any date in days."""
+_LARGEST_CLOCK = 1e30
+"""Beyond any dose in electrons per square metre and any date."""
 _SERI_FIELD_BYTES = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
 _AGARD_TILT, _AGARD_PIXEL_SIZE = 0, 11
 """Places of the tilt angle [degrees] and the pixel size [m] among the numbers of an Agard record."""
@@ -181,7 +183,8 @@ def _with_agard(stack: Stack, extended: bytes, header: MrcHeader) -> Stack:
     # FEI reserves 1024 records and fills the first n_tilts; the main header then gives a voxel size of 1.
     n_tilts, length = header.shape[0], header.n_int + header.n_real
     words = np.frombuffer(extended[: 4 * length * n_tilts], dtype=f"{header.order}f4").reshape(n_tilts, length)
-    real = words[:, header.n_int :].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # bytes that are no number are judged below
+        real = words[:, header.n_int :].astype(np.float64)
     pixel_size = stack.pixel_size if stack.pixel_size != 1.0 else None
     if pixel_size is None and header.n_real > _AGARD_PIXEL_SIZE:
         pixel_size = _rounded(float(real[0, _AGARD_PIXEL_SIZE]) * _ANGSTROM_PER_METRE)
@@ -222,8 +225,9 @@ def with_fei_records(stack: Stack, records: NDArray[Any]) -> Stack:
 def _clock(records: NDArray[Any], name: str) -> NDArray[np.float64] | None:
     """Return the `(n_tilts,)` numbers of a field where each is another."""
     values = None if name not in (records.dtype.names or ()) else np.asarray(records[name], dtype=np.float64)
-    useful = values is not None and bool(np.isfinite(values).all()) and len(np.unique(values)) == len(values) > 1
-    return values if useful else None
+    if values is None or not (np.abs(values) < _LARGEST_CLOCK).all():  # no comparison with NaN is true
+        return None
+    return values if len(np.unique(values)) == len(values) > 1 else None
 
 
 def _useful(values: NDArray[Any]) -> NDArray[np.float64] | None:

@@ -90,7 +90,8 @@ def _read_npy(path: Path) -> NDArray[np.float64]:
         values = np.lib.format.open_memmap(path, mode="r")
         if values.size > MAXIMUM_IMAGES:
             raise damaged(path, "a list of angles or times", f"{values.size} numbers")
-        return np.array(values, dtype=np.float64).reshape(-1, 1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.array(values, dtype=np.float64).reshape(-1, 1)
     except StinrError:
         raise
     except Exception as error:  # the header is Python text: rubbish in it fails in many ways
