@@ -86,6 +86,23 @@ def read_draft(
     return replace(draft, tilt_angles=np.full(draft.n_tilts, np.nan), notes=notes)
 
 
+def misfit(draft: SeriesDraft) -> str:
+    """Return why the angles that were found with a stack were not taken, "" where there is no such reason.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        From :func:`read_draft`, which puts the reason last.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    last = draft.notes[-1] if draft.notes else ""
+    return "" if last == _NO_ANGLES or np.isfinite(draft.tilt_angles).any() else last
+
+
 def draft_of_series(series: TiltSeries, *, sample: Mapping[str, Any] | None = None) -> SeriesDraft:
     """Start from a tilt series that is complete.
 

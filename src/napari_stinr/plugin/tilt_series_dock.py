@@ -13,7 +13,7 @@ from superqt import QCollapsible
 
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.dock import Dock, text_label
-from napari_stinr.plugin.draft_sources import angles_from, times_from
+from napari_stinr.plugin.draft_sources import angles_from, misfit, times_from
 from napari_stinr.plugin.file_filters import series_filter
 from napari_stinr.plugin.layer_data import entry_of, time_axis_of
 from napari_stinr.plugin.series_form import SeriesForm
@@ -174,10 +174,6 @@ class TiltSeriesDock(Dock):
         names = [path.name for path in draft.paths] if len(draft.paths) > 1 else []
         self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
         self.notes_text.setText("\n".join(f"· {note}" for note in draft.notes) or "Nothing.")
-        is_new = self._intensity_of is None or self._intensity_of[0] is not draft.stack
-        if is_new and draft.problem:
-            # A list that was found and does not fit is told there.
-            self.notes.expand(animate=False)
         self._show_intensity(draft)
         self._on_t_changed(self.binding.layers.t)
 
@@ -266,7 +262,7 @@ class TiltSeriesDock(Dock):
         if draft is None:
             self.verdict(self.check_line, "", True)
         elif draft.problem:
-            self.verdict(self.check_line, draft.problem, False)
+            self.verdict(self.check_line, misfit(draft) or draft.problem, False)
         elif self.session.estimate is not None and self.session.estimate.problem:
             self.verdict(self.check_line, self.session.estimate.problem, False)
         else:
