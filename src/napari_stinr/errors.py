@@ -18,11 +18,12 @@ class StinrError(ValueError):
     Notes
     -----
     The text is always one line, ``found; expected ... cure``, so that the command line and the plugin can show it
-    unchanged.
+    unchanged. Letters that a terminal would obey, which may come from the name or content of a file, are left out.
     """
 
     def __init__(self, found: str, *, expected: str, cure: str) -> None:
         self.found = found
         self.expected = expected
         self.cure = cure
-        super().__init__(" ".join(f"{found}; expected {expected}. {cure}".split()))
+        text = f"{found}; expected {expected}. {cure}"
+        super().__init__(" ".join("".join(letter if letter.isprintable() else " " for letter in text).split()))

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
-from napari_stinr.io.containers import printable
+from napari_stinr.io.containers import is_file, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,7 +175,7 @@ def damaged(path: str | Path, reason: str) -> StinrError:
 
 def _check_kind(path: Path) -> None:
     """Tell a missing, a foreign and a truncated file from one that is worth opening."""
-    if not path.is_file():
+    if not is_file(path):
         raise StinrError(
             f"there is no file {path}", expected="a reconstruction", cure="Check the name; `stinr train` writes one."
         )

@@ -127,6 +127,12 @@ def checked_times(values: NDArray[np.float64] | None, n_tilts: int) -> tuple[NDA
     times = np.arange(n_tilts, dtype=np.float64) if values is None else np.array(values, dtype=np.float64)
     _check_vector(times, "times", n_tilts)
     first, last = float(times.min()), float(times.max())
+    if not np.isfinite(last - first):
+        raise StinrError(
+            f"the times range from {first:g} to {last:g}",
+            expected="a range that is a number",
+            cure="Give the times in another unit, or from another origin.",
+        )
     if first == last:
         raise StinrError(
             f"all times are {first:g}",
