@@ -227,7 +227,7 @@ INF_AT_4 = np.where(np.arange(21) == 4, np.inf, np.arange(21.0))
         ({"angles": ANGLES + 1}, {}, "a tilt angle is 181 degrees"),
         ({"times": np.full(21, 7.0)}, {}, "all times are 7"),
         ({"times": INF_AT_4}, {}, "number 5 of the times is inf"),
-        ({"times": np.linspace(-1e308, 1e308, 21)}, {}, "the times range from -1e+308 to 1e+308"),
+        ({"times": np.r_[-1e308, np.arange(19.0), 1e308]}, {}, "the times range from -1e+308 to 1e+308"),
         ({"used": np.arange(21) < 2}, {}, "2 of 21 projections are used"),
         ({}, {"pixel_size": -1.0}, "the pixel size is -1 Å"),
         ({}, {"pixel_size": 0.0}, "the pixel size is 0 Å"),

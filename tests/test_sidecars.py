@@ -41,7 +41,7 @@ def test_mdoc_of_a_dose_symmetric_series():
 
 @needs_data
 def test_a_montage_is_refused():
-    with pytest.raises(StinrError, match="montage_section.mdoc describes a montage"):
+    with pytest.raises(StinrError, match=r"montage_section\.mdoc describes a montage"):
         read_mdoc(DATA / "mdoc" / "montage_section.mdoc")
 
 
