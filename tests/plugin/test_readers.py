@@ -91,14 +91,13 @@ def test_what_is_claimed(path):
 
 
 @pytest.fixture
-def other_reader():
-    """Register another plugin that reads MATLAB and NeXus files."""
-    manager = PluginManager.instance()
+def other_reader(monkeypatch):
+    """Let another plugin read some of the same files; napari itself must not hear of it."""
+    manager = PluginManager()
     command = {"id": "other.read", "title": "Read", "python_name": "other:read"}
     readers = [{"command": "other.read", "filename_patterns": ["*.mat", "*.nxs", "*.mrc", "*.tlt"]}]
     manager.register(PluginManifest(name="other", contributions={"commands": [command], "readers": readers}))
-    yield
-    manager.unregister("other")
+    monkeypatch.setattr(PluginManager, "instance", lambda: manager)
 
 
 def test_files_of_others_are_left_to_another_plugin_that_reads_them(tmp_path, other_reader):
