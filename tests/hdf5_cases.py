@@ -201,6 +201,7 @@ def write_hostile(folder: Path) -> dict[str, Path]:
         "gzip_bomb": _make_gzip_bomb,
         "chunk_expands_to_more": lambda f: _make_chunk(f, bytes(400_000_000)),
         "chunk_expands_to_less": lambda f: _make_chunk(f, b"short"),
+        "chunk_larger_than_declared": _make_large_chunk,
         "millions_of_chunks": lambda f: f.create_dataset("data", (60, 1000, 1000), "u1", chunks=(1, 1, 1)),
         "mostly_unwritten": lambda f: f.create_dataset("data", (3000, 141, 141), "u1", chunks=(1, 1, 1)),
         "objects": lambda f: f.create_dataset("data", data=np.full((3, 4, 5), "x", object), dtype=h5py.string_dtype()),
@@ -213,6 +214,7 @@ def write_hostile(folder: Path) -> dict[str, Path]:
         with h5py.File(paths[name], "w") as file:
             file.create_group("exchange")
             make(file)
+    enlarge_chunk(paths["chunk_larger_than_declared"])
     return paths
 
 
@@ -232,3 +234,17 @@ def _make_gzip_bomb(file: h5py.File) -> None:
 def _make_chunk(file: h5py.File, content: bytes) -> None:
     data = file.create_dataset("data", (5, 1000, 1000), "u1", chunks=(5, 1000, 1000), compression="gzip")
     data.id.write_direct_chunk((0, 0, 0), zlib.compress(content, 9))
+
+
+def _make_large_chunk(file: h5py.File) -> None:
+    data = file.create_dataset("data", (2, 6, 4), "u1", chunks=(2, 6, 4))
+    data.id.write_direct_chunk((0, 0, 0), bytes(48))
+
+
+def enlarge_chunk(path: Path) -> None:
+    """Let a file say that its only chunk, of 48 bytes, has 4000; libhdf5 puts them into memory for 48."""
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"TREE") + 24
+    assert content[entry : entry + 4] == (48).to_bytes(4, "little")
+    content[entry : entry + 4] = (4000).to_bytes(4, "little")
+    path.write_bytes(content)

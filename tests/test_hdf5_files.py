@@ -447,6 +447,7 @@ REFUSALS = {
     "gzip_bomb": "would expand",
     "chunk_expands_to_more": "5000000 bytes in /data",
     "chunk_expands_to_less": "5000000 bytes in /data",
+    "chunk_larger_than_declared": "one has 4000",
     "millions_of_chunks": "only 0 were written",
     "mostly_unwritten": "only 0 were written",
     "objects": "holds /data 3x4x5",

@@ -81,24 +81,33 @@ def read_part(dataset: h5py.Dataset, where: tuple[slice, ...], path: Path) -> ND
     return values if same_bytes else np.asarray(dataset[where])
 
 
-def _stored_size(dataset: h5py.Dataset, corner: tuple[int, ...], path: Path) -> int | None:
-    """Return the size of a chunk in the file [byte], None where it was never written."""
+def _stored_size(dataset: h5py.Dataset, corner: tuple[int, ...], path: Path) -> int:
+    """Return the size of a chunk in the file [byte], 0 where it was never written."""
     stored = dataset.id.get_chunk_info_by_coord(corner)
     if stored.byte_offset is None:
-        return None
+        return 0
     full = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    # Data that cannot be compressed grow by less than this.
-    if not _CHECKSUM_BYTES < stored.size + _CHECKSUM_BYTES <= full + full // 8 + 4096:
-        raise damaged(path, f"chunks of at most {full} bytes in {dataset.name}", f"one has {stored.size}")
+    least, most = (_CHECKSUM_BYTES + 1, _most(full)) if filters_of(dataset) else (full, full)
+    if not least <= stored.size <= most:
+        raise damaged(path, f"chunks of at most {most} bytes in {dataset.name}", f"one has {stored.size}")
     return int(stored.size)
 
 
+def _most(full: int) -> int:
+    # Data that cannot be compressed grow by less than this.
+    return full + full // 8 + 4096
+
+
 def _chunk(dataset: h5py.Dataset, corner: tuple[int, ...], filters: list[int], path: Path) -> NDArray[Any] | None:
-    if _stored_size(dataset, corner, path) is None:
+    size = _stored_size(dataset, corner, path)
+    if size == 0:
         return None
     itemsize = dataset.dtype.itemsize
     full = math.prod(dataset.chunks) * itemsize
-    mask, content = dataset.id.read_direct_chunk(corner)
+    # Memory of our own: the library takes it for one size in the file and fills it with another.
+    memory = np.zeros(_most(full), dtype=np.uint8)
+    mask, _ = dataset.id.read_direct_chunk(corner, None, memory)
+    content = memory[:size].tobytes()
     try:
         decoded = _decoded(content, [code for k, code in enumerate(filters) if not mask >> k & 1], itemsize, full)
     except zlib.error as error:
