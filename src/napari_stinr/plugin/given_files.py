@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.matlab import read_mat, read_vector
 from napari_stinr.io.mdoc import read_mdoc
 from napari_stinr.io.numpy_files import read_npy_vector
 from napari_stinr.io.sidecars import ANGLE_TOLERANCE, find_mdoc, read_angles, read_timetable
@@ -108,7 +107,11 @@ def is_list(file: Path) -> bool:
     ending = file.suffix.lower()
     if ending == ".npy":
         return holds(read_npy_vector, file)
-    return ending == ".mat" and not holds(read_mat, file) and holds(read_vector, file)
+    if ending != ".mat":
+        return False
+    from napari_stinr.io.matlab import read_mat, read_vector
+
+    return not holds(read_mat, file) and holds(read_vector, file)
 
 
 def angle_list(lists: Sequence[Path]) -> Path | None:
