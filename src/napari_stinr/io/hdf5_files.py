@@ -181,7 +181,6 @@ def read_numbers(dataset: h5py.Dataset, path: Path, *, most: int = 1_000_000) ->
         raise damaged(path, f"at most {most} numbers in {dataset.name}", f"it declares {dataset.size}")
     values = read_part(dataset, tuple(slice(0, length) for length in dataset.shape), path)
     with np.errstate(invalid="ignore"):  # bytes that are no number are judged by whoever uses them
-        with np.errstate(invalid="ignore", over="ignore"):  # damaged numbers, which are looked at later
         return np.asarray(values, dtype=np.float64).reshape(-1)
 
 
