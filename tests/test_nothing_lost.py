@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import re
-import resource
 import shutil
 import stat
 import subprocess
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
+on_posix = pytest.mark.skipif(os.name != "posix", reason="limits, rights and kills of this kind are those of POSIX")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,8 @@ def gone_process() -> int:
 @contextlib.contextmanager
 def largest_file(n_bytes: int) -> Iterator[None]:
     """Let the system refuse to write more, as it does where the disk is full."""
+    import resource
+
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
     try:
@@ -136,6 +138,7 @@ def test_a_name_that_is_too_long_is_refused_at_once(tmp_path: Path) -> None:
         pytest.fail("hours were spent on it")
 
 
+@on_posix
 @pytest.mark.parametrize("kind", ["run.stinr", "volume.tif", "volume.ome.tif", "volume.mrc"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
 def test_a_disk_that_takes_no_more_leaves_the_previous_file(
@@ -190,6 +193,7 @@ def as_nobody() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+@on_posix
 def test_what_is_write_protected_is_not_replaced() -> None:
     with as_nobody() as folder:
         target = folder / "run.stinr"
@@ -207,6 +211,7 @@ def test_what_is_write_protected_is_not_replaced() -> None:
             write(target)
 
 
+@on_posix
 def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(StinrError, match="is a device"):
@@ -238,6 +243,7 @@ def test_a_file_that_another_program_holds_is_tried_again(
     assert list(target.parent.iterdir()) == [target]
 
 
+@on_posix
 def test_the_renaming_is_flushed_and_a_disk_that_cannot_do_that_is_no_error(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +259,7 @@ def test_the_renaming_is_flushed_and_a_disk_that_cannot_do_that_is_no_error(
     assert target.read_text() == "new"
 
 
+@on_posix
 def test_the_new_file_has_the_permissions_of_the_one_before(target: Path) -> None:
     target.chmod(0o640)
     write(target)
@@ -404,11 +411,13 @@ def tool(name: str, *options: str) -> str:
     return done.stdout
 
 
+@on_posix
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_nothing() -> None:
     assert "0 violations" in tool("kill_runs.py", "--kills", "8", "--seed", "1")
 
 
+@on_posix
 @pytest.mark.slow
 def test_damaged_and_forged_runs_are_refused() -> None:
     assert "300 inputs, 0 faults" in tool("fuzz_runs.py", "--inputs", "300", "--seed", "1")

@@ -90,9 +90,19 @@ def write_run(path: str | Path, content: RunFile, *, overwrite: bool = True) -> 
             cure="Go on from an earlier checkpoint, with a lower training.density_rate.",
         )
     header = {**content.header, "format": FORMAT, "version": str(FORMAT_VERSION)}
+    # Not in a thread beside the writing: the last checkpoint of a program that ends must be written, too, and Python
+    # starts no more threads then.
     header[_CHECKSUM] = _checksum(header, tensors)
     # The largest numbers first: that keeps every tensor aligned.
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    with atomic_output(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
+        stream.write(_header_bytes(header, tensors, order))
+        for name in order:
+            stream.write(_bytes_of(tensors[name]))
+
+
+def _header_bytes(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor], order: list[str]) -> bytes:
+    """Return what stands before the tensors in a safetensors file: length, texts, and the place of each tensor."""
     entries: dict[str, Any] = {"__metadata__": header}
     end = 0
     for name in order:
@@ -101,10 +111,7 @@ def write_run(path: str | Path, content: RunFile, *, overwrite: bool = True) -> 
         entries[name] = {"dtype": _TYPES[tensors[name].dtype], "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with atomic_output(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
-        stream.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            stream.write(_bytes_of(tensors[name]))
+    return len(text).to_bytes(8, "little") + text
 
 
 def read_run(path: Path, check: _Check) -> RunFile:
@@ -267,8 +274,10 @@ def _not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
     """Return the name of the first tensor that holds NaN or infinity, "" where there is none."""
     for name, value in tensors.items():
         if value.is_floating_point():
-            # NumPy does it in a tenth of the time that torch takes on one thread.
-            values = value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
-            if not np.isfinite(values.numpy()).all():
+            values = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+            with np.errstate(over="ignore", invalid="ignore"):
+                is_doubtful = not np.isfinite(values.sum())
+            # The sum tells nearly always, in a fraction of the time; of very large values it may overflow.
+            if is_doubtful and not np.isfinite(values).all():
                 return name
     return ""
