@@ -13,7 +13,7 @@ DEV := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint pytest pyside bench screenshots clean
+.PHONY: help demo test lint pytest pyside bench fuzz kills screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ pyside: $(DEV) ## the tests of the plugin with PySide6 in place of PyQt6
 bench: $(DEV) ## speed, memory and quality against other methods: tables and figures in benchmarks/results/
 	bash tools/system_packages.sh
 	bash tools/on_screen.sh $(BIN)/python benchmarks/run.py $(ARGS)
+
+fuzz: $(DEV) ## read 10,000 damaged files of every format; other numbers with ARGS="--inputs 500 --seed 1"
+	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py $(ARGS)
+
+kills: $(DEV) ## kill 200 trainings and exports at random moments, load 2,000 damaged runs: nothing may be lost
+	OMP_NUM_THREADS=1 $(BIN)/python tools/kill_runs.py $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz_runs.py
 
 screenshots: $(DEV) ## pictures of the window in docs/, taken from the real program
 	bash tools/system_packages.sh

@@ -227,7 +227,7 @@ def test_another_series_is_refused_with_the_reason(tmp_path: Path, change: str) 
     values = getattr(series, change).copy()
     values.flat[-1] -= 0.4
     request = TrainingRequest(tmp_path / "new.stinr", resume=tmp_path / "run.stinr", device="cpu", threads=1)
-    with pytest.raises(StinrError, match=r"is not that of the run .*expected the same stack, angles, times"):
+    with pytest.raises(StinrError, match=r"is not that of the run, .*expected the same stack, angles, times"):
         request.trainer(replace(series, **{change: values}))
 
 

@@ -123,8 +123,10 @@ class Trainer:
         """
         expected, found = reconstruction.provenance.get("fingerprint"), series.fingerprint()
         if expected != found:
+            told, n_used = reconstruction.provenance, int(series.used.sum())
             raise StinrError(
-                f"the tilt series (fingerprint {found[:8]}) is not that of the run ({str(expected)[:8]})",
+                f"the tilt series {series.name!r} with {n_used} tilts (fingerprint {found[:8]}) is not that of the run, "
+                f"{told.get('series', 'unknown')!r} with {told.get('tilts', '?')} ({str(expected)[:8]})",
                 expected="the same stack, angles, times and options",
                 cure="Give those of the first run.",
             )

@@ -135,7 +135,7 @@ def read_timetable(path: Path) -> Timetable:
         times, unit = (mdoc.doses, DOSE_UNIT) if mdoc.seconds is None else (mdoc.seconds, "s")
         assert times is not None
         return Timetable(times, unit=unit, source=path.name)
-    table = read_table(path)
+    table = read_table(path, wanted="times")
     column = table.column(TIME_COLUMNS)
     if column is None:
         raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {table.description}")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import damaged
 from napari_stinr.io.limits import MAXIMUM_IMAGES
 from napari_stinr.io.mdoc import read_text
+from napari_stinr.io.numpy_files import read_npy_vector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ class Table:
         return next((self.values[:, self.header.index(name)] for name in names if name in self.header), None)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, *, wanted: str = "tilt_angles") -> Table:
     """Read numbers in columns.
 
     Parameters
@@ -51,6 +51,8 @@ def read_table(path: Path) -> Table:
     path : Path
         ``.npy`` or ``.mat`` with one list of numbers, or a text with one row a line, columns separated by commas,
         semicolons, tabs or spaces, with or without a header.
+    wanted : {"tilt_angles", "times"}
+        Which list to take from a ``.mat`` that holds several.
 
     Returns
     -------
@@ -65,9 +67,9 @@ def read_table(path: Path) -> Table:
     if path.suffix.lower() == ".mat":
         from napari_stinr.io.matlab import read_vector
 
-        return Table((), read_vector(path).reshape(-1, 1))
+        return Table((), read_vector(path, key=wanted).reshape(-1, 1))
     if path.suffix.lower() == ".npy":
-        return Table((), _read_npy(path))
+        return Table((), read_npy_vector(path).reshape(-1, 1))
     text = read_text(path).splitlines()
     longest = max(map(len, text), default=0)
     if len(text) > MAXIMUM_IMAGES or longest > LONGEST_LINE:
@@ -83,19 +85,6 @@ def read_table(path: Path) -> Table:
         if len(cells) != n_columns or not all(map(is_number, cells)):
             raise damaged(path, f"{n_columns} number(s) in every line", f"line {number} is {' '.join(cells)[:60]!r}")
     return Table(header, np.array([[float(cell) for cell in cells] for _, cells in rows], dtype=np.float64))
-
-
-def _read_npy(path: Path) -> NDArray[np.float64]:
-    try:
-        values = np.lib.format.open_memmap(path, mode="r")
-        if values.size > MAXIMUM_IMAGES:
-            raise damaged(path, "a list of angles or times", f"{values.size} numbers")
-        with np.errstate(invalid="ignore", over="ignore"):
-            return np.array(values, dtype=np.float64).reshape(-1, 1)
-    except StinrError:
-        raise
-    except Exception as error:  # the header is Python text: rubbish in it fails in many ways
-        raise damaged(path, "a NumPy array of numbers", error) from error
 
 
 def cells_of(line: str) -> list[str]:
