@@ -61,9 +61,6 @@ class ThirdPartySeries:
         Of the truth (z, y, x), measured on the projections [Å].
     bond : float
         Bond length of the material, from textbooks and not from the truth [Å].
-    image_width : float
-        Standard deviation of an atom in the images, from how their correlation with the projected atoms falls with the
-        spatial frequency; for the ceiling only [Å].
     """
 
     name: str
@@ -77,7 +74,6 @@ class ThirdPartySeries:
     signs: tuple[int, int, int]
     translation: tuple[float, float, float]
     bond: float
-    image_width: float
 
 
 _CARBON = "14_Amorphous_carbon_simulation_input_data_"
@@ -94,7 +90,6 @@ SERIES = {
         signs=(-1, 1, 1),
         translation=(0.0, 0.10, 0.0),
         bond=2.35,
-        image_width=0.46,
     ),
     "carbon": ThirdPartySeries(
         name="amorphous C, multislice ptychography",
@@ -108,7 +103,6 @@ SERIES = {
         signs=(-1, 1, 1),
         translation=(-0.02, 0.53, 0.46),
         bond=1.42,
-        image_width=0.53,
     ),
 }
 

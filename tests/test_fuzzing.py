@@ -82,7 +82,7 @@ HARMS = {
     "bytearray(b'1') * 400_000_000": "MB",
     "import numpy; numpy.ones(10**11)": "more memory than there was",
     "import warnings; warnings.warn('overflow')": "overflow",
-    "raise StinrError('a\\x1b[2Jb', expected='c', cure='d')": "printable",
+    "class Own(StinrError):\n def __str__(self): return 'a\\nb'\nraise Own('a', expected='b', cure='c')": "printable",
 }
 
 

@@ -52,15 +52,15 @@ def peak_megabytes(path, **options) -> tuple[float, np.ndarray]:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("ending", [".mrc", ".tif", ".npy", ".h5"])
-def test_a_large_stack_is_binned_while_it_is_read(tmp_path, ending):
+# One image in double precision is 17 MB; chunks of HDF5 are read 64 MB at a time.
+@pytest.mark.parametrize(("ending", "buffers"), [(".mrc", 70), (".tif", 70), (".npy", 70), (".h5", 120)])
+def test_a_large_stack_is_binned_while_it_is_read(tmp_path, ending, buffers):
     path = tmp_path / f"s{ending}"
     write_hollow(path, ending)
     peak, projections = peak_megabytes(path, binning=8)
     assert projections.shape == (24, 128, 256)
     assert projections[5, 0, 0] == 640
-    # One image in double precision is 17 MB.
-    assert peak < BINNED_MEGABYTES + 70
+    assert peak < BINNED_MEGABYTES + buffers
 
 
 def test_a_whole_stack_is_in_memory_once(tmp_path):

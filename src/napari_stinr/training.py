@@ -125,8 +125,8 @@ class Trainer:
         if expected != found:
             told, n_used = reconstruction.provenance, int(series.used.sum())
             raise StinrError(
-                f"the tilt series {series.name!r} with {n_used} tilts (fingerprint {found[:8]}) is not that of the run, "
-                f"{told.get('series', 'unknown')!r} with {told.get('tilts', '?')} ({str(expected)[:8]})",
+                f"the tilt series {series.name!r} with {n_used} tilts (fingerprint {found[:8]}) is not that of the "
+                f"run, {told.get('series', 'unknown')!r} with {told.get('tilts', '?')} ({str(expected)[:8]})",
                 expected="the same stack, angles, times and options",
                 cure="Give those of the first run.",
             )
