@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,7 @@ def test_export_goes_on_without_its_dock_and_is_found_again(make_napari_viewer, 
 
 PROGRAM = """
 import sys
+import warnings
 sys.path[:0] = [{tests!r}]
 from dataclasses import replace
 from plugin_cases import ENDLESS, session_in, small_draft
@@ -198,3 +200,17 @@ def test_program_that_ends_in_mid_run_ends_and_leaves_a_checkpoint(tmp_path, the
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
     (checkpoint,) = (tmp_path / "runs").iterdir()
     assert stinr.load_reconstruction(checkpoint).step >= 1
+
+
+def test_a_smaller_series_after_a_larger_one_is_seen_and_napari_has_nothing_to_say(make_napari_viewer, qtbot, tmp_path):
+    window = open_window(make_napari_viewer, tmp_path)
+    seconds = replace(growing_series(width=41), name="large", time_unit="s", pixel_size=20.0)
+    small = replace(growing_series(width=11), name="small", pixel_size=2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for series in (seconds, small):
+            window.session.set_draft(draft_of_series(series))
+            settle(qtbot, window)
+    layer = window.viewer.layers["small"]
+    z = window.viewer.dims.point[1]
+    assert layer.extent.world[0][1] <= z <= layer.extent.world[1][1]

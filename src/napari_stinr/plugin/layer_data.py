@@ -121,8 +121,8 @@ def placement(
     return {
         "scale": (axis.spacing, *voxel),
         "translate": (axis.time_range[0], *origin),
-        # Units that pint does not know, such as a dose, would raise; the time itself is right without one.
-        "units": (axis.unit if axis.unit == "s" else "", unit, unit, unit),
+        # Seconds in one series and a dose or an order in another: napari would complain of each pair of layers.
+        "units": ("", unit, unit, unit),
         "axis_labels": ("t", "z", "y", "x"),
     }
 

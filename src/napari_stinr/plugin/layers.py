@@ -84,6 +84,8 @@ class ViewerLayers(TimeSlider, QObject):
         if layer is None:
             layer = self._viewer.add_image(data, **options)
             self._viewer.reset_view()
+            # Where a deeper series was looked at before, its z may lie beside this one, and the canvas stay black.
+            self._viewer.dims.set_point(self._viewer.dims.ndim - 3, float(options["translate"][1]))
         else:
             before = time_axis_of(entry_of(layer, "draft"))
             if not np.array_equal(before.projection_at, time_axis_of(draft).projection_at):
