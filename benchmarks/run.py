@@ -10,8 +10,10 @@ import convergence
 import heldback
 import memory
 import projector
+import third_party
 import window
 from common import results_folder, save
+from third_party_truth import why_absent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,14 @@ TITLES = {
     "convergence": "Quality against time",
     "memory": "Memory",
     "window": "In the window",
+    "third_party": "Third-party simulations",
+}
+_MODULES = {
+    "heldback": heldback,
+    "projector": projector,
+    "memory": memory,
+    "window": window,
+    "third_party": third_party,
 }
 
 
@@ -29,7 +39,7 @@ def main() -> None:
     """Run what was asked for, then write `table.md` from the results of all that were ever run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", choices=[*TITLES, "all"], default="all", metavar="NAME",
-                        help="heldback, projector, convergence, memory, window or all (default)")  # fmt: skip
+                        help=f"{', '.join(TITLES)} or all (default)")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
     arguments = parser.parse_args()
     chosen = list(TITLES) if "all" in arguments.names else list(dict.fromkeys(arguments.names))
@@ -38,7 +48,10 @@ def main() -> None:
         if name == "convergence":
             convergence.run(quick=arguments.quick)
             continue
-        module = {"heldback": heldback, "projector": projector, "memory": memory, "window": window}[name]
+        if name == "third_party" and (reason := why_absent()) is not None:
+            print(f"skipped: {reason}", flush=True)
+            continue
+        module = _MODULES[name]
         measured = module.measure(quick=arguments.quick)
         save(name, measured, module.table(measured), quick=arguments.quick)
     write_table(results_folder(arguments.quick))

@@ -14,17 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from scipy.io import loadmat
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from napari_stinr import read_tilt_series
 from napari_stinr.atoms import match_atoms
-from napari_stinr.tilt_series import TiltSeries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_stinr import TiltSeries
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Beside the checkout; not part of the project."""
@@ -131,7 +132,7 @@ def read_series(known: ThirdPartySeries, *, prepared: bool) -> TiltSeries:
         The series.
     """
     path = DATA / known.folder / known.stack
-    measured = TiltSeries(_projections(path), known.angles, pixel_size=known.pixel_size)
+    measured = read_tilt_series(path, tilt_angles=known.angles, times="sequential", pixel_size=known.pixel_size)
     # In both files the tilt axis lies along the columns of MATLAB's images: horizontally.
     projections = measured.projections.transpose(0, 2, 1)
     return replace(
@@ -265,14 +266,6 @@ def random_peaks(
         if len(chosen) >= n:
             break
     return chosen[:n]
-
-
-def _projections(path: Path) -> NDArray[np.float32]:
-    """Return `(n_tilts, rows, columns)` of a MATLAB file, version 5 or 7.3."""
-    if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            return np.asarray(file["projections"][()].transpose(0, 2, 1), dtype=np.float32)
-    return np.asarray(loadmat(path)["Trunc_projections_forBM3D"].transpose(2, 0, 1), dtype=np.float32)
 
 
 def _atoms(path: Path) -> NDArray[np.float64]:
