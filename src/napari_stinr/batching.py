@@ -52,8 +52,25 @@ def planned_steps(config: TrainingConfig, grid: VoxelGrid) -> int:
     """
     if config.steps is not None:
         return config.steps
-    per_visit = 1 if config.batches == "rays" else Bag(grid.height, rows_per_block(config, grid)).n_draws
-    return config.visits * per_visit
+    return config.visits * blocks_of_rows(config, grid)
+
+
+def blocks_of_rows(config: TrainingConfig, grid: VoxelGrid) -> int:
+    """Return over how many blocks the rows are shared out.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The settings.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+
+    Returns
+    -------
+    int
+        At least 1; a step with rays takes from all rows and counts as one.
+    """
+    return 1 if config.batches == "rays" else Bag(grid.height, rows_per_block(config, grid)).n_draws
 
 
 class Bag:

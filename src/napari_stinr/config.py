@@ -71,7 +71,8 @@ class TrainingConfig(_Frozen):
     density_rate: float = Field(
         0.12,
         gt=0,
-        description="Learning rate of the density for data of contrast 1 (see projection_contrast), or of a network.",
+        description="Learning rate of the density for data of contrast 1 (see projection_contrast) and all rows in a step; "
+        "divided by the square root of the number of blocks. Or of a network.",
     )
     arrival_rate: float = Field(0.03, gt=0, description="Learning rate of the arrival time [t per step].")
     warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from functools import cache
 from importlib import import_module
@@ -19,7 +20,9 @@ _BETAS = (0.9, 0.99)
 _PREFIX = "moments."
 
 
-def build_optimiser(field: torch.nn.Module, config: ReconstructionConfig, *, contrast: float) -> torch.optim.Adam:
+def build_optimiser(
+    field: torch.nn.Module, config: ReconstructionConfig, *, contrast: float, n_blocks: int = 1
+) -> torch.optim.Adam:
     """Return the optimiser for a field: one learning rate for the density, one for the arrival time.
 
     Parameters
@@ -30,6 +33,9 @@ def build_optimiser(field: torch.nn.Module, config: ReconstructionConfig, *, con
         The learning rates.
     contrast : float
         Contrast of the projections, by which a density without a network learns faster [1].
+    n_blocks : int
+        Blocks that the rows are shared out over. The optimiser also moves the rows that are not in a block, by what it
+        remembers of them, so that a density without a network learns too fast with many.
 
     Returns
     -------
@@ -37,7 +43,7 @@ def build_optimiser(field: torch.nn.Module, config: ReconstructionConfig, *, con
         With one group of parameters, or two for a growth field.
     """
     training = config.training
-    density_rate = training.density_rate * (1.0 if has_network(config) else contrast)
+    density_rate = training.density_rate * (1.0 if has_network(config) else contrast / math.sqrt(n_blocks))
     if isinstance(field, GrowthField):
         groups = [
             {"params": list(field.density.parameters()), "lr": density_rate},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_stinr.batching import planned_steps
+from napari_stinr.batching import blocks_of_rows, planned_steps
 from napari_stinr.cores import available_threads
 from napari_stinr.data_scale import projection_contrast, typical_potential
 from napari_stinr.devices import resolve_device
@@ -87,7 +87,9 @@ class Trainer:
         with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             self.field = build_field(config, self.grid, scale=typical_potential(trained_on, self.grid)).to(self.device)
-        self._optimiser = build_optimiser(self.field, config, contrast=projection_contrast(trained_on))
+        self._optimiser = build_optimiser(
+            self.field, config, contrast=projection_contrast(trained_on), n_blocks=blocks_of_rows(training, self.grid)
+        )
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
         self._stop, self._go = threading.Event(), threading.Event()
