@@ -71,8 +71,8 @@ class TrainingConfig(_Frozen):
     density_rate: float = Field(
         0.12,
         gt=0,
-        description="Learning rate of a network, or of the density for data of contrast 1 (see projection_contrast) where "
-        "every step uses all rows; with more blocks of rows it is divided by the square root of their number.",
+        description="Learning rate of a network, or of the density for data of contrast 1 (see projection_contrast) "
+        "where every step uses all rows; with more blocks of rows it is divided by the square root of their number.",
     )
     arrival_rate: float = Field(0.03, gt=0, description="Learning rate of the arrival time [t per step].")
     warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
