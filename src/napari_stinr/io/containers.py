@@ -71,6 +71,8 @@ class Stack:
         Unit of `times`, "" where it is not known.
     place : str
         Where in the file the values were found, for the notes, e.g. ``"FEI extended header"``.
+    angle_place : str
+        The same for the tilt angles, where they stand elsewhere than the rest.
     complete : bool
         Angles and times were stored on purpose in this very file, so files beside it do not come before them.
     notes : tuple of str
@@ -85,6 +87,7 @@ class Stack:
     mask: NDArray[np.bool_] | None = None
     time_unit: str = ""
     place: str = "file header"
+    angle_place: str = ""
     complete: bool = False
     notes: tuple[str, ...] = ()
 
