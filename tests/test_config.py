@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import time
+from typing import TYPE_CHECKING
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from napari_stinr.config import PRESETS, QUALITIES, ReconstructionConfig, TrainingConfig, preset_config
+from napari_stinr.config import (
+    PRESETS,
+    QUALITIES,
+    ReconstructionConfig,
+    TrainingConfig,
+    preset_config,
+    read_settings_text,
+)
 from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -73,3 +88,57 @@ def test_qualities_differ_in_length_and_standard_is_the_preset(preset: str) -> N
 def test_unknown_quality_is_named() -> None:
     with pytest.raises(StinrError, match="the quality is 'Best'; expected one of Quick look, Standard, High"):
         preset_config("growth").with_quality("Best")
+
+
+def billion_laughs() -> str:
+    levels = "abcdefghij"
+    lines = [f"{name}: &{name} [{', '.join(['*' + last] * 9)}]" for last, name in itertools.pairwise(levels)]
+    return "\n".join(["a: &a [1, 2]", *lines])
+
+
+HOSTILE = {
+    "aliases of aliases": (billion_laughs(), "anchor or alias"),
+    "a setting that holds itself": ("training: &x {steps: *x}", "anchor or alias"),
+    "brackets in brackets": ("[" * 60_000, "nested"),
+    "indented without end": ("\n".join(" " * depth + "a:" for depth in range(300)), "nested"),
+    "a number of many digits": ("training: {steps: " + "1" * 60_000 + "}", "60000 letters"),
+    "a long list": ("training: {steps: [" + "1," * 25_000 + "]}", "training.steps"),
+    "a long tag": ("!" * 60_000, "not YAML"),
+    "zeros": ("\0" * 60_000, "not YAML"),
+    "an impossible date": ("preset: 2001-99-99", "not YAML"),
+    "more than any settings": ("# much\n" * 20_000, "longer than 64 kB"),
+    "values for the preset": ("preset: {growth: 1}", "the preset is"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_settings_are_refused_at_once_in_one_short_line(name: str) -> None:
+    text, message = HOSTILE[name]
+    start = time.process_time()
+    with pytest.raises(StinrError, match=message) as caught:
+        ReconstructionConfig.from_yaml(text)
+    assert time.process_time() - start < 2
+    assert len(str(caught.value)) < 700
+
+
+def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.touch()
+    os.truncate(path, 5_000_000_000)
+    start = time.process_time()
+    with pytest.raises(StinrError, match=r"settings\.yaml is longer than 64 kB"):
+        read_settings_text(path)
+    assert time.process_time() - start < 0.5
+
+
+def test_settings_of_other_editors_are_text_and_anything_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("preset: static", encoding="utf-8-sig")
+    assert ReconstructionConfig.from_yaml(read_settings_text(path)) == preset_config("static")
+    path.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(StinrError, match="it is not text"):
+        read_settings_text(path)
+    with pytest.raises(StinrError, match="is a folder"):
+        read_settings_text(tmp_path)
+    with pytest.raises(StinrError, match="cannot be read: No such file"):
+        read_settings_text(tmp_path / "none.yaml")

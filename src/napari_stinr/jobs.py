@@ -98,12 +98,12 @@ class TrainingRequest:
     @property
     def reconstruction_config(self) -> ReconstructionConfig:
         """The settings of a new run."""
-        from napari_stinr.config import ReconstructionConfig, preset_config
+        from napari_stinr.config import ReconstructionConfig, preset_config, read_settings_text
 
         if self.config is None:
             settings = preset_config(self.preset or "growth")
         else:
-            settings = ReconstructionConfig.from_yaml(_read_text(self.config))
+            settings = ReconstructionConfig.from_yaml(read_settings_text(self.config))
         changes = {"steps": self.steps, "seed": self.seed}
         return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
 
@@ -250,16 +250,6 @@ def train_to_file(
             f"Go on with stinr train STACK --resume {path} --out {path}{limit}, or export it as it is."
         )
     return reconstruction
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise StinrError(
-            f"{path} cannot be read: {reason}", expected="a YAML file", cure="Check the name of the file."
-        ) from error
 
 
 def _probe(target: Path) -> None:

@@ -1,7 +1,4 @@
-"""Settings of a reconstruction: frozen, documented, and the same in Python, in YAML and in the saved file.
-
-A preset is a complete :class:`ReconstructionConfig`: ``growth`` (default), ``static`` and ``paper``.
-"""
+"""The settings with their limits and defaults, the presets and the quality levels."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_stinr.config.yaml_text import parse_settings
 from napari_stinr.errors import StinrError
 
 
@@ -131,25 +129,15 @@ class ReconstructionConfig(_Frozen):
         Raises
         ------
         StinrError
-            The text is not YAML, or a setting has an unknown name or a value that is out of range.
+            The text is not YAML, has aliases or is longer than any settings, or a setting has an unknown name or a
+            value that is out of range.
         """
-        try:
-            given = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise StinrError(
-                f"the configuration is not YAML ({' '.join(str(error).split())})",
-                expected="settings as `name: value`",
-                cure="Compare it with the configuration that `stinr info RUN` prints.",
-            ) from error
-        if not isinstance(given, dict):
-            raise StinrError(
-                f"the configuration holds {type(given).__name__}",
-                expected="settings as `name: value`",
-                cure="Compare it with the configuration that `stinr info RUN` prints.",
-            )
+        given = parse_settings(text)
         base = preset_config(str(given.get("preset", "growth"))).model_dump(mode="json")
         for part, values in given.items():
-            base[part] = {**base[part], **values} if isinstance(values, dict) and part in base else values
+            base[part] = (
+                {**base[part], **values} if isinstance(values, dict) and isinstance(base.get(part), dict) else values
+            )
         return _validated(base)
 
     def with_training(self, **changes: Any) -> ReconstructionConfig:
@@ -241,7 +229,7 @@ def _validated(values: dict[str, Any]) -> ReconstructionConfig:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StinrError(
-            f"the setting {where} is {first['input']!r}",
+            f"the setting {where:.60} is {first['input']!r:.200}",
             expected=first["msg"][0].lower() + first["msg"][1:],
             cure="Correct it in the configuration.",
         ) from error
@@ -283,7 +271,7 @@ def preset_config(name: str) -> ReconstructionConfig:
     """
     if name not in _PRESETS:
         raise StinrError(
-            f"the preset is {name!r}",
+            f"the preset is {name!r:.60}",
             expected="one of " + ", ".join(PRESETS),
             cure="Choose one of these with --preset.",
         )
