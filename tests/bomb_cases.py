@@ -71,6 +71,15 @@ def ome_laughs() -> str:
     )
 
 
+def ome_tiff(sizes: tuple[int, int, int], planes: str = '<TiffData IFD="0"/>', n_copies: int = 1) -> bytes:
+    """Return a TIFF of one page whose OME-XML says something else."""
+    z, c, t = sizes
+    pixels = f'<Pixels DimensionOrder="XYZCT" Type="uint8" SizeX="7" SizeY="6" SizeZ="{z}" SizeC="{c}" SizeT="{t}">'
+    xml = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+    xml += f"<Image>{pixels}{planes}</Pixels></Image>" * n_copies + "</OME>"
+    return tiff_bytes([tiff_page(bytes(42), 7, 6)], description=xml.encode() + b"\0")
+
+
 def _lying_tiff() -> bytes:
     strip = zlib_zeros(1000)
     return tiff_bytes([tiff_page(strip, 64, 64, compression=8) for _ in range(3)])
@@ -177,6 +186,14 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "TIFF that declares little": ("s.tif", _written(_lying_tiff)),
     "TIFF with directories upon one another": ("s.tif", _written(_overlapping_tiff)),
     "TIFF of 200000 x 200000": ("s.tif", _written(lambda: tiff_bytes([tiff_page(b"0" * 64, 200_000, 200_000)]))),
+    "TIFF of 500 million images in XML": ("s.ome.tif", _written(lambda: ome_tiff((50_000, 10_000, 1)))),
+    "TIFF of 20000 series in XML": ("s.ome.tif", _written(lambda: ome_tiff((100, 1, 1), n_copies=20_000))),
+    "TIFF of 20000 empty series in XML": ("s.ome.tif", _written(lambda: ome_tiff((0, 0, 0), n_copies=20_000))),
+    "TIFF with 500 million places in XML": (
+        "s.ome.tif",
+        _written(lambda: ome_tiff((1, 1, 1), planes='<TiffData IFD="0" PlaneCount="500000000"/>')),
+    ),
+    "TIFF with a million tags in XML": ("s.ome.tif", _written(lambda: ome_tiff((1, 1, 1), planes="<A/>" * 1_900_000))),
     "HDF5 chunk that expands to 1 GB": ("s.h5", _chunk_bomb),
     "HDF5 of 36 TiB": ("s.h5", _declares_36_terabytes),
     "HDF5 with external storage": ("s.h5", _foreign("storage")),

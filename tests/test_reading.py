@@ -9,12 +9,17 @@ import mrcfile
 import numpy as np
 import pytest
 import tifffile
+from bomb_cases import ome_tiff
+from fuzzing_fixtures import tiff_bytes, tiff_page
 from mrcfile.dtypes import get_ext_header_dtype
 from reading_cases import ANGLES, refused, stack
 
+from napari_stinr.errors import StinrError
 from napari_stinr.io import read_tilt_series, write_tilt_angles, write_tilt_series
 from napari_stinr.io.containers import read_images
+from napari_stinr.io.discovery import find_series
 from napari_stinr.io.mrc import read_mrc
+from napari_stinr.io.tiff import read_tiff
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared folder with third-party test data is not here")
@@ -162,6 +167,54 @@ def test_tiff_flavours(tmp_path, options, expected):
     np.testing.assert_array_equal(series.projections, stack())
     np.testing.assert_array_equal(series.tilt_angles, ANGLES)
     assert series.pixel_size == expected
+
+
+def test_pages_of_another_data_type_are_not_lost(tmp_path):
+    # tifffile makes a series of its own of them: half of the tilts would be missing.
+    path = tmp_path / "s.tif"
+    with tifffile.TiffWriter(path) as file:
+        for k, image in enumerate(stack("uint16")):
+            file.write(image.astype("uint8") if k % 2 else image, metadata=None)
+    refused(path, "the pages of s.tif differ in data type (uint16, uint8)", "one stack")
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(2):
+            file.write(stack("uint16"), photometric="minisblack", metadata={})
+    refused(path, "2 series of images of the same size (5 and 5 images)")
+
+
+def test_a_thumbnail_in_a_tiff_is_left_out(tmp_path):
+    path = tmp_path / "s.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(stack("uint16"), photometric="minisblack")
+        file.write(stack("uint16")[0, ::2, ::2], photometric="minisblack")
+    series = read_tilt_series(path, tilt_angles=ANGLES)
+    np.testing.assert_array_equal(series.projections, stack())
+    assert noted(series, "2 image series; the first was read")
+
+
+def test_compression_that_needs_another_package_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "s.tif"
+    path.write_bytes(tiff_bytes([tiff_page(bytes(42), 7, 6, compression=5)] * 5))
+    codecs = dict.fromkeys((1, 8, 32946, 32773), bytes)
+    monkeypatch.setattr(tifffile.TIFF, "DECOMPRESSORS", codecs)
+    with pytest.raises(StinrError, match=r"LZW, which needs the package imagecodecs.*without compression, or install"):
+        find_series(path, tilt_angles=ANGLES)
+    codecs[5] = bytes
+    assert find_series(path, tilt_angles=ANGLES).stack.images.shape == (5, 6, 7)
+
+
+def test_ome_xml_must_declare_the_images_that_are_there(tmp_path):
+    # tifffile fills up with zeros.
+    path = tmp_path / "s.ome.tif"
+    path.write_bytes(ome_tiff((5, 1, 1)))
+    refused(path, "declares 5 images in its OME-XML", "as many as it holds, 1")
+
+
+def test_ome_xml_opens_no_other_files(tmp_path):
+    tifffile.imwrite(tmp_path / "secret.tif", np.full((6, 7), 9, "uint8"))
+    path = tmp_path / "s.ome.tif"
+    path.write_bytes(ome_tiff((1, 1, 1), '<TiffData IFD="0"><UUID FileName="secret.tif">urn:uuid:1</UUID></TiffData>'))
+    assert not read_images(read_tiff(path).images, path).any()
 
 
 def test_npz_with_other_key_names_comes_before_files_beside_it(tmp_path):

@@ -19,6 +19,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
 from napari_stinr.io.containers import Images, Stack, damaged, image_shape
 from napari_stinr.io.limits import check_expansion, check_stored
+from napari_stinr.io.tiff_checks import check_compression, check_ome, check_others
 from napari_stinr.io.tiff_descriptions import imagej_description, ome_description, resolution
 from napari_stinr.io.tiff_directories import check_directories
 from napari_stinr.io.tiff_facts import described_facts
@@ -41,8 +42,6 @@ _HARMLESS_STRIP = 250_000
 """Deflate expands a thousand times at most: strips of this size need no look before they are expanded [byte]."""
 _INFLATE_AT_ONCE = 1_000_000
 _DEFLATE = (8, 32946)
-_COMPRESSIONS = (1, 5, 32773, *_DEFLATE)
-"""None, LZW, PackBits and Deflate, by their numbers in a TIFF."""
 
 _OME_UNITS = {1.0: "Å", 10.0: "nm", 0.01: "pm", 1e4: "µm", 1e7: "mm", 1e10: "m"}
 
@@ -63,14 +62,16 @@ def read_tiff(path: Path) -> Stack:
     Raises
     ------
     StinrError
-        The file is damaged or compressed in a way that cannot be read, holds colour images or not exactly three axes,
-        or memory is short.
+        The file is damaged or compressed in a way that cannot be read, holds colour images, pages that differ in their
+        data type, or not exactly three axes, or memory is short.
     """
-    check_directories(path)
+    n_directories = check_directories(path)
     try:
-        with tifffile.TiffFile(path) as file:
+        with _opened(path) as file:
+            check_ome(file, n_directories, path)
             series = _checked_series(file, path)
             shape = image_shape(series.shape, series.dtype, path)
+            check_others(file, path)
             described = described_facts(file)
             n_series = len(file.series)
     except (StinrError, OSError, MemoryError):
@@ -163,12 +164,18 @@ def _add_description(path: Path, description: str) -> None:
         tag.overwrite(description)
 
 
+def _opened(path: Path) -> tifffile.TiffFile:
+    # OME-XML may name other files: what is beside a file is read only when the user says so.
+    return tifffile.TiffFile(path, _multifile=False)
+
+
 def _read(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
-    with tifffile.TiffFile(path) as file:
+    with _opened(path) as file:
         series = _checked_series(file, path)
         if series.dataoffset is not None:
-            # Pixels in one piece are mapped, not read.
-            yield from tifffile.memmap(path, mode="r").reshape(shape)
+            # Pixels in one piece are mapped, not read. tifffile.memmap would open the file again, and others with it.
+            kind = series.dtype.newbyteorder(file.byteorder)
+            yield from np.memmap(path, kind, mode="r", offset=series.dataoffset, shape=shape)
             return
         for page in series.pages:
             if page is not None:
@@ -191,12 +198,7 @@ def _checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSer
             expected="one grey-scale stack (projections, height, width)",
             cure="Convert it to grey scale, or save the projections as .npy or .mrc.",
         )
-    if page.compression not in _COMPRESSIONS:
-        raise StinrError(
-            f"{path.name} is compressed with {getattr(page.compression, 'name', page.compression)}",
-            expected="no compression, Deflate, LZW or PackBits",
-            cure="Save it again without compression.",
-        )
+    check_compression(page, path)
     if any(len(offsets) > MAXIMUM_STRIPS for offsets in (page.dataoffsets, page.databytecounts)):
         raise damaged(path, f"at most {MAXIMUM_STRIPS} strips in an image", f"it has {len(page.dataoffsets)}")
     # A forged header can declare any size, so nothing is read before this.

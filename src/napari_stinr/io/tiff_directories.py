@@ -21,13 +21,18 @@ _FORMS = {42: (4, "I", "H", 12), 43: (8, "Q", "Q", 20)}
 """For TIFF and BigTIFF: place and kind of the first position, kind of the number of entries, size of an entry."""
 
 
-def check_directories(path: Path) -> None:
-    """Refuse a file whose directories are made up.
+def check_directories(path: Path) -> int:
+    """Count the images of a file, and refuse it where its directories are made up.
 
     Parameters
     ----------
     path : Path
         TIFF file.
+
+    Returns
+    -------
+    int
+        Number of directories, which is that of images.
 
     Raises
     ------
@@ -58,5 +63,6 @@ def check_directories(path: Path) -> None:
             stream.seek(n_entries * entry_bytes, 1)
             following = stream.read(position_bytes)
             if len(following) < position_bytes:
-                return
+                break
             (position,) = struct.unpack(order + position_kind, following)
+    return n_directories
