@@ -147,6 +147,67 @@ def test_frame_sets_find_their_files(tmp_path):
     in_time_order(read_tilt_series(tmp_path))
 
 
+def test_an_mdoc_in_the_folder_names_the_files_of_its_sections(tmp_path):
+    # Recorded 10, -10, 30, -30; the names follow another order.
+    paths = write_tilts(tmp_path, with_mdoc=False, name="fr_{}.tif")
+    sections = [section(tilt, number=n, frames=f"fr_{tilt}.tif") for n, tilt in enumerate(np.argsort(MINUTES))]
+    (tmp_path / "TS.mdoc").write_text("".join(sections))
+    in_time_order(read_tilt_series(tmp_path))
+    in_time_order(read_tilt_series([tmp_path, tmp_path / "TS.mdoc"]))
+    given = read_tilt_series(paths, tilt_angles=tmp_path / "TS.mdoc", times=tmp_path / "TS.mdoc")
+    np.testing.assert_array_equal(given.tilt_angles, ANGLES)
+    np.testing.assert_allclose(given.times, (MINUTES - 1) / 3)
+
+
+def test_signed_angles_in_names_are_read_and_sort_the_files(tmp_path):
+    for tilt, angle in enumerate(ANGLES):
+        tifffile.imwrite(tmp_path / f"tilt_{angle}deg.tif", image(tilt))
+    series = read_tilt_series(tmp_path)
+    np.testing.assert_array_equal(series.tilt_angles, ANGLES)
+    np.testing.assert_array_equal(series.projections, [image(tilt) for tilt in range(4)])
+    assert any("Tilt angles from the names of the files" in note for note in series.notes)
+    assert read_tilt_series(tmp_path, tilt_angles="-30:20").fingerprint() == series.fingerprint()
+
+
+def test_times_of_an_mdoc_find_their_images_by_the_tilt_angle(tmp_path):
+    write_tilt_series(tmp_path / "x.mrc", np.stack([image(tilt) for tilt in range(4)]), pixel_size=2.5)
+    # Refined: an offset that all share, and a little beside it. The stack is sorted by angle, the .mdoc by time.
+    write_tilt_angles(tmp_path / "x.rawtlt", ANGLES + np.array([2.1, 1.9, 2.0, 2.2]))
+    (tmp_path / "x.mrc.mdoc").write_text("".join(section(tilt, number=n) for n, tilt in enumerate(np.argsort(MINUTES))))
+    for options in ({}, {"times": tmp_path / "x.mrc.mdoc"}):
+        series = read_tilt_series(tmp_path / "x.mrc", **options)
+        np.testing.assert_allclose(series.times, (MINUTES - 1) / 3)
+        assert any("its rows found by their tilt angles" in note for note in series.notes)
+    write_tilt_angles(tmp_path / "x.rawtlt", [-50, -20, 20, 40])
+    series = read_tilt_series(tmp_path / "x.mrc")
+    assert any("assumed to be stack order" in note and "Passed over: " in note for note in series.notes)
+    with pytest.raises(StinrError, match=r"x\.mrc\.mdoc gives 10 degrees for projection 1; expected -50"):
+        read_tilt_series(tmp_path / "x.mrc", times=tmp_path / "x.mrc.mdoc")
+
+
+def test_times_for_another_stack_stand_in_nobodys_way(tmp_path):
+    write_tilt_series(tmp_path / "b.mrc", np.stack([image(tilt) for tilt in range(4)]), pixel_size=2.5)
+    write_tilt_angles(tmp_path / "b.rawtlt", ANGLES)
+    write_times(tmp_path / "times.csv", np.arange(9), np.arange(9))
+    series = read_tilt_series(tmp_path / "b.mrc")
+    np.testing.assert_array_equal(series.tilt_angles, ANGLES)
+    assert any("Passed over: 9 times for b.mrc" in note for note in series.notes)
+
+
+@pytest.mark.parametrize("ending", [".mrc.mdoc", ".rawtlt"])
+def test_whole_stacks_are_not_averaged(tmp_path, ending):
+    paths = [tmp_path / f"s_{n}.mrc" for n in range(3)]
+    for path in paths:
+        write_tilt_series(path, np.stack([image(tilt) for tilt in range(4)]), pixel_size=2.5)
+        beside = path.with_name(path.stem + ending)
+        if ending == ".rawtlt":
+            write_tilt_angles(beside, ANGLES)
+        else:
+            beside.write_text("".join(section(tilt, number=tilt) for tilt in range(4)))
+    refused(paths, "s_0.mrc is a series by itself: 4 images")
+    refused(tmp_path, "s_0.mrc is a series by itself")
+
+
 def test_what_is_no_series_is_said(tmp_path):
     paths = write_tilts(tmp_path, with_mdoc=False)
     refused([*paths, tmp_path / "missing.mrc"], "missing.mrc does not exist")

@@ -265,7 +265,7 @@ def _percent(fraction: float | None) -> str:
 def _note_line(note: str) -> str:
     from napari_stinr.io.discovery import NO_PIXEL_SIZE, TIMES_ASSUMED
 
-    return _line("missing" if note in (NO_PIXEL_SIZE, TIMES_ASSUMED) else "note", note)
+    return _line("missing" if note.startswith((NO_PIXEL_SIZE, TIMES_ASSUMED)) else "note", note)
 
 
 def _line(label: str, text: str) -> str:
@@ -279,7 +279,8 @@ def _steps(done: int, planned: int | None) -> str:
 
 def _order(series: TiltSeries) -> str:
     rank = np.argsort(np.argsort(series.times, kind="stable"), kind="stable")
-    for order in ACQUISITION_ORDERS:
+    # Sequential last: a stack in the order of its times is that by definition, whatever the scheme of the angles.
+    for order in (*ACQUISITION_ORDERS[1:], ACQUISITION_ORDERS[0]):
         if np.array_equal(rank, acquisition_rank(series.tilt_angles, order)):
             return f"{order} order"
     return "an order without a name"

@@ -21,16 +21,18 @@ from napari_stinr.io.containers import is_file
 from napari_stinr.io.found import Found, FoundSeries
 from napari_stinr.io.mdoc import read_mdoc
 from napari_stinr.io.several_files import read_files
-from napari_stinr.io.sources import MDOC_ENDING, find_sources, series_name
+from napari_stinr.io.sources import MDOC_ENDING, find_sources, rows_of, series_name
 from napari_stinr.io.stacks import read_stack
+from napari_stinr.io.timetables import fitted, timetable_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from napari_stinr.io.containers import Stack
     from napari_stinr.io.mdoc import Mdoc
+    from napari_stinr.io.timetables import Timetable
 
     PathLike = str | os.PathLike[str]
 
@@ -67,9 +69,9 @@ def find_series(
         A file is missing, damaged or of another kind, or what was given does not fit the stack.
     """
     place = _Place.of(path)
-    timetable = place.timetable(times)
-    angles = place.angles(tilt_angles, timetable)
-    when = place.times(times, timetable, angles)
+    table = place.given_table(times)
+    angles = place.angles(tilt_angles, table)
+    when = place.times(times, table, angles)
     size, size_note = place.pixel_size(pixel_size)
     return FoundSeries(place.name, place.paths, place.stack, angles, when, size, size_note)
 
@@ -85,7 +87,6 @@ class _Place:
     mdoc: Mdoc | None = None
     mdoc_name: str = ""
     given: NDArray[np.int64] | None = None
-    by_name: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, path: PathLike | Sequence[PathLike]) -> _Place:
@@ -98,7 +99,7 @@ class _Place:
         if len(sources) > 1:
             files = read_files(sources)
             folder = sources[0].path.parent
-            return cls(name, files.paths, files.stack, folder, given=files.given, by_name=files.by_name)
+            return cls(name, files.paths, files.stack, folder, given=files.given)
         file = sources[0].path
         described = next((one for one in paths if one.suffix.lower() == MDOC_ENDING), None) or sidecars.find_mdoc(file)
         stack = read_stack(file)
@@ -113,46 +114,41 @@ class _Place:
     def n_tilts(self) -> int:
         return len(self.stack.images)
 
-    def timetable(self, times: PathLike | ArrayLike | None) -> sidecars.Timetable | None:
-        if isinstance(times, (str, os.PathLike)):
-            if times in ACQUISITION_ORDERS:
-                return None
-            file = Path(times).expanduser()
-            if not is_file(file):
-                raise StinrError(
-                    f"times are {str(times)!r}, which is no file",
-                    expected=_HOW_TO_GIVE_TIMES,
-                    cure="Check the name, or give an array of times.",
-                )
-        elif times is not None or (self.stack.complete and self._own_times() is not None):
+    def given_table(self, times: PathLike | ArrayLike | None) -> Timetable | None:
+        if not isinstance(times, (str, os.PathLike)) or times in ACQUISITION_ORDERS:
             return None
-        else:
-            beside = sidecars.find_timetable(self.beside)
-            if beside is None:
-                return None
-            file = beside
-        return sidecars.read_timetable(file).reordered(self.by_name)
+        file = Path(times).expanduser()
+        if not is_file(file):
+            raise StinrError(
+                f"times are {str(times)!r}, which is no file",
+                expected=_HOW_TO_GIVE_TIMES,
+                cure="Check the name, or give an array of times.",
+            )
+        return self._table(file)
 
-    def angles(self, given: PathLike | ArrayLike | None, timetable: sidecars.Timetable | None) -> Found | StinrError:
+    def angles(self, given: PathLike | ArrayLike | None, table: Timetable | None) -> Found | StinrError:
         if given is not None:
             found = self._given_angles(given)
             problem = self._count_problem(found, "tilt angles")
             if problem is not None:
                 raise problem
         else:
-            chosen = self._fitting(self._angles_found(timetable))
-            if isinstance(chosen, StinrError):
-                return chosen
+            chosen, problem = self._first_fitting(self._angle_places(table), "tilt angles")
+            if chosen is None:
+                return problem or StinrError(
+                    f"no tilt angles for {self.label}: neither a file beside it nor its header has them",
+                    expected=f"{self.n_tilts} angles",
+                    cure=_HOW_TO_GIVE_ANGLES,
+                )
             found = chosen
-        if timetable is not None and timetable.tilt_angles is not None:
-            sidecars.check_agreement(found.values, timetable.tilt_angles, timetable.source)
+        if table is not None:
+            fitted(table, found.values)
         return found
 
-    def times(
-        self, given: PathLike | ArrayLike | None, timetable: sidecars.Timetable | None, angles: Found | StinrError
-    ) -> Found:
-        if timetable is not None:
-            found = Found(timetable.times, f"Times from {timetable.source}.", timetable.unit)
+    def times(self, given: PathLike | ArrayLike | None, table: Timetable | None, angles: Found | StinrError) -> Found:
+        found: Found | None
+        if table is not None:
+            found = self._table_times(table, angles)
         elif isinstance(given, str):
             if isinstance(angles, StinrError):
                 raise angles
@@ -161,8 +157,10 @@ class _Place:
         elif given is not None:
             found = Found(self._in_order(_numbers(given, "times", f"Give {_HOW_TO_GIVE_TIMES}.")), "Times as given.")
         else:
-            own = self._own_times()
-            found = (own if self.stack.complete else None) or self._mdoc_times() or own or self._assumed_times()
+            chosen, problem = self._first_fitting(self._time_places(angles), "times")
+            order = np.arange(self.n_tilts, dtype=np.float64)
+            return chosen or Found(order, TIMES_ASSUMED + _passed_over(problem), assumed=True)
+        assert found is not None  # a table that was given has times
         problem = self._count_problem(found, "times")
         if problem is not None:
             raise problem
@@ -184,7 +182,7 @@ class _Place:
         text = os.fspath(given)
         values_of_range = sidecars.parse_angle_range(text, self.n_tilts)
         if values_of_range is not None:
-            return Found(self._by_name(values_of_range), f"Tilt angles from {text} (start:step, degrees).")
+            return Found(self._rows(None, values_of_range), f"Tilt angles from {text} (start:step, degrees).")
         file = Path(text).expanduser()
         if not is_file(file):
             raise StinrError(
@@ -192,38 +190,61 @@ class _Place:
                 expected="a file or START:STEP",
                 cure=_HOW_TO_GIVE_ANGLES,
             )
-        return Found(self._by_name(sidecars.read_angles(file)), f"Tilt angles from {file.name}.")
+        return Found(self._rows(file, sidecars.read_angles(file)), f"Tilt angles from {file.name}.")
 
-    def _angles_found(self, timetable: sidecars.Timetable | None) -> Iterator[Found]:
-        """Yield the angles in the order of how much they are to be trusted."""
-        stack, place = self.stack, self.stack.place
-        in_stack = None if stack.tilt_angles is None else Found(stack.tilt_angles, f"Tilt angles from the {place}.")
-        if stack.complete and in_stack is not None:
-            yield in_stack
+    def _angle_places(self, table: Timetable | None) -> Iterator[Callable[[], Found | None]]:
+        """Yield what reads the angles, in the order of how much they are to be trusted."""
+        stack = self.stack
+        note = f"Tilt angles from the {stack.angle_place or stack.place}."
+        in_stack = None if stack.tilt_angles is None else Found(stack.tilt_angles, note)
+        if stack.complete:
+            yield lambda: in_stack
         beside = sidecars.find_angle_file(self.beside)
         if beside is not None and beside.suffix.lower() != MDOC_ENDING:
-            yield Found(self._by_name(sidecars.read_angles(beside)), f"Tilt angles from {beside.name}.")
+            yield lambda: Found(self._rows(beside, sidecars.read_angles(beside)), f"Tilt angles from {beside.name}.")
         if self.mdoc is not None and self.mdoc.tilt_angles is not None:
-            yield Found(self.mdoc.tilt_angles, f"Tilt angles from {self.mdoc_name}.")
-        if in_stack is not None:
-            yield in_stack
-        if timetable is not None and timetable.tilt_angles is not None:
-            yield Found(timetable.tilt_angles, f"Tilt angles from {timetable.source}.")
+            in_mdoc = Found(self.mdoc.tilt_angles, f"Tilt angles from {self.mdoc_name}.")
+            yield lambda: in_mdoc
+        yield lambda: in_stack
+        yield lambda: _listed_angles(table or self._table_beside())
 
-    def _fitting(self, candidates: Iterator[Found]) -> Found | StinrError:
+    def _time_places(self, angles: Found | StinrError) -> Iterator[Callable[[], Found | None]]:
+        if self.stack.complete:
+            yield self._own_times
+        yield lambda: self._table_times(self._table_beside(), angles)
+        yield lambda: self._mdoc_times(angles)
+        yield self._own_times
+
+    def _first_fitting(
+        self, places: Iterator[Callable[[], Found | None]], what: str
+    ) -> tuple[Found | None, StinrError | None]:
+        """Return the first values that fit the stack, and why those before them were passed over."""
         problem: StinrError | None = None
-        for found in candidates:
-            wrong = self._count_problem(found, "tilt angles")
-            if wrong is None:
+        for read in places:
+            try:
+                found = read()
+                wrong = None if found is None else self._count_problem(found, what)
+            except StinrError as error:
+                found, wrong = None, error
+            if found is not None and wrong is None:
                 # A list for another stack may lie beside this one: to take what fits is right, and must be seen.
-                passed_over = f" Passed over: {problem.found}." if problem is not None else ""
-                return replace(found, note=found.note + passed_over)
+                return replace(found, note=found.note + _passed_over(problem)), problem
             problem = problem or wrong
-        return problem or StinrError(
-            f"no tilt angles for {self.label}: neither a file beside it nor its header has them",
-            expected=f"{self.n_tilts} angles",
-            cure=_HOW_TO_GIVE_ANGLES,
-        )
+        return None, problem
+
+    def _table_beside(self) -> Timetable | None:
+        beside = sidecars.find_timetable(self.beside)
+        return None if beside is None else self._table(beside)
+
+    def _table(self, file: Path) -> Timetable:
+        return sidecars.read_timetable(file).reordered(rows_of(self.paths, file))
+
+    def _table_times(self, table: Timetable | None, angles: Found | StinrError) -> Found | None:
+        if table is None:
+            return None
+        if not isinstance(angles, StinrError) and len(table.times) == self.n_tilts:
+            table = fitted(table, angles.values)
+        return Found(table.times, f"Times from {table.source}.", table.unit)
 
     def _own_times(self) -> Found | None:
         stack = self.stack
@@ -231,25 +252,17 @@ class _Place:
             return Found(stack.timestamps - stack.timestamps.min(), f"Times from the {stack.place}.", "s")
         return None if stack.times is None else Found(stack.times, f"Times from the {stack.place}.", stack.time_unit)
 
-    def _mdoc_times(self) -> Found | None:
-        if self.mdoc is None:
-            return None
-        if self.mdoc.seconds is not None:
-            return Found(self.mdoc.seconds, f"Times from the DateTime of {self.mdoc_name}.", "s")
-        if self.mdoc.doses is not None:
-            return Found(self.mdoc.doses, f"Times from the PriorRecordDose of {self.mdoc_name}.", sidecars.DOSE_UNIT)
-        return None
-
-    def _assumed_times(self) -> Found:
-        return Found(np.arange(self.n_tilts, dtype=np.float64), TIMES_ASSUMED, assumed=True)
+    def _mdoc_times(self, angles: Found | StinrError) -> Found | None:
+        table = None if self.mdoc is None else timetable_of(self.mdoc, self.mdoc_name)
+        return self._table_times(table, angles)
 
     def _in_order(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         # An array belongs to the files as they were listed beside it.
         return values if self.given is None or values.shape != (self.n_tilts,) else values[self.given]
 
-    def _by_name(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        # A list in a file belongs to the files as a folder lists them.
-        return values if self.by_name is None or values.shape != (self.n_tilts,) else values[self.by_name]
+    def _rows(self, file: Path | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        order = rows_of(self.paths, file)
+        return values if order is None or values.shape != order.shape else values[order]
 
     def _count_problem(self, found: Found, what: str) -> StinrError | None:
         if found.values.shape == (self.n_tilts,):
@@ -261,6 +274,16 @@ class _Place:
             if self.n_tilts > 1
             else "Give the whole stack, all files with one tilt each, or their folder.",
         )
+
+
+def _listed_angles(table: Timetable | None) -> Found | None:
+    if table is None or table.tilt_angles is None:
+        return None
+    return Found(table.tilt_angles, f"Tilt angles from {table.source}.")
+
+
+def _passed_over(problem: StinrError | None) -> str:
+    return "" if problem is None else f" Passed over: {problem.found}."
 
 
 def _numbers(values: object, what: str, cure: str) -> NDArray[np.float64]:

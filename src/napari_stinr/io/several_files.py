@@ -10,9 +10,10 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import Images, Stack, checked_images
 from napari_stinr.io.limits import MAXIMUM_IMAGES
-from napari_stinr.io.sidecars import DOSE_UNIT
-from napari_stinr.io.sources import positions_by_name
+from napari_stinr.io.sidecars import find_angle_file
+from napari_stinr.io.sources import angle_in_name, positions_by_name
 from napari_stinr.io.stacks import read_stack
+from napari_stinr.io.timetables import DOSE_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _SAME_ANGLE = 0.05
 """Frames of one tilt differ by less than this [degrees]."""
 _SAME_SIZE = 1e-3
+_ANGLE_LISTS = (".rawtlt", ".tlt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +39,12 @@ class OneFilePerTilt:
         The series in the order of its times, or of the names of its files where those do not tell their times.
     given : ndarray
         `(n_tilts,)` for every image of the stack, its position in the list of files as given.
-    by_name : ndarray
-        `(n_tilts,)` for every image of the stack, its position among the files sorted by name.
     paths : tuple of Path
         The files in the order of the stack.
     """
 
     stack: Stack
     given: NDArray[np.int64]
-    by_name: NDArray[np.int64]
     paths: tuple[Path, ...]
 
 
@@ -73,9 +72,11 @@ def read_files(sources: Sequence[Source]) -> OneFilePerTilt:
     _check_same(sources, stacks)
     angles = _numbers([_tilt_angle(s, stack) for s, stack in zip(sources, stacks, strict=True)])
     dates = _numbers([_first(s.timestamp, stack.timestamps) for s, stack in zip(sources, stacks, strict=True)])
+    in_files = angles is not None
+    if angles is None:
+        angles = _numbers([angle_in_name(source.path) for source in sources])
     doses = _numbers([source.dose for source in sources])
-    position = positions_by_name([source.path for source in sources])
-    names = np.argsort(position)
+    names = np.argsort(positions_by_name([source.path for source in sources]))
     times, order, how = names.astype(np.float64), names, "of their names"
     known = next((values for values in (dates, doses) if values is not None and np.ptp(values) > 0), None)
     if known is not None:
@@ -92,10 +93,11 @@ def read_files(sources: Sequence[Source]) -> OneFilePerTilt:
         time_unit=DOSE_UNIT if known is not None and known is not dates else "",
         pixel_size=size,
         place=f"{stacks[0].place} of every file" if not sources[0].place else ".mdoc of every file",
+        angle_place="" if in_files else "names of the files",
         complete=True,
         notes=(f"One file for every tilt: {len(sources)} files, in the order {how}.", *frames, *_notes(stacks)),
     )
-    return OneFilePerTilt(stack, order, position[order], tuple(sources[k].path for k in order))
+    return OneFilePerTilt(stack, order, tuple(sources[k].path for k in order))
 
 
 def _reader(files: list[tuple[Path, Stack]]) -> Callable[[], Iterator[NDArray[Any]]]:
@@ -132,20 +134,20 @@ def _check_same(sources: Sequence[Source], stacks: Sequence[Stack]) -> None:
 
 
 def _tilt_angle(source: Source, stack: Stack) -> float | None:
-    if source.tilt_angle is not None or stack.tilt_angles is None:
-        return source.tilt_angle
-    if np.ptp(stack.tilt_angles) > _SAME_ANGLE:
+    own = stack.tilt_angles
+    beside = find_angle_file(source.path) if len(stack.images) > 1 else None
+    several = source.n_angles > 1 or (own is not None and np.ptp(own) > _SAME_ANGLE)
+    if several or (beside is not None and beside.suffix.lower() in _ANGLE_LISTS):
         raise StinrError(
-            f"{source.path.name} is a series by itself: {len(stack.images)} images at "
-            f"{stack.tilt_angles.min():g} to {stack.tilt_angles.max():g} degrees",
+            f"{source.path.name} is a series by itself: {len(stack.images)} images at different tilt angles",
             expected="files with one tilt each, or a single stack",
             cure="Give this file alone, or leave it out.",
         )
-    return float(stack.tilt_angles.mean())
+    return source.tilt_angle if source.tilt_angle is not None or own is None else float(own.mean())
 
 
 def _pixel_size(source: Source, stack: Stack) -> float | None:
-    return source.pixel_size if source.pixel_size is not None else stack.pixel_size
+    return stack.pixel_size if stack.pixel_size is not None else source.pixel_size
 
 
 def _first(value: float | None, values: NDArray[np.float64] | None) -> float | None:

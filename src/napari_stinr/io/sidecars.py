@@ -7,7 +7,6 @@ with a column ``time`` or with one number a line, and the ``DateTime`` of an ``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import damaged, is_file
 from napari_stinr.io.mdoc import read_mdoc, read_text
 from napari_stinr.io.tables import LONGEST_LINE, cells_of, is_number, read_table
+from napari_stinr.io.timetables import Timetable, timetable_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,41 +24,8 @@ if TYPE_CHECKING:
 
 ANGLE_COLUMNS = ("tilt_angle_deg", "tilt_angle", "tilt_angles", "tilt", "angle", "angles", "theta")
 TIME_COLUMNS = ("time", "times", "time_s", "t", "seconds", "dose", "order")
-ANGLE_TOLERANCE = 0.05
-"""Largest difference between two lists of the same tilt angles [degrees]."""
-
-DOSE_UNIT = "e/Å²"
 _ANGLE_WORD = re.compile("angles?", re.IGNORECASE)
 _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*")
-
-
-@dataclass(frozen=True, eq=False)
-class Timetable:
-    """Times of a tilt series from one file.
-
-    Parameters
-    ----------
-    times : ndarray
-        `(n_tilts,)` times in stack order [unit].
-    tilt_angles : ndarray, optional
-        `(n_tilts,)` tilt angles that the same file gives [degrees].
-    unit : str
-        Unit of the times, "" where it is not known.
-    source : str
-        Name of the file.
-    """
-
-    times: NDArray[np.float64]
-    tilt_angles: NDArray[np.float64] | None = None
-    unit: str = ""
-    source: str = "the table of times"
-
-    def reordered(self, order: NDArray[np.int64] | None) -> Timetable:
-        """Return the rows in another order, given as positions; unchanged for None or where their number differs."""
-        if order is None or self.times.shape != order.shape:
-            return self
-        angles = self.tilt_angles
-        return replace(self, times=self.times[order], tilt_angles=angles if angles is None else angles[order])
 
 
 def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
@@ -129,17 +96,15 @@ def read_timetable(path: Path) -> Timetable:
         The file cannot be read or does not say which numbers are the times.
     """
     if path.suffix.lower() == ".mdoc":
-        mdoc = read_mdoc(path)
-        if mdoc.seconds is None and mdoc.doses is None:
+        table = timetable_of(read_mdoc(path), path.name)
+        if table is None:
             raise damaged(path, "a different DateTime in the sections", "DateTime is missing or always the same")
-        times, unit = (mdoc.doses, DOSE_UNIT) if mdoc.seconds is None else (mdoc.seconds, "s")
-        assert times is not None
-        return Timetable(times, unit=unit, source=path.name)
-    table = read_table(path, wanted="times")
-    column = table.column(TIME_COLUMNS)
+        return table
+    columns = read_table(path, wanted="times")
+    column = columns.column(TIME_COLUMNS)
     if column is None:
-        raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {table.description}")
-    return Timetable(column, table.column(ANGLE_COLUMNS) if table.header else None, source=path.name)
+        raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {columns.description}")
+    return Timetable(column, columns.column(ANGLE_COLUMNS) if columns.header else None, source=path.name)
 
 
 def find_angle_file(stack: Path) -> Path | None:
@@ -213,39 +178,6 @@ def find_mdoc(stack: Path) -> Path | None:
     """
     candidates = (stack.with_name(stack.name + ".mdoc"), stack.with_name(stack.stem + ".mdoc"))
     return next((candidate for candidate in candidates if is_file(candidate)), None)
-
-
-def check_agreement(angles: NDArray[np.float64], listed: NDArray[np.float64], source: str) -> None:
-    """Check that the tilt angles in a table of times are those of the stack, row by row.
-
-    Parameters
-    ----------
-    angles : ndarray
-        `(n_tilts,)` tilt angles of the stack [degrees].
-    listed : ndarray
-        `(n_tilts,)` tilt angles in the table [degrees].
-    source : str
-        Name of the table, for the message.
-
-    Raises
-    ------
-    StinrError
-        The counts differ, or an angle differs by more than 0.05 degrees.
-    """
-    if listed.shape != angles.shape:
-        raise StinrError(
-            f"{source} lists {len(listed)} tilt angles",
-            expected=f"{len(angles)}, one for every projection",
-            cure="Add or remove rows.",
-        )
-    wrong = np.flatnonzero(~(np.abs(listed - angles) <= ANGLE_TOLERANCE))
-    if len(wrong):
-        first = int(wrong[0])
-        raise StinrError(
-            f"{source} gives {listed[first]:g} degrees for projection {first + 1}",
-            expected=f"{angles[first]:g} degrees, its tilt angle (within {ANGLE_TOLERANCE})",
-            cure="Put the rows in the order of the stack, or correct the angles.",
-        )
 
 
 def _only_one(folder: Path, patterns: tuple[str, ...]) -> Path | None:

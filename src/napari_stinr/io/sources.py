@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_stinr.io.mdoc import Mdoc
 
 MDOC_ENDING = ".mdoc"
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_ANGLE = re.compile(r"((?:(?<![0-9A-Za-z])-)?\d{1,3}(?:\.\d{1,9})?)\s?(?:deg|°)", re.IGNORECASE)
 _FRAME_FOLDERS = ("", "frames", "Frames")
 
 
@@ -46,6 +48,8 @@ class Source:
         Width of a pixel [Å].
     place : str
         Name of the ``.mdoc``, "" where there is none.
+    n_angles : int
+        Number of different tilt angles that the ``.mdoc`` gives to the images of this file.
     """
 
     path: Path
@@ -54,6 +58,7 @@ class Source:
     dose: float | None = None
     pixel_size: float | None = None
     place: str = ""
+    n_angles: int = 1
 
 
 def find_sources(paths: Sequence[Path]) -> list[Source]:
@@ -62,8 +67,8 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     Parameters
     ----------
     paths : sequence of Path
-        Image files, ``.mdoc`` files that describe some, or a single folder. The files of a folder come in the order of
-        their names, in which numbers count as numbers.
+        Image files, ``.mdoc`` files that describe some, or folders. The files of a folder come in the order of their
+        names, in which numbers count as numbers.
 
     Returns
     -------
@@ -77,10 +82,9 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         are not beside it.
     """
     # Path.is_dir raises an error for a name that is too long.
-    if len(paths) == 1 and os.path.isdir(paths[0]):
-        paths = _in_folder(paths[0])
+    files = [file for path in paths for file in (_in_folder(path) if os.path.isdir(path) else [path])]
     sources: list[Source] = []
-    for path in paths:
+    for path in files:
         described = _described(path) if path.suffix.lower() == MDOC_ENDING else [Source(path)]
         # A list may hold both an image and its .mdoc.
         known = {source.path: place for place, source in enumerate(sources)}
@@ -94,8 +98,8 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     return sources
 
 
-def natural_order(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Return a key that sorts names as people do: ``tilt_2`` before ``tilt_10``.
+def natural_order(path: Path) -> tuple[tuple[int, float, str], ...]:
+    """Return a key that sorts names as people do: ``tilt_2`` before ``tilt_10``, ``tilt_-60`` before ``tilt_-57``.
 
     Parameters
     ----------
@@ -107,8 +111,26 @@ def natural_order(path: Path) -> tuple[tuple[int, int, str], ...]:
     tuple
         To be compared with others of its kind.
     """
-    parts = re.split(r"(\d{1,18})", path.name)
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in parts if part)
+    # A minus belongs to a number where no letter or digit stands before it: tilt_-60.5, but not scan-12.
+    parts = re.split(r"((?<![0-9A-Za-z])-\d{1,9}(?:\.\d{1,9})?|\d{1,18})", path.name)
+    return tuple((0, float(part), "") if _NUMBER.fullmatch(part) else (1, 0.0, part.lower()) for part in parts if part)
+
+
+def angle_in_name(path: Path) -> float | None:
+    """Return the tilt angle that the name of a file states with its unit, such as ``tilt_-60.0deg.tif``.
+
+    Parameters
+    ----------
+    path : Path
+        A file.
+
+    Returns
+    -------
+    float or None
+        Tilt angle [degrees].
+    """
+    found = _ANGLE.findall(path.name)
+    return float(found[0]) if len(found) == 1 else None
 
 
 def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
@@ -128,6 +150,30 @@ def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
     positions = np.empty(len(names), dtype=np.int64)
     positions[names] = np.arange(len(names))
     return positions
+
+
+def rows_of(paths: Sequence[Path], file: Path | None = None) -> NDArray[np.int64] | None:
+    """Return for each of several files its row in a list.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files of a series in any order.
+    file : Path, optional
+        The list; an ``.mdoc`` may say by name which row belongs to which file.
+
+    Returns
+    -------
+    ndarray or None
+        `(n_files,)` positions from 0, else those of the names in their order; None for a single file.
+    """
+    if len(paths) < 2:
+        return None
+    if file is not None and file.suffix.lower() == MDOC_ENDING:
+        named = read_mdoc(file).frame_files
+        if {path.name for path in paths} <= set(named):
+            return np.array([named.index(path.name) for path in paths], dtype=np.int64)
+    return positions_by_name(paths)
 
 
 def series_name(paths: Sequence[Path], sources: Sequence[Source]) -> str:
@@ -165,22 +211,32 @@ def _in_folder(folder: Path) -> list[Path]:
     for file in names:
         if file.suffix.lower() in READERS and is_file(file):
             by_ending.setdefault(file.suffix.lower(), []).append(file)
+    mdocs = [file for file in names if file.suffix.lower() == MDOC_ENDING]
     if len(by_ending) == 1:
-        return next(iter(by_ending.values()))
+        images = next(iter(by_ending.values()))
+        return [*images, *(mdoc for mdoc in mdocs if len(images) > 1 and _names_files(mdoc, images))]
     if by_ending:
         raise StinrError(
             f"the folder {folder.name} holds " + ", ".join(f"{len(f)} {ending}" for ending, f in by_ending.items()),
             expected="one stack, or the files of one series with one file for every tilt",
             cure="Give the files of one series, or put them into a folder of their own.",
         )
-    frames = [file for file in names if file.suffix.lower() == MDOC_ENDING]
-    if frames:
-        return frames
+    if mdocs:
+        return mdocs
     raise StinrError(
         f"the folder {folder.name} holds no file that can be read",
         expected="files ending in " + ", ".join(READERS),
         cure="Give the folder with the images.",
     )
+
+
+def _names_files(path: Path, images: Sequence[Path]) -> bool:
+    """Whether one ``.mdoc`` describes several of the images by the names of their files."""
+    try:
+        named = set(read_mdoc(path).frame_files)
+    except StinrError:  # it may belong to something else in the folder
+        return False
+    return len(named) > 1 and named <= {image.name for image in images}
 
 
 def _described(path: Path) -> list[Source]:
@@ -191,7 +247,8 @@ def _described(path: Path) -> list[Source]:
             return [_source_of(stack, path, mdoc)]
     files = [_beside(path, name) for name in mdoc.frame_files]
     if files and all(files):
-        return [_source_of(file, path, mdoc, place) for place, file in enumerate(files) if file is not None]
+        sources = [_source_of(file, path, mdoc, place) for place, file in enumerate(files) if file is not None]
+        return [replace(source, n_angles=1) for source in sources]
     missing = [name for name, file in zip(mdoc.frame_files, files, strict=True) if file is None]
     names = [mdoc.image_file or path.stem] if not mdoc.of_frames else missing[:1] or ["files without a name"]
     raise StinrError(
@@ -225,6 +282,7 @@ def _source_of(file: Path, path: Path, mdoc: Mdoc, place: int = 0) -> Source:
         dose=one(mdoc.doses),
         pixel_size=mdoc.pixel_size,
         place=path.name,
+        n_angles=1 if mdoc.tilt_angles is None or mdoc.of_frames else len(np.unique(mdoc.tilt_angles.round(1))),
     )
 
 

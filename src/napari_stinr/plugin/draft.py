@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_stinr.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.errors import StinrError
-from napari_stinr.io.sources import positions_by_name
+from napari_stinr.io.sources import positions_by_name, rows_of
 from napari_stinr.series_checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times
 from napari_stinr.tilt_series import TiltSeries
 
@@ -116,10 +116,10 @@ class SeriesDraft:
         """Return the `(n_tilts,)` values in the order of a list in a file: that of the names of several files."""
         return values if len(self.paths) < 2 else values[np.argsort(positions_by_name(self.paths))]
 
-    def from_list(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the `(n_tilts,)` values of a list in a file in the order of the stack."""
-        fits = len(self.paths) == len(values) > 1
-        return values[positions_by_name(self.paths)] if fits else values
+    def from_list(self, file: Path | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the `(n_tilts,)` values of a list in a file, or of a range, in the order of the stack."""
+        rows = rows_of(self.paths, file)
+        return values if rows is None or rows.shape != values.shape else values[rows]
 
     @property
     def binned_shape(self) -> tuple[int, int, int]:

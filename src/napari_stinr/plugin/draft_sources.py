@@ -15,7 +15,8 @@ from napari_stinr.io import sidecars
 from napari_stinr.io.discovery import find_series
 from napari_stinr.io.found import Found
 from napari_stinr.io.reading import load_series
-from napari_stinr.io.sources import MDOC_ENDING, positions_by_name
+from napari_stinr.io.sources import MDOC_ENDING, rows_of
+from napari_stinr.io.timetables import fitted
 from napari_stinr.plugin.draft import SeriesDraft
 from napari_stinr.series_checks import MINIMUM_TILTS
 
@@ -209,13 +210,13 @@ def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
         It is neither, or there are not as many angles as projections.
     """
     angles = sidecars.parse_angle_range(source, draft.n_tilts)
-    argument = source.strip()
+    argument, file = source.strip(), None
     if angles is None:
         file = Path(source).expanduser().resolve()
         angles, argument = sidecars.read_angles(file), str(file)
     _check_count(angles, draft.n_tilts, "tilt angles", source)
     notes = tuple(note for note in draft.notes if note != _NO_ANGLES)
-    return replace(draft.with_angles(draft.from_list(angles), argument), notes=notes)
+    return replace(draft.with_angles(draft.from_list(file, angles), argument), notes=notes)
 
 
 def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
@@ -250,10 +251,9 @@ def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
     file = Path(source).expanduser().resolve()
     timetable = sidecars.read_timetable(file)
     _check_count(timetable.times, draft.n_tilts, "times", source)
-    if len(draft.paths) > 1:
-        timetable = timetable.reordered(positions_by_name(draft.paths))
-    if timetable.tilt_angles is not None and np.isfinite(draft.tilt_angles).all():
-        sidecars.check_agreement(draft.tilt_angles, timetable.tilt_angles, timetable.source)
+    timetable = timetable.reordered(rows_of(draft.paths, file))
+    if np.isfinite(draft.tilt_angles).all():
+        timetable = fitted(timetable, draft.tilt_angles)
     return replace(draft, times=timetable.times, time_unit=timetable.unit, times_argument=str(file), time_assumed=False)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.mdoc import read_mdoc
 from napari_stinr.io.numpy_files import read_npy_vector
-from napari_stinr.io.sidecars import ANGLE_TOLERANCE, find_mdoc, read_angles, read_timetable
+from napari_stinr.io.sidecars import find_mdoc, read_angles, read_timetable
 from napari_stinr.io.sources import MDOC_ENDING, find_sources
 from napari_stinr.io.stacks import read_stack
+from napari_stinr.io.timetables import ANGLE_TOLERANCE
 from napari_stinr.plugin.draft_sources import read_draft
 from napari_stinr.series_checks import MINIMUM_TILTS
 
@@ -202,9 +203,10 @@ def _is_whole_series(file: Path) -> bool:
 
 def _describes(file: Path, images: Sequence[Path]) -> bool:
     """Whether an ``.mdoc`` describes some of several files with one tilt each."""
-    if len(images) < 2 or not _is_mdoc(file) or not holds(lambda mdoc: find_sources([mdoc]), file):
+    if not _is_mdoc(file) or not holds(lambda mdoc: find_sources([mdoc]), file):
         return False
-    return {source.path for source in find_sources([file])} <= set(images)
+    described, files = ({source.path for source in find_sources(paths)} for paths in ([file], images))
+    return len(files) > 1 and described <= files
 
 
 def _is_mdoc(file: Path) -> bool:
