@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import tifffile
 from series_cases import growing_series
 
-from napari_stinr import Reconstruction, read_volume, reconstruct
+from napari_stinr import Reconstruction, read_volume, reconstruct, write_tilt_series
 from napari_stinr.errors import StinrError
 from napari_stinr.volumes import export_run, export_volumes
 
@@ -123,6 +124,21 @@ def test_a_file_that_must_not_be_replaced_is_found_before_rendering(
     assert (tmp_path / name).read_bytes() == b"precious"
     export_volumes(recon, tmp_path / f"new-{name}", times=[0], overwrite=False)
     assert (tmp_path / f"new-{name}").exists()
+
+
+def test_a_measured_stack_is_found_before_rendering(recon: Reconstruction, tmp_path: Path) -> None:
+    recon.save(tmp_path / "run.stinr")
+    stack = growing_series(n_tilts=5, height=10, width=15).projections
+    calls: list[float] = []
+    for name, write in (("a.mrc", partial(write_tilt_series, pixel_size=1.0)), ("a.tif", tifffile.imwrite)):
+        write(tmp_path / name, stack)
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(StinrError, match="is there already"):
+            export_volumes(recon, tmp_path / name, times=[0], progress=lambda done, *_: calls.append(done))
+        with pytest.raises(StinrError, match="is there already"):
+            export_run(tmp_path / "run.stinr", tmp_path / name)
+        assert not calls
+        assert (tmp_path / name).read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -238,3 +238,68 @@ def test_read_volume_of_npy_and_of_unknown_endings(tmp_path):
     (tmp_path / "v.npz").write_bytes(b"PK")
     with pytest.raises(StinrError, match="npz"):
         read_volume(tmp_path / "v.npz")
+
+
+def measured_stack(path: Path) -> None:
+    with mrcfile.new(path) as file:
+        file.set_data(volume())
+        file.set_image_stack()
+
+
+def other_volume(path: Path) -> None:
+    with mrcfile.new(path) as file:
+        file.set_data(volume())
+        file.set_volume()
+
+
+def old_stack(path: Path) -> None:
+    measured_stack(path)
+    raw = bytearray(path.read_bytes())
+    raw[208:212] = bytes(4)
+    path.write_bytes(raw)
+
+
+def own_volume_with_notes_of_another_program(path: Path) -> None:
+    write_volume(path, volume(), voxel_size=1.0)
+    with mrcfile.open(path, mode="r+") as file:
+        file.set_extended_header(np.zeros(128, dtype="V1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "found"),
+    [
+        ("a.mrc", measured_stack, "image stack"),
+        ("a.mrc", other_volume, "did not write"),
+        ("a.mrc", old_stack, "did not write"),
+        ("a.mrc", own_volume_with_notes_of_another_program, "did not write"),
+        ("a.mrc", lambda path: write_tilt_series(path, volume(), pixel_size=1.0), "image stack"),
+        ("a.tif", measured_stack, "image stack"),
+        ("a.tif", lambda path: tifffile.imwrite(path, volume()), "TIFF"),
+        ("a.ome.tif", lambda path: tifffile.imwrite(path, volume(), bigtiff=True, metadata={"axes": "ZYX"}), "TIFF"),
+    ],
+)
+def test_images_that_cannot_be_made_again_are_not_replaced(tmp_path, name, make, found):
+    path = tmp_path / name
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(StinrError, match=f"{found}.*; expected a new name.* Choose another name"):
+        write_volume(path, volume(), voxel_size=1.0)
+    assert path.read_bytes() == before
+
+
+def test_own_files_are_replaced_again_and_again(tmp_path):
+    for size in (1.0, 2.0):
+        for name in ("v.mrc", "v.tif", "v.ome.tif"):
+            write_volume(tmp_path / name, volume(), voxel_size=size)
+            assert read_volume(tmp_path / name)[1] == pytest.approx(size)
+        many = [float(t) for t in np.linspace(0, 1, 5000)]
+        for name in ("f.tif", "f.ome.tif"):
+            frames = (np.ones((1, 1, 1)) for _ in many)
+            write_frames(tmp_path / name, frames, n_times=5000, shape=(1, 1, 1), voxel_size=size, times=many)
+        write_tilt_series(tmp_path / "stack.mrc", volume(), pixel_size=size)
+
+
+def test_a_tilt_series_replaces_no_measured_one(tmp_path):
+    measured_stack(tmp_path / "stack.mrc")
+    with pytest.raises(StinrError, match="did not write"):
+        write_tilt_series(tmp_path / "stack.mrc", volume(), pixel_size=1.0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_volume, write_frames, write_volume
 from napari_stinr.io.atomic import check_target
+from napari_stinr.io.replacing import check_replaceable
 from napari_stinr.jobs import check_output
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def export_run(
 
     _check_format(target, len(times))
     check_output(target, endings=VOLUME_ENDINGS)
+    check_replaceable(target)
     export_volumes(
         load_reconstruction(run),
         target,
@@ -96,7 +98,7 @@ def export_volumes(
     voxel_size : float, optional
         Edge of a voxel [length unit of the reconstruction]. Default: that of the reconstruction.
     overwrite : bool
-        Replace a file that is there.
+        Replace a file that is there; images that this program did not write stay.
     progress : callable, optional
         Called as ``progress(done, total)`` after every block of rows; `total` is the number of volumes and `done`
         counts parts of them. An error that it raises ends the export and leaves what was there before.
@@ -112,6 +114,7 @@ def export_volumes(
     _check_format(target, len(times))
     check_output(target, endings=VOLUME_ENDINGS)
     check_target(target.expanduser(), overwrite=overwrite)
+    check_replaceable(target)
     for t in times:
         check_time(t)
     grid = reconstruction.grid_at(voxel_size)

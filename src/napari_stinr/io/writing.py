@@ -15,6 +15,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
 from napari_stinr.io.containers import read_images
 from napari_stinr.io.mrc import write_mrc
+from napari_stinr.io.replacing import check_replaceable
 from napari_stinr.io.stacks import read_stack
 from napari_stinr.io.tiff import write_tiff
 from napari_stinr.io.units import in_angstrom
@@ -55,7 +56,7 @@ def write_volume(
     length_unit : str
         ``"Å"``, ``"nm"``, ``"µm"``, ..., or ``"pixel"`` where the size is not known.
     overwrite : bool
-        Replace a file that is there already.
+        Replace a file that is there already; images that this program did not write stay.
 
     Raises
     ------
@@ -64,6 +65,7 @@ def write_volume(
     """
     values = _checked_array(volume, "the volume", "(z, y, x)")
     target = Path(path).expanduser()
+    check_replaceable(target)
     if target.suffix.lower() == ".mrc":
         write_mrc(target, values, in_angstrom(voxel_size, length_unit), is_volume=True, overwrite=overwrite)
     else:
@@ -103,7 +105,7 @@ def write_frames(
     times : sequence of float, optional
         `(n_times,)` time of every volume, on the scale of the tilt series; stored in the descriptions.
     overwrite : bool
-        Replace a file that is there already.
+        Replace a file that is there already; images that this program did not write stay.
     progress : callable, optional
         Called as ``progress(done, n_times)`` after every volume.
 
@@ -115,6 +117,7 @@ def write_frames(
     """
     target = Path(path).expanduser()
     _check_ending(target, _TIFF_ENDINGS)
+    check_replaceable(target)
     full_shape = (n_times, *shape)
     if len(full_shape) != 4 or min(full_shape) < 1:
         raise StinrError(
@@ -144,7 +147,7 @@ def write_tilt_series(
     pixel_size : float or None
         Width of a pixel [Å]; None leaves it unknown.
     overwrite : bool
-        Replace a file that is there already.
+        Replace a file that is there already; images that this program did not write stay.
 
     Raises
     ------
@@ -154,6 +157,7 @@ def write_tilt_series(
     values = _checked_array(projections, "the tilt series", "(n_tilts, height, width)")
     target = Path(path).expanduser()
     _check_ending(target, _STACK_ENDINGS)
+    check_replaceable(target, by_volume=False)
     size = None if pixel_size is None else in_angstrom(pixel_size, "Å")
     write_mrc(target, values, size, is_volume=False, overwrite=overwrite)
 
