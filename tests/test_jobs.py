@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari_stinr.schedule import StepReport
+    from napari_stinr.tilt_series import TiltSeries
 
 N_STEPS = 6
 
@@ -229,6 +230,61 @@ def test_another_series_is_refused_with_the_reason(tmp_path: Path, change: str) 
     request = TrainingRequest(tmp_path / "new.stinr", resume=tmp_path / "run.stinr", device="cpu", threads=1)
     with pytest.raises(StinrError, match=r"is not that of the run, .*expected the same stack, angles, times"):
         request.trainer(replace(series, **{change: values}))
+
+
+SERIES = growing_series(n_tilts=11, width=9, height=3)
+
+
+def trained_for(out: Path, steps: int, series: TiltSeries = SERIES, **options: object) -> int:
+    request = TrainingRequest(out, steps=steps, device="cpu", threads=1, **options)  # type: ignore[arg-type]
+    return train_to_file(request.trainer(series), out, steps=request.steps_in_all).step
+
+
+def test_a_run_of_other_data_is_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "run.stinr"
+    trained_for(out, 3, replace(SERIES, name="needle"))
+    before = out.read_bytes()
+    with pytest.raises(StinrError, match=r"run\.stinr holds a run of other data: 'needle' with 11 tilts.*another name"):
+        trained_for(out, 5, SERIES.exclude([0]))
+    with pytest.raises(StinrError, match="of other data"):
+        TrainingRequest(out, seconds=5.0, device="cpu", threads=1).trainer(SERIES.exclude([0]))
+    assert out.read_bytes() == before
+
+
+def test_the_same_run_is_written_again_and_a_longer_one_stays(tmp_path: Path) -> None:
+    out = tmp_path / "run.stinr"
+    assert [trained_for(out, steps) for steps in (3, 3, 5)] == [3, 3, 5]
+    with pytest.raises(StinrError, match="this series with 5 steps; expected at most 4, those of the new run"):
+        trained_for(out, 4)
+    assert load_reconstruction(out).step == 5
+    TrainingRequest(out, seconds=5.0, device="cpu", threads=1).trainer(SERIES)
+
+
+def test_going_on_with_a_run_replaces_no_longer_one(tmp_path: Path) -> None:
+    short, long = tmp_path / "short.stinr", tmp_path / "long.stinr"
+    trained_for(short, 2)
+    trained_for(long, 4)
+    for steps in (2, 3):
+        with pytest.raises(StinrError, match=r"long\.stinr holds a run of this series with 4 steps"):
+            trained_for(long, steps, resume=short)
+    with pytest.raises(StinrError, match="expected at most 2"):
+        TrainingRequest(long, resume=short, seconds=9.0, device="cpu", threads=1).trainer(SERIES)
+    assert load_reconstruction(long).step == 4
+    assert trained_for(long, 6, resume=short) == 6
+    assert trained_for(short, 3, resume=short) == 3
+    assert trained_for(short, 1, resume=short) == 3
+
+
+def test_a_damaged_run_may_be_replaced_and_only_its_header_is_read(tmp_path: Path) -> None:
+    out = tmp_path / "run.stinr"
+    trained_for(out, 5)
+    whole = out.read_bytes()
+    for damaged in (whole[:-40], b"{}" + whole, b"", b"\0" * 5000):
+        out.write_bytes(damaged)
+        assert trained_for(out, 2) == 2
+    out.write_bytes(whole[:-400] + bytes(400))
+    with pytest.raises(StinrError, match="with 5 steps"):
+        trained_for(out, 2)
 
 
 def test_handlers_are_put_back() -> None:

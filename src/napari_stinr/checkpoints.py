@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING
 from platformdirs import user_data_path
 
 from napari_stinr.errors import StinrError
+from napari_stinr.io.containers import is_file, printable
 
 if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.tilt_series import TiltSeries
     from napari_stinr.training import Trainer
 
 logger = logging.getLogger(__name__)
@@ -104,6 +107,61 @@ def save_result(reconstruction: Reconstruction, path: Path) -> Kept:
         except (StinrError, OSError):
             logger.debug("Not saved as %s", elsewhere, exc_info=True)
     return Kept(problem=problem)
+
+
+def check_run_replaceable(path: Path, series: TiltSeries, *, steps: int | None) -> None:
+    """Refuse to write over a run that took longer than the new one, or over that of another series.
+
+    Only the header is read. A run of the same series with as many steps is replaced, and so is a file that is no run
+    or a damaged one.
+
+    Parameters
+    ----------
+    path : Path
+        File of the new run; it need not exist.
+    series : TiltSeries
+        What will be reconstructed.
+    steps : int, optional
+        Steps that the new run will have; None where only its length in seconds is known.
+
+    Raises
+    ------
+    StinrError
+        The file holds a run of another series, or one of this series with more steps.
+    """
+    told = _told_by(path.expanduser())
+    if told is None:
+        return
+    provenance, done = told
+    if provenance.get("fingerprint") != series.fingerprint():
+        raise StinrError(
+            f"{path} holds a run of other data: {printable(provenance.get('series', 'unknown'))!r} with "
+            f"{printable(provenance.get('tilts', '?'))} tilts, or the same with other angles, times or options",
+            expected="a new name, or that of an earlier run of the same data",
+            cure="Choose another name with --out, or remove that file first if nobody needs it.",
+        )
+    if steps is not None and done > steps:
+        raise StinrError(
+            f"{path} holds a run of this series with {done} steps",
+            expected=f"at most {steps}, those of the new run",
+            cure="Choose another name with --out, give more --steps, or remove that file first if nobody needs it.",
+        )
+
+
+def _told_by(path: Path) -> tuple[dict[str, str], int] | None:
+    """Return the provenance and the steps in the header of a run, None where there is no run that can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    if not is_file(path):
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+        provenance = json.loads(header["provenance"])
+        return {str(name): str(text) for name, text in provenance.items()}, int(header["step"])
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        logger.debug("%s is not a run that can be read", path, exc_info=True)
+        return None
 
 
 def rescue(trainer: Trainer | None, path: Path | None, *, since: int) -> Kept:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_stinr.checkpoints import RUN_ENDING, rescue, save_checkpoint, save_result
+from napari_stinr.checkpoints import RUN_ENDING, check_run_replaceable, rescue, save_checkpoint, save_result
 from napari_stinr.errors import StinrError
 from napari_stinr.interrupts import Stopped, StopRequest
 from napari_stinr.io.atomic import check_target, temporary_beside, write_problem
@@ -123,15 +123,25 @@ class TrainingRequest:
         Raises
         ------
         StinrError
-            A setting or the device is wrong, or the run to go on with was trained on other data.
+            A setting or the device is wrong, the run to go on with was trained on other data, or `out` holds a run
+            that is not to be lost.
         """
+        from napari_stinr.batching import planned_steps
+        from napari_stinr.geometry import grid_of
         from napari_stinr.reconstruction import load_reconstruction
         from napari_stinr.training import Trainer
 
         if self.resume is None:
-            return Trainer(series, self.reconstruction_config, device=self.device, threads=self.threads)
+            config = self.reconstruction_config
+            steps = None if self.seconds is not None else planned_steps(config.training, grid_of(series))
+            check_run_replaceable(self.out, series, steps=steps)
+            return Trainer(series, config, device=self.device, threads=self.threads)
         run = load_reconstruction(self.resume)
-        return Trainer.resume(run, series, device=self.device, threads=self.threads)
+        trainer = Trainer.resume(run, series, device=self.device, threads=self.threads)
+        # A run that has had its seconds may take no step at all.
+        goal = 0 if self.seconds is not None else self.steps or planned_steps(run.config.training, run.grid)
+        check_run_replaceable(self.out, series, steps=max(run.step, goal))
+        return trainer
 
 
 def check_output(path: Path, *, endings: tuple[str, ...] = (RUN_ENDING,)) -> None:
