@@ -67,7 +67,10 @@ def test_angles_from_the_list_or_the_tomography_setup(tmp_path):
     tags = {"Meta Data": {"Dimension info": info}, "Tomography": {"Tomography setup": {"Tilt angles": SETUP}}}
     path = write_dm(tmp_path / "s.dm3", stack(), image_tags=tags, calibrations=[*NANOMETRES, (2, 20, "deg")])
     # What was recorded for every tilt comes before a calibration, which is even.
-    np.testing.assert_allclose(read_dm(path).tilt_angles, uneven)
+    found = read_dm(path)
+    np.testing.assert_allclose(found.tilt_angles, uneven)
+    # The pixel size is from the calibration all the same.
+    assert (found.place, found.angle_place) == ("DM tags", "DM tags (list of tilt angles)")
     del tags["Meta Data"]
     write_dm(path, stack(), image_tags=tags)
     np.testing.assert_allclose(read_dm(path).tilt_angles, [-40, -20, 0, 20, 40])

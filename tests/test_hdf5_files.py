@@ -31,7 +31,7 @@ from hdf5_cases import (
 )
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io import hdf5_chunks, hdf5_files
+from napari_stinr.io import hdf5_chunks, hdf5_files, read_tilt_series
 from napari_stinr.io.containers import read_images
 from napari_stinr.io.hdf5_files import dataset_images, open_hdf5
 from napari_stinr.io.hdf5_layouts import read_hdf5
@@ -237,15 +237,31 @@ def test_data_exchange_says_that_flat_and_dark_fields_were_not_applied(tmp_path)
     assert "data_white and data_dark: these flat and dark fields were not applied" in notes(stack)
 
 
-def test_data_exchange_angles_of_another_number_are_left_out(tmp_path):
+LISTS_OF_ANGLES = {
+    "data_exchange": "exchange/theta",
+    "nxtomo": "entry/sample/rotation_angle",
+    "berkeley": "data/experiment/dim1",
+    "plain": "angles",
+}
+
+
+@pytest.mark.parametrize("layout", LISTS_OF_ANGLES)
+@pytest.mark.parametrize("number", [3, 0])
+def test_angles_of_another_number_are_said_to_be_there(tmp_path, layout, number):
+    # "Neither a file beside it nor its header has them" would be wrong, and hide a truncated list.
     path = tmp_path / "scan.h5"
-    write_data_exchange(path)
+    WRITERS[layout](path)
     with h5py.File(path, "r+") as file:
-        del file["exchange/theta"]
-        file["exchange/theta"] = np.arange(4.0)
-    stack = read_hdf5(path)
-    assert stack.tilt_angles is None
-    assert "lists 4 angles for data of 5x6x8" in notes(stack)
+        name = LISTS_OF_ANGLES[layout]
+        attributes = dict(file[name].attrs)
+        del file[name]
+        file[name] = np.arange(float(number))
+        file[name].attrs.update(attributes)
+    with pytest.raises(
+        StinrError, match=f"{number} tilt angles for scan.h5.*expected 5" if number else "no tilt angles"
+    ):
+        read_tilt_series(path)
+    assert read_tilt_series(path, tilt_angles=ANGLES).n_tilts == 5
 
 
 @pytest.mark.skipif(not TOOTH.exists(), reason="the example tooth.h5 is not beside the checkout")
@@ -296,6 +312,49 @@ def test_plain_file_gives_angles_times_and_mask_under_usual_names(tmp_path):
     assert stack.times == pytest.approx(np.arange(5) * 7.0)
     assert stack.time_unit == "min"
     assert "no unit and were taken as degrees" in notes(stack)
+
+
+def test_times_of_another_number_are_left_out_with_both_numbers(tmp_path):
+    path = tmp_path / "series.h5"
+    write_plain(path)
+    with h5py.File(path, "r+") as file:
+        file["times"] = np.arange(4.0)
+    series = read_tilt_series(path)
+    assert "/times lists 4 times for 5 images and was left out." in series.notes
+    write_tomviz(path)
+    with h5py.File(path, "r+") as file:
+        del file["data/tomography/scan_ids"]
+        file["data/tomography/scan_ids"] = np.arange(4)
+    stack = read_hdf5(path)
+    assert stack.times is None
+    assert "scan_ids lists 4 times for 5 images" in notes(stack)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size", "note"), [("", 7.0, "has no unit and was taken as Å"), ("nm", 70.0, ""), ("1/nm", None, "7 1/nm")]
+)
+def test_pixel_size_of_a_plain_file(tmp_path, unit, size, note):
+    path = tmp_path / "series.h5"
+    write_plain(path)
+    with h5py.File(path, "r+") as file:
+        del file["pixel_size"]
+        file["pixel_size"] = 7.0
+        if unit:
+            file["pixel_size"].attrs["units"] = unit
+    series = read_tilt_series(path)
+    assert series.pixel_size == size
+    assert ("The pixel size in /pixel_size" in " ".join(series.notes)) == bool(note)
+    assert note in " ".join(series.notes)
+
+
+def test_notes_name_the_place_of_each_value(tmp_path):
+    path = tmp_path / "series.h5"
+    write_plain(path)
+    with h5py.File(path, "r+") as file:
+        file["times"] = np.arange(5.0)
+    series = read_tilt_series(path)
+    assert any(note.startswith("Tilt angles from the HDF5 dataset /angles.") for note in series.notes)
+    assert "Times from the HDF5 datasets." in series.notes
 
 
 def test_angles_of_whole_numbers_without_sign_are_not_counted_round(tmp_path):

@@ -88,12 +88,14 @@ def as_vector(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64
     Raises
     ------
     StinrError
-        They are no real numbers, too many, or more than one list.
+        They are no real numbers, none, too many, or more than one list.
     """
     if values.dtype.kind not in NUMERIC_KINDS:
         raise damaged(path, "arrays of plain numbers", f"{name} has the data type {values.dtype}")
     if values.size > _COORDINATES * MAXIMUM_IMAGES:
         raise damaged(path, f"at most {MAXIMUM_IMAGES} numbers in {name}", f"it has the shape {values.shape}")
+    if values.size == 0:
+        raise damaged(path, "one number for every projection", f"{name} is empty")
     with np.errstate(invalid="ignore"):  # bytes that are no number are judged by whoever uses them
         numbers = np.atleast_1d(values.squeeze()).astype(np.float64)
     if numbers.ndim == 2 and numbers.size and _COORDINATES in numbers.shape:
@@ -107,6 +109,31 @@ def as_vector(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64
             cure="Save the tilt angles (degrees) or times alone, as one list.",
         )
     return numbers
+
+
+def fitting_times(times: NDArray[np.float64] | None, n_tilts: int, name: str) -> tuple[NDArray[np.float64] | None, str]:
+    """Return times where there is one for every image.
+
+    Parameters
+    ----------
+    times : ndarray or None
+        Times as they are in a file [unit of the file].
+    n_tilts : int
+        Number of images in it.
+    name : str
+        Name of the list, for the note.
+
+    Returns
+    -------
+    times : ndarray or None
+        `(n_tilts,)` the same [unit of the file]; None where there are none, or another number. There are other ways to
+        know when the images were taken, so this is no reason to refuse the file.
+    note : str
+        What was left out, "" where nothing was.
+    """
+    if times is None or times.shape == (n_tilts,):
+        return times, ""
+    return None, f"{name} lists {times.size} times for {n_tilts} images and was left out."
 
 
 def as_number(values: NDArray[Any], name: str, path: Path) -> float:

@@ -80,7 +80,8 @@ def read_dm(path: Path) -> Stack:
         tilt_angles=angles,
         timestamps=None if seconds is None else np.array([seconds]),
         pixel_size=pixel_size(image),
-        place=f"DM tags ({place})" if place else "DM tags",
+        place="DM tags",
+        angle_place=f"DM tags ({place})" if place else "",
         notes=(other,) if len(images) > 1 else (),
     )
 

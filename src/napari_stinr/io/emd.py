@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from napari_stinr.errors import StinrError
+from napari_stinr.io.array_names import fitting_times
 from napari_stinr.io.containers import Stack
 from napari_stinr.io.hdf5_files import dataset_images, find_object
 from napari_stinr.io.hdf5_text import number_attribute, text_attribute
@@ -34,7 +35,7 @@ _ANGLE_NAMES = ("angle", "tilt", "theta", "alpha")
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """One axis of ``data``: its number, and the values along it where there are any."""
+    """One axis of ``data``: its number, and what is listed along it, which in a damaged file may be another number."""
 
     number: int
     length: int
@@ -51,7 +52,7 @@ class _Axis:
 
     def spacing(self) -> float | None:
         """Distance of neighbours [Å]."""
-        if self.values is None or self.length < 2:
+        if self.values is None or self.length < 2 or len(self.values) != self.length:
             return None
         return stated_length(float(np.median(np.abs(np.diff(self.values)))), self.unit)
 
@@ -125,11 +126,11 @@ def _axes(group: h5py.Group, path: Path) -> list[_Axis]:
 
 
 def _values(values: NDArray[np.float64] | None, length: int) -> NDArray[np.float64] | None:
-    if values is None or not np.all(np.isfinite(values)):
+    if values is None or len(values) == 0 or not np.all(np.isfinite(values)):
         return None
     if len(values) == 2 < length:  # a start and a step are enough where the step is constant
         return np.asarray(values[0] + (values[1] - values[0]) * np.arange(length))
-    return values if values.shape == (length,) else None
+    return values
 
 
 def _stack(file: h5py.File, name: str, axes: list[_Axis], path: Path) -> Stack:
@@ -140,7 +141,7 @@ def _stack(file: h5py.File, name: str, axes: list[_Axis], path: Path) -> Stack:
     angles, notes = _tilt_angles(tilt, name, len(long))
     pixel, pixel_note = _pixel_size(images[-2:])
     scans = None if tilt is None else read_list(file, f"{name}/scan_ids", path)
-    times = scans if scans is not None and len(scans) == order[0].length else None
+    times, times_note = fitting_times(scans, order[0].length, f"{name}/scan_ids")
     order_note = "" if times is None else "The order of acquisition is that of scan_ids."
     return Stack(
         dataset_images(path, f"{name}/data", axes=tuple(axis.number for axis in order)),
@@ -148,7 +149,7 @@ def _stack(file: h5py.File, name: str, axes: list[_Axis], path: Path) -> Stack:
         times=times,
         pixel_size=pixel,
         place=f"EMD group {name}",
-        notes=tuple(note for note in (*notes, pixel_note, order_note, _mirror_note(tilt, images)) if note),
+        notes=tuple(note for note in (*notes, pixel_note, order_note, times_note, _mirror_note(tilt, images)) if note),
     )
 
 
@@ -181,7 +182,7 @@ def _tilt_angles(tilt: _Axis | None, name: str, n_axes: int) -> tuple[NDArray[np
         marked = "marks it as a volume" if name == TOMVIZ else "names no axis of tilt angles"
         return None, [f"The file {marked} (no unit of angles at {name}/dim1)."]
     if tilt.values is None:
-        return None, [f"{name}/dim{tilt.number + 1} does not list {tilt.length} tilt angles, so they were left out."]
+        return None, [f"{name}/dim{tilt.number + 1} does not list tilt angles as finite numbers."]
     scale = angle_scale(tilt.unit)
     assumed = [] if scale is not None else [f"The tilt angles in {name} have no unit and were taken as degrees."]
     return tilt.values * (1.0 if scale is None else scale), assumed

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.containers import Stack
+from napari_stinr.io.array_names import fitting_times
+from napari_stinr.io.containers import Stack, printable
 from napari_stinr.io.emd import read_emd
 from napari_stinr.io.emd_velox import read_velox
 from napari_stinr.io.hdf5_checks import check_dataset
@@ -76,7 +77,7 @@ def _read_data_exchange(file: h5py.File, tree: Tree, path: Path) -> Stack | None
     if not isinstance(data, h5py.Dataset) or data.shape is None:
         return None
     theta = find_dataset(file, "/exchange/theta", path)
-    angles, note = (None, "") if theta is None else read_angles(theta, path)
+    angles, note = (None, "") if theta is None or theta.size == 0 else read_angles(theta, path)
     axes, axes_note = _tilt_first(data.shape, angles, "theta")
     fields = [name for name in ("data_white", "data_dark") if f"/exchange/{name}" in tree.datasets]
     fields_note = (
@@ -84,7 +85,7 @@ def _read_data_exchange(file: h5py.File, tree: Tree, path: Path) -> Stack | None
     )
     return Stack(
         dataset_images(path, "/exchange/data", axes=axes),
-        tilt_angles=angles if angles is not None and len(angles) == data.shape[axes[0]] else None,
+        tilt_angles=angles,
         place="Data Exchange group /exchange",
         notes=tuple(text for text in (note, axes_note, fields_note) if text),
     )
@@ -98,7 +99,7 @@ def _tilt_first(shape: tuple[int, ...], angles: NDArray[np.float64] | None, name
     fitting = [axis for axis in reversed(long) if shape[axis] == len(angles)]
     if not fitting:
         lengths = "x".join(str(length) for length in shape)
-        return tuple(long), f"{name} lists {len(angles)} angles for data of {lengths} and was left out."
+        return tuple(long), f"{name} lists {len(angles)} angles for data of {lengths}: they fit none of the axes."
     tilt = fitting[0]
     return (
         (tilt, *(axis for axis in long if axis != tilt)),
@@ -125,17 +126,19 @@ def _read_plain(file: h5py.File, tree: Tree, path: Path) -> Stack | None:
     angles, note = (None, "") if angle_name is None else read_angles(_checked(file, angle_name, path), path)
     axes, axes_note = _tilt_first(data.shape, angles, angle_name or "")
     n_tilts = data.shape[axes[0]]
-    times, time_unit = _times(file, tree, n_tilts, path)
+    times, time_unit, times_note = _times(file, tree, n_tilts, path)
+    size, size_note = _pixel_size(file, tree, path)
     own_masks = [name for name in masks if name not in images and tree.datasets[name].shape == data.shape]
     return Stack(
         dataset_images(path, images[0], axes=axes),
-        tilt_angles=angles if angles is not None and len(angles) == n_tilts else None,
+        tilt_angles=angles,
         times=times,
-        pixel_size=_pixel_size(file, tree, path),
+        pixel_size=size,
         mask=_mask(own_masks[0], axes, path) if own_masks else None,
         time_unit=time_unit,
-        place=f"HDF5 file ({angle_name or images[0]})",
-        notes=tuple(text for text in (f"Images from {images[0]}.", note, axes_note) if text),
+        place="HDF5 datasets",
+        angle_place=f"HDF5 dataset {angle_name}" if angle_name else "",
+        notes=tuple(text for text in (f"Images from {images[0]}.", note, axes_note, times_note, size_note) if text),
     )
 
 
@@ -153,25 +156,29 @@ def _last(name: str) -> str:
 def _list_named(tree: Tree, names: tuple[str, ...], *, single: bool = False) -> str | None:
     lists: dict[str, str] = {}
     for name, dataset in tree.datasets.items():
-        if is_list(dataset) and (dataset.size == 1) == single:
+        if is_list(dataset) and dataset.size > 0 and (dataset.size == 1) == single:
             lists.setdefault(_last(name), name)
     return next((lists[name] for name in names if name in lists), None)
 
 
-def _times(file: h5py.File, tree: Tree, n_tilts: int, path: Path) -> tuple[NDArray[np.float64] | None, str]:
+def _times(file: h5py.File, tree: Tree, n_tilts: int, path: Path) -> tuple[NDArray[np.float64] | None, str, str]:
     name = _list_named(tree, _TIMES)
-    times = None if name is None else read_list(file, name, path)
-    if name is None or times is None or len(times) != n_tilts:
-        return None, ""
-    return times, text_attribute(tree.datasets[name], "units", path)[:20]
+    if name is None:
+        return None, "", ""
+    times, note = fitting_times(read_list(file, name, path), n_tilts, name)
+    return times, "" if times is None else text_attribute(tree.datasets[name], "units", path)[:20], note
 
 
-def _pixel_size(file: h5py.File, tree: Tree, path: Path) -> float | None:
+def _pixel_size(file: h5py.File, tree: Tree, path: Path) -> tuple[float | None, str]:
     name = _list_named(tree, _PIXEL_SIZES, single=True)
     size = None if name is None else read_list(file, name, path)
     if name is None or size is None:
-        return None
-    return stated_length(float(size[0]), text_attribute(tree.datasets[name], "units", path))
+        return None, ""
+    unit = text_attribute(tree.datasets[name], "units", path) or text_attribute(tree.datasets[name], "unit", path)
+    length = stated_length(float(size[0]), unit or "Å")
+    if length is None:
+        return None, f"The pixel size in {name} is {size[0]:g} {printable(unit[:20])}".rstrip() + " and was left out."
+    return length, "" if unit else f"The pixel size in {name} has no unit and was taken as Å."
 
 
 def _mask(name: str, axes: tuple[int, ...], path: Path) -> NDArray[np.bool_]:

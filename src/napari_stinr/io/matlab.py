@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.array_names import USUAL_NAMES, as_number, as_vector, usual_names
+from napari_stinr.io.array_names import USUAL_NAMES, as_number, as_vector, fitting_times, usual_names
 from napari_stinr.io.containers import NUMERIC_KINDS, Images, Stack, checked_images, damaged, image_shape
 from napari_stinr.io.hdf5_files import dataset_images, find_dataset, find_object, open_hdf5, read_numbers
 from napari_stinr.io.hdf5_text import number_attribute, text_attribute
@@ -69,15 +69,17 @@ def read_mat(path: Path) -> Stack:
     size = chosen.get("pixel_size")
     axes, notes = _image_axes(projections, [len(vector) for vector in vectors.values()])
     images = _images(projections, axes, path)
+    named = chosen["times"].name if "times" in chosen else ""
+    times, note = fitting_times(vectors.get("times"), len(images), named)
     return Stack(
         images,
         tilt_angles=vectors.get("tilt_angles"),
-        times=vectors.get("times"),
+        times=times,
         pixel_size=None if size is None else as_number(_read_values(size, path), size.name, path),
         mask=_read_mask(chosen["mask"], projections, axes, path) if "mask" in chosen else None,
-        place=path.name,
+        place="MATLAB variables",
         complete=True,
-        notes=notes,
+        notes=(*notes, note) if note else notes,
     )
 
 

@@ -121,13 +121,16 @@ def _angles(
     file: h5py.File, entry: str, chosen: NDArray[np.intp], n_frames: int, path: Path
 ) -> tuple[NDArray[np.float64] | None, str]:
     found = find_dataset(file, f"{entry}/sample/rotation_angle", path)
-    if found is None:
+    if found is None or found.size == 0:
         return None, f"{entry}/sample has no rotation_angle."
     angles, note = read_angles(found, path)
     if angles is None or len(angles) == len(chosen):
         return angles, note
     if len(angles) != n_frames:
-        return None, f"rotation_angle lists {len(angles)} angles for {n_frames} frames, so they were left out."
+        return (
+            angles,
+            f"rotation_angle lists {len(angles)} angles for {n_frames} frames ({len(chosen)} projections).",
+        )
     return angles[chosen], note
 
 

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.array_names import as_number, as_vector, usual_names
+from napari_stinr.io.array_names import as_number, as_vector, fitting_times, usual_names
 from napari_stinr.io.containers import NUMERIC_KINDS, Images, Stack, damaged, image_shape
 from napari_stinr.io.limits import check_expansion, check_memory, check_stored
 from napari_stinr.io.zip_archives import ZipMember, open_member, read_members
@@ -135,14 +135,16 @@ def read_npz(path: Path) -> Stack:
         if key in found
     }
     size = found.get("pixel_size")
+    times, note = fitting_times(vectors.get("times"), len(images), names.get("times", ""))
     return Stack(
         images,
         tilt_angles=vectors.get("tilt_angles"),
-        times=vectors.get("times"),
+        times=times,
         pixel_size=None if size is None else as_number(_read_member(size, path), size.name, path),
         mask=_read_mask(found["mask"], images.shape, path) if "mask" in found else None,
-        place=path.name,
+        place="NumPy arrays",
         complete=True,
+        notes=(note,) if note else (),
     )
 
 
