@@ -140,6 +140,37 @@ def test_big_endian_mrc_without_map_string(tmp_path):
     np.testing.assert_array_equal(pixels(path), stack())
 
 
+def offset_file(path: Path, values: np.ndarray, *, map_string: bytes) -> Path:
+    with mrcfile.new(path, overwrite=True) as file:
+        file.set_data(values.astype(np.int16))
+        file.set_image_stack()
+    raw = bytearray(path.read_bytes())
+    raw[208:212] = map_string
+    path.write_bytes(bytes(raw))
+    return path
+
+
+def test_unsigned_data_with_an_offset_and_a_bright_background(tmp_path):
+    # Their mean is that of signed data; the shadows tell, where the program that wrote them is known.
+    rng = np.random.default_rng(3)
+    counts = rng.normal(40_000, 2000, (5, 60, 70)).clip(0, 65_000)
+    counts[:, 20:30] = rng.normal(3000, 300, (5, 10, 70))
+    path = offset_file(tmp_path / "s.mrc", counts - 32768, map_string=b"\0\0\0\0")
+    np.testing.assert_allclose(pixels(path), np.trunc(counts - 32768) + 32768)
+    assert "32768 was added" in read_mrc(path).notes[0]
+    # A few defects in data that are truly signed say nothing.
+    signed = rng.normal(0, 100, (5, 60, 70))
+    signed[0, 0, :2] = -32768
+    path = offset_file(path, signed, map_string=b"\0\0\0\0")
+    np.testing.assert_array_equal(pixels(path), np.trunc(signed))
+    # Where the program is not known, both ends of the range are at least remarked upon.
+    counts[0, 0, 0], counts[0, 0, 1] = 0, 65_535
+    path = offset_file(path, counts - 32768, map_string=b"MAP ")
+    np.testing.assert_array_equal(pixels(path), np.trunc(counts - 32768))
+    assert "Pixels from -32768 to 32767 may be unsigned data with an offset" in read_mrc(path).notes[0]
+    assert read_mrc(offset_file(path, counts - 40_000, map_string=b"MAP ")).notes == ()
+
+
 def test_voxel_size_zero_is_unknown_and_one_is_one_angstrom(tmp_path):
     write_tilt_series(tmp_path / "a.mrc", stack(), pixel_size=None)
     write_tilt_series(tmp_path / "b.mrc", stack(), pixel_size=1.0)
@@ -228,6 +259,18 @@ def test_npz_with_other_key_names_comes_before_files_beside_it(tmp_path):
     np.testing.assert_array_equal(series.times, [1, 0.75, 0.5, 0.25, 0])
     assert series.pixel_size == 0.5
     np.testing.assert_array_equal(series.mask, mask)
+
+
+def test_lists_in_an_npz_that_do_not_fit(tmp_path):
+    path = tmp_path / "s.npz"
+    np.savez(path, projections=stack(), theta=ANGLES, time=np.arange(4))
+    series = read_tilt_series(path)
+    assert noted(series, "time lists 4 times for 5 images and was left out.")
+    assert noted(series, "Tilt angles from the NumPy arrays.")
+    np.savez(path, projections=stack(), theta=ANGLES[:4])
+    refused(path, "4 tilt angles for s.npz", "expected 5", tilt_angles=None)
+    np.savez(path, projections=stack(), theta=[])
+    refused(path, "theta is empty", tilt_angles=None)
 
 
 def test_given_values_and_geometry_win(tmp_path):

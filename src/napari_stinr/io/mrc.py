@@ -29,6 +29,14 @@ _LABEL = "Created by napari-stinr"
 _UNSIGNED_OFFSET = 32768.0
 _MEAN_OF_OFFSET_DATA = -8192.0
 """Signed 16-bit data with a mean below this are unsigned data stored with an offset of -32768."""
+_LOW_OF_OFFSET_DATA = -16384.0
+"""The same of old FEI files where the darkest pixels are below this. A bright field has a high mean, but its shadows
+remain; counts that are truly signed scatter about zero and come nowhere near."""
+_DARKEST = 1e-3
+"""Part of the pixels that are the darkest: a few defects say nothing."""
+_BOTH_ENDS = 30_000
+"""A range beyond this on both sides is that of unsigned data with an offset, or of an image stretched to all numbers:
+only who has the file knows."""
 _IMAGES_TO_LOOK_AT = 8
 _PIXELS_TO_LOOK_AT = 250_000
 """In each of these images: a forged header can declare terabytes, in a file of that size that takes no space."""
@@ -131,10 +139,20 @@ def _signedness(
     """Return what puts the sign of an image right, and what that means for the notes."""
     if header.mode == 0:
         return _byte_signedness(values, header, float(fields.dmin), float(fields.dmax))
-    if header.mode == 1 and np.mean([image.mean(dtype=np.float64) for image in _some(values)]) < _MEAN_OF_OFFSET_DATA:
+    if header.mode != 1:
+        return _unchanged, ()
+    some = np.asarray(_some(values))
+    is_dark = header.is_old_fei and np.quantile(some, _DARKEST) < _LOW_OF_OFFSET_DATA
+    if is_dark or some.mean(dtype=np.float64) < _MEAN_OF_OFFSET_DATA:
         note = "32768 was added to every pixel: the file stores unsigned data with that offset."
         return lambda image: image.astype(np.float32) + np.float32(_UNSIGNED_OFFSET), (note,)
-    return _unchanged, ()
+    lowest, highest = int(some.min()), int(some.max())
+    if lowest > -_BOTH_ENDS or highest < _BOTH_ENDS:
+        return _unchanged, ()
+    return _unchanged, (
+        f"Pixels from {lowest} to {highest} may be unsigned data with an offset of -32768, which was not put right; if"
+        " so, save the stack again as unsigned or floating-point numbers.",
+    )
 
 
 def _byte_signedness(

@@ -59,11 +59,17 @@ class MrcHeader:
     n_real: int
     imod_flags: int | None
     voxel_size: float
+    has_map_string: bool
 
     @property
     def is_fei(self) -> bool:
         """Whether the extended header is one that mrcfile decodes."""
         return self.kind in _FEI_KINDS
+
+    @property
+    def is_old_fei(self) -> bool:
+        """Whether the file is as FEI's programs wrote it before EPU: with Agard's extended header or without ``MAP``."""
+        return self.imod_flags is None and not _is_seri(self) and (_is_agard(self) or not self.has_map_string)
 
 
 def checked_header(path: Path) -> MrcHeader:
@@ -133,6 +139,7 @@ def _parse_header(raw: bytes) -> MrcHeader:
         n_real=n_real,
         imod_flags=imod_flags if is_imod else None,
         voxel_size=_rounded(voxel_size) or 0.0,
+        has_map_string=raw[208:211] == b"MAP",
     )
 
 
