@@ -257,9 +257,8 @@ def test_angles_of_another_number_are_said_to_be_there(tmp_path, layout, number)
         del file[name]
         file[name] = np.arange(float(number))
         file[name].attrs.update(attributes)
-    with pytest.raises(
-        StinrError, match=f"{number} tilt angles for scan.h5.*expected 5" if number else "no tilt angles"
-    ):
+    words = f"{number} tilt angles for scan.h5.*expected 5" if number else "no tilt angles"
+    with pytest.raises(StinrError, match=words):
         read_tilt_series(path)
     assert read_tilt_series(path, tilt_angles=ANGLES).n_tilts == 5
 

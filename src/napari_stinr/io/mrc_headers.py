@@ -68,7 +68,7 @@ class MrcHeader:
 
     @property
     def is_old_fei(self) -> bool:
-        """Whether the file is as FEI's programs wrote it before EPU: with Agard's extended header or without ``MAP``."""
+        """Whether it is as FEI's programs wrote files before EPU: with Agard's extended header or without ``MAP``."""
         return self.imod_flags is None and not _is_seri(self) and (_is_agard(self) or not self.has_map_string)
 
 
