@@ -122,6 +122,55 @@ def test_one_number_a_line(tmp_path, npy):
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("-30,5\n0,0\n30,5\n", "utf-8"),
+        ("-30,5\n0\n30,5\n", "utf-8"),
+        ("Tilt angle (deg)\n-30,5\n0,0\n30,5\n", "utf-8"),
+        ("tilt_angle [°];Zeit\n-30,5;1\n0;2\n30,5;3,5\n", "utf-8"),
+        ("Alpha\tNr\r\n-30,5\t1\r\n0,0\t2\r\n30,5\t3\r\n", "utf-16"),
+        ("sep=;\nNr;Alpha (°);\n1;-30,5;\n2;0;\n3;30,5;\n", "utf-8-sig"),
+        ("% IMOD\n! made by hand\n// by me\n\N{MINUS SIGN}30.5\n0\n30.5", "utf-8"),
+        ("-30.5,\n0,\n30.5,\n", "utf-8"),
+        ("tilt angle\n-30.5\n0\n30.5\n", "utf-16"),
+        ("tilt_angle_deg time\n-30,5 1,5\n0,0 2,5\n30,5 3,0\n", "utf-8"),
+        ("tilt_angle_deg,time\n-30.5, 1\n0, 2\n30.5, 3\n", "utf-8"),
+    ],
+)
+def test_lists_as_people_keep_them(tmp_path, text, encoding):
+    path = tmp_path / "angles.txt"
+    path.write_bytes(text.encode(encoding))
+    np.testing.assert_array_equal(read_angles(path), ANGLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("-60,0\n-58,1\n-56,2\n", "2 columns without a header, beginning with -60, 0; .*tilt_angle_deg,time"),
+        ("1 -30.5\n2 0\n3 30.5\n", "2 columns without a header, beginning with 1, -30.5"),
+        ("998\n999\n1,000\n1,001\n", "line 3 is '1,000'"),
+        ("angle (rad)\n-0.5\n0\n0.5\n", r"angle \(rad\)"),
+        ("Winkel;Zeit\n-30,5;1\n0;2\n30,5;3\n", "columns Winkel, Zeit"),
+        ("tilt_angle_deg;time\n-30,5;1\n0;2\nend;3\n", "line 4 is 'end;3'"),
+        ("tilt_angle_deg,time\n-30,5,1\n0,2\n", "line 2 is '-30,5,1'"),
+    ],
+)
+def test_lists_that_may_mean_two_things_are_refused_in_the_words_of_the_file(tmp_path, text, word):
+    path = tmp_path / "angles.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(StinrError, match=word):
+        read_angles(path)
+
+
+def test_whole_numbers_with_a_header_are_two_columns(tmp_path):
+    path = tmp_path / "times.csv"
+    path.write_text("tilt_angle_deg,time (s)\n-60,5\n-58,5\n-56,6\n")
+    found = read_timetable(path)
+    np.testing.assert_array_equal(found.tilt_angles, [-60, -58, -56])
+    np.testing.assert_array_equal(found.times, [5, 5, 6])
+
+
+@pytest.mark.parametrize(
     ("text", "word"),
     [
         ("", "no numbers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import re
 import stat
@@ -72,7 +73,7 @@ class Mdoc:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a small file; bytes that are no UTF-8 become replacement characters.
+    """Return the text of a small file in UTF-8, or in UTF-16 with its mark; other bytes become replacement characters.
 
     Parameters
     ----------
@@ -102,7 +103,8 @@ def read_text(path: Path) -> str:
         ) from error
     if len(raw) > MAXIMUM_TEXT_BYTES:
         raise damaged(path, "a text file", f"it is larger than {MAXIMUM_TEXT_BYTES // 1_000_000} MB")
-    return raw.decode("utf-8-sig", errors="replace")
+    is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # "Unicode text" of Excel
+    return raw.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
 
 
 def read_mdoc(path: Path) -> Mdoc:
