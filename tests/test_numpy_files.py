@@ -103,7 +103,7 @@ def test_everything_that_an_npz_can_hold(tmp_path):
     np.testing.assert_array_equal(found.tilt_angles, ANGLES)
     np.testing.assert_array_equal(found.times, np.arange(5.0))
     np.testing.assert_array_equal(found.mask, mask)
-    assert (found.pixel_size, found.place, found.complete) == (0.5, "s.npz", True)
+    assert (found.pixel_size, found.place, found.complete) == (0.5, "NumPy arrays", True)
     np.savez(path, stack=stack(), mask=mask[:, :3])
     refused(path, "mask", "(5, 6, 7)")
     np.savez(path, stack=stack(), pixel_size=[0.5, 0.6])

@@ -330,3 +330,13 @@ def test_data_that_are_no_projections(tmp_path):
 def test_axes_of_length_one_are_dropped(tmp_path):
     np.save(tmp_path / "s.npy", stack()[:, None])
     assert read_tilt_series(tmp_path / "s.npy", tilt_angles=ANGLES).projections.shape == (5, 6, 7)
+
+
+def test_numbers_beyond_single_precision_are_said(tmp_path):
+    values = stack("float64")
+    values[2, 3, 3] = 1e302
+    np.save(tmp_path / "s.npy", values)
+    refused(tmp_path / "s.npy", "beyond single precision, up to 1e+302")
+    values[2, 3, 3] = np.inf
+    np.save(tmp_path / "s.npy", values)
+    refused(tmp_path / "s.npy", "1 infinite pixel")

@@ -189,9 +189,15 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
         if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
             values = np.where(missing, 0, values)
             counts = ~missing if counts is None else counts & ~missing
-        # Numbers beyond single precision become infinite, which is said later.
         with np.errstate(over="ignore", invalid="ignore"):
             projections[k], counting = way.image(values, counts)
+        # Infinite pixels of the file itself are said later.
+        if values.dtype.itemsize > 4 and np.isinf(projections[k]).any() and np.isfinite(values).all():
+            raise StinrError(
+                f"{path.name} holds numbers beyond single precision, up to {np.abs(values).max():.3g}",
+                expected="at most 3.4e38",
+                cure="Rescale the projections.",
+            )
         if counting is not None and mask is None:
             mask = np.ones(projections.shape, dtype=bool)
         if mask is not None and counting is not None:
