@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +233,25 @@ def test_binary_rubbish_is_one_clear_error(tmp_path, ending):
     for read in (read_angles, read_timetable):
         with pytest.raises(StinrError):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("angles", "asked"),
+    [
+        (np.deg2rad(np.arange(-60, 61, 2)), "The tilt angles span only 2.09 degrees: are they in radians?"),
+        (np.linspace(0, np.pi, 181), "only 3.14 degrees"),
+        (np.linspace(-60, 60, 61), ""),
+        (np.linspace(-3, 3, 25), ""),
+        (np.linspace(-1, 1, 19), ""),
+        (np.linspace(0, 9, 181), ""),
+    ],
+)
+def test_angles_that_look_like_radians_are_asked_about_once(tmp_path, angles, asked):
+    np.save(tmp_path / "s.npy", np.random.default_rng(0).random((len(angles), 4, 5)))
+    write_tilt_angles(tmp_path / "s.rawtlt", angles)
+    series = read_tilt_series(tmp_path / "s.npy").exclude([1])
+    found = [note for note in series.notes if "radians" in note]
+    assert len(found) == bool(asked)
+    assert not asked or asked in found[0]
+    in_degrees = replace(series, tilt_angles=np.linspace(-60, 60, len(angles)))
+    assert not [note for note in in_degrees.notes if "radians" in note]

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MINIMUM_TILTS = 3
+_MANY_TILTS, _SMALL_STEP = 20, 0.2
+"""So many tilts at steps below this are a whole series in radians rather than a small range [degrees]."""
+_RADIANS = "degrees: are they in radians? Give them in degrees."
 
 
 def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
@@ -100,6 +103,28 @@ def checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.floa
             cure="Give the angles as a file or as START:STEP.",
         )
     return angles
+
+
+def asked_about_radians(notes: tuple[str, ...], angles: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return the notes with a question where the tilt angles look like radians, and without it where they do not.
+
+    Parameters
+    ----------
+    notes : tuple of str
+        Notes on a series; the question may be among them, of these angles or of earlier ones.
+    angles : ndarray
+        `(n_tilts,)` tilt angles [degrees].
+
+    Returns
+    -------
+    tuple of str
+        The notes. Nothing is refused: so small a range can be meant.
+    """
+    kept = tuple(note for note in notes if not note.endswith(_RADIANS))
+    is_small = len(angles) >= _MANY_TILTS and np.abs(angles).max() <= np.pi * (1 + 1e-6)
+    if not is_small or np.median(np.diff(np.unique(angles))) >= _SMALL_STEP:
+        return kept
+    return (*kept, f"The tilt angles span only {np.ptp(angles):.3g} {_RADIANS}")
 
 
 def checked_times(values: NDArray[np.float64] | None, n_tilts: int) -> tuple[NDArray[np.float64], tuple[float, float]]:

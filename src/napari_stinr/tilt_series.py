@@ -15,6 +15,7 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.series_checks import (
     MINIMUM_TILTS,
+    asked_about_radians,
     checked_angles,
     checked_pixel_size,
     checked_projections,
@@ -57,7 +58,8 @@ class TiltSeries:
     time_range : tuple of float, optional
         First and last time [time_unit]. Taken from `times` where not given.
     notes : tuple of str
-        What a reader found, assumed or changed, one sentence each, to be shown to the user.
+        What a reader found, assumed or changed, one sentence each, to be shown to the user. Tilt angles that look like
+        radians are asked about here.
 
     Raises
     ------
@@ -107,6 +109,7 @@ class TiltSeries:
             "times": times,
             "pixel_size": pixel_size,
             "mask": mask,
+            "notes": asked_about_radians(self.notes, angles),
             "time_range": time_range
             if self.time_range is None
             else (float(self.time_range[0]), float(self.time_range[1])),
