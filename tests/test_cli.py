@@ -200,6 +200,25 @@ def test_the_configuration_that_info_prints_can_be_trained_with(
     )
 
 
+def test_results_are_written_again_but_measured_data_and_longer_runs_stay(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, out = write_stack(tmp_path), tmp_path / "run.stinr"
+    assert [train(stack, out, "--steps", steps) for steps in (2, 2, 3)] == [0, 0, 0]
+    before = {path: path.read_bytes() for path in (stack, out)}
+    for arguments, found in (
+        (("train", stack, "--out", out, "--steps", 2), "run of this series with 3 steps"),
+        (("train", stack, "--out", out, "--steps", 9, "--exclude", 0), "run of other data"),
+        (("export", out, stack), "is there already"),
+    ):
+        capsys.readouterr()
+        assert run(*arguments) == 2
+        assert found in one_line(capsys)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    for name in ("clean.mrc", "clean.tif", "clean.mrc", "clean.tif"):
+        assert run("export", trained, tmp_path / name) == 0
+
+
 def test_info_of_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", write_stack(tmp_path)) == 0
     out = capsys.readouterr().out
