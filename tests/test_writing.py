@@ -297,9 +297,3 @@ def test_own_files_are_replaced_again_and_again(tmp_path):
             frames = (np.ones((1, 1, 1)) for _ in many)
             write_frames(tmp_path / name, frames, n_times=5000, shape=(1, 1, 1), voxel_size=size, times=many)
         write_tilt_series(tmp_path / "stack.mrc", volume(), pixel_size=size)
-
-
-def test_a_tilt_series_replaces_no_measured_one(tmp_path):
-    measured_stack(tmp_path / "stack.mrc")
-    with pytest.raises(StinrError, match="did not write"):
-        write_tilt_series(tmp_path / "stack.mrc", volume(), pixel_size=1.0)

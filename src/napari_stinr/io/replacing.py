@@ -23,19 +23,15 @@ _START_BYTES = 65_536
 """tifffile writes the first description here, before the pixels."""
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MRC_MAGIC, _ISPG, _EXTENDED, _LABEL = slice(208, 211), 88, 92, 224
-_VOLUME = 1
 
 
-def check_replaceable(path: str | os.PathLike[str], *, by_volume: bool = True) -> None:
-    """Refuse to write over images that this program did not make; what is no image is left to the person.
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Refuse to write a volume over a tilt series or over images of another program; other files are left to the person.
 
     Parameters
     ----------
     path : str or path-like
-        File to be written; it need not exist. A symbolic link is followed.
-    by_volume : bool
-        A volume or a series of volumes will be written: it may not replace an image stack of this program either,
-        which is a tilt series.
+        File that a volume will be written to; it need not exist. A symbolic link is followed.
 
     Raises
     ------
@@ -54,11 +50,11 @@ def check_replaceable(path: str | os.PathLike[str], *, by_volume: bool = True) -
     if start[:4] in _TIFF_MAGIC:
         found = "" if _OME_CREATOR in start else "a TIFF that napari-stinr did not write"
     elif _is_mrc(target, start):
-        found = _foreign_mrc(start, by_volume=by_volume)
+        found = _foreign_mrc(start)
     if found:
         raise StinrError(
             f"{target} is there already and is {found}",
-            expected="a new name, or that of an earlier export" if by_volume else "a new name",
+            expected="a new name, or that of an earlier export",
             cure="Choose another name, or remove that file first if nobody needs it.",
         )
 
@@ -73,10 +69,10 @@ def _is_mrc(path: Path, start: bytes) -> bool:
     return True
 
 
-def _foreign_mrc(start: bytes, *, by_volume: bool) -> str:
+def _foreign_mrc(start: bytes) -> str:
     """Say what an MRC file is that must stay, "" for one that this program can write again."""
     space_group, extended_bytes = struct.unpack_from("<2i", start, _ISPG)
     is_ours = start[_LABEL : _LABEL + len(_OUR_LABEL)] == _OUR_LABEL and extended_bytes == 0
-    if by_volume and start[_MRC_MAGIC] == b"MAP" and space_group == 0:
+    if start[_MRC_MAGIC] == b"MAP" and space_group == 0:
         return "an image stack: a tilt series"
     return "" if is_ours else "an MRC file that napari-stinr did not write"

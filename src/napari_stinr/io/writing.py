@@ -147,7 +147,7 @@ def write_tilt_series(
     pixel_size : float or None
         Width of a pixel [Å]; None leaves it unknown.
     overwrite : bool
-        Replace a file that is there already; images that this program did not write stay.
+        Replace a file that is there already.
 
     Raises
     ------
@@ -157,7 +157,6 @@ def write_tilt_series(
     values = _checked_array(projections, "the tilt series", "(n_tilts, height, width)")
     target = Path(path).expanduser()
     _check_ending(target, _STACK_ENDINGS)
-    check_replaceable(target, by_volume=False)
     size = None if pixel_size is None else in_angstrom(pixel_size, "Å")
     write_mrc(target, values, size, is_volume=False, overwrite=overwrite)
 
