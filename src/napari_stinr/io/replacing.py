@@ -22,11 +22,11 @@ _OME_CREATOR = b'Creator="napari-stinr"'
 _START_BYTES = 65_536
 """tifffile writes the first description here, before the pixels."""
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MRC_MAGIC, _ISPG, _EXTENDED, _LABEL = slice(208, 211), 88, 92, 224
+_MRC_MAGIC, _ISPG, _LABEL = slice(208, 211), 88, 224
 
 
 def check_replaceable(path: str | os.PathLike[str]) -> None:
-    """Refuse to write a volume over a tilt series or over images of another program; other files are left to the person.
+    """Refuse to write a volume over a tilt series or images of another program; what is no image may be replaced.
 
     Parameters
     ----------
