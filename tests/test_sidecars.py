@@ -200,6 +200,13 @@ def test_angles_in_the_table_must_be_those_of_the_stack(tmp_path, npy):
         read_tilt_series(npy, tilt_angles=ANGLES, times=table)
 
 
+def test_a_table_beside_the_stack_is_found_by_the_words_people_use(tmp_path, npy):
+    (tmp_path / "s.csv").write_text("% from the microscope\nTilt angle (deg);Time\n-30,5;0\n0,0;2\n30,5;1\n")
+    series = read_tilt_series(npy)
+    np.testing.assert_array_equal(series.tilt_angles, [-30.5, 0, 30.5])
+    np.testing.assert_array_equal(series.times, [0, 1, 0.5])
+
+
 def test_unrelated_csv_of_the_same_name_is_passed_over(tmp_path, npy):
     (tmp_path / "s.csv").write_text("particle,area\nA,3\n")
     series = read_tilt_series(npy, tilt_angles=ANGLES)

@@ -14,7 +14,7 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import damaged, is_file
 from napari_stinr.io.mdoc import read_mdoc, read_text
-from napari_stinr.io.tables import LONGEST_LINE, cells_of, is_number, read_table
+from napari_stinr.io.tables import LONGEST_LINE, cells_of, column_name, is_number, lines_with_content, read_table
 from napari_stinr.io.timetables import Timetable, timetable_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ANGLE_COLUMNS = ("tilt_angle_deg", "tilt_angle", "tilt_angles", "tilt", "angle", "angles", "theta")
 TIME_COLUMNS = ("time", "times", "time_s", "t", "seconds", "dose", "order")
+_LINES_TO_LOOK_AT = 100
 _ANGLE_WORD = re.compile("angles?", re.IGNORECASE)
 _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*")
 
@@ -195,8 +196,8 @@ def _has_column(path: Path, names: tuple[str, ...]) -> bool:
         lines = read_text(path).splitlines()
     except StinrError:
         return False
-    first = next((line.strip() for line in lines if line.partition("#")[0].strip()), "")
-    if not 0 < len(first) <= LONGEST_LINE:
+    content = lines_with_content([line[:LONGEST_LINE] for line in lines[:_LINES_TO_LOOK_AT]])
+    if not content:
         return False
-    cells = [cell.strip("\"' ").lower() for cell in cells_of(first)]
-    return names is TIME_COLUMNS if is_number(cells[0]) else any(name in cells for name in names)
+    cells = cells_of(content[0][1])
+    return names is TIME_COLUMNS if is_number(cells[0]) else any(column_name(cell) in names for cell in cells)

@@ -123,7 +123,7 @@ def read_table(path: Path, *, wanted: str = "tilt_angles") -> Table:
     longest = max(map(len, text), default=0)
     if len(text) > MAXIMUM_IMAGES or longest > LONGEST_LINE:
         raise damaged(path, "one number a line", f"{len(text)} lines, the longest of {longest} letters")
-    lines = _lines_with_content(text)
+    lines = lines_with_content(text)
     head = lines[0][1] if lines and not is_number(cells_of(lines[0][1])[0]) else ""
     body = lines[1:] if head else lines
     if not body:
@@ -169,8 +169,19 @@ def _are_numbers(cells: list[str], count: int) -> bool:
     return len(cells) == count and all(map(is_number, cells))
 
 
-def _lines_with_content(text: list[str]) -> list[tuple[int, str]]:
-    """Return the lines that are no comments, with their numbers, without what programs put at the end of a line."""
+def lines_with_content(text: list[str]) -> list[tuple[int, str]]:
+    """Return the lines that are no comments, without what programs put at the end of a line.
+
+    Parameters
+    ----------
+    text : list of str
+        Lines.
+
+    Returns
+    -------
+    list of tuple
+        Number of each line, from 1, and the line.
+    """
     lines = ((number, line.partition("#")[0].strip().replace(_MINUS_SIGN, "-")) for number, line in enumerate(text, 1))
     kept = ((number, line.rstrip(",; \t")) for number, line in lines if not line.lower().startswith(_COMMENTS))
     return [(number, line) for number, line in kept if line]

@@ -15,7 +15,6 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.atomic import atomic_output
 from napari_stinr.io.containers import read_images
 from napari_stinr.io.mrc import write_mrc
-from napari_stinr.io.replacing import check_replaceable
 from napari_stinr.io.stacks import read_stack
 from napari_stinr.io.tiff import write_tiff
 from napari_stinr.io.units import in_angstrom
@@ -65,7 +64,6 @@ def write_volume(
     """
     values = _checked_array(volume, "the volume", "(z, y, x)")
     target = Path(path).expanduser()
-    check_replaceable(target)
     if target.suffix.lower() == ".mrc":
         write_mrc(target, values, in_angstrom(voxel_size, length_unit), is_volume=True, overwrite=overwrite)
     else:
@@ -117,7 +115,6 @@ def write_frames(
     """
     target = Path(path).expanduser()
     _check_ending(target, _TIFF_ENDINGS)
-    check_replaceable(target)
     full_shape = (n_times, *shape)
     if len(full_shape) != 4 or min(full_shape) < 1:
         raise StinrError(

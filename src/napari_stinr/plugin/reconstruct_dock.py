@@ -9,7 +9,7 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel
 from superqt import QCollapsible
 
-from napari_stinr.config import ReconstructionConfig
+from napari_stinr.config import ReconstructionConfig, read_settings_text
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.config_form import ConfigForm
 from napari_stinr.plugin.dock import Dock, text_label
@@ -142,13 +142,7 @@ class ReconstructDock(Dock):
         StinrError
             It cannot be read, or a setting is wrong.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StinrError(
-                f"{path} cannot be read: {error}", expected="a YAML file", cure="Choose another."
-            ) from error
-        self.session.customise(ReconstructionConfig.from_yaml(text))
+        self.session.customise(ReconstructionConfig.from_yaml(read_settings_text(path)))
 
     def ask_for_settings_target(self) -> None:
         """Let the person choose where the settings are saved."""
