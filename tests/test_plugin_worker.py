@@ -326,10 +326,13 @@ def test_a_pause_does_not_keep_what_was_trained_from_the_disk(tmp_path: Path) ->
     thread, events = start(ENDLESS, autosave=tmp_path / "run.stinr", autosave_every=0.8)
     wait_for(lambda: reports_in(events))
     thread.pause()
+    # The step that the pause met has ended by then.
+    time.sleep(1)
     wait_for(lambda: of_kind(events, Saved))
-    assert load_reconstruction(tmp_path / "run.stinr").step == reports_in(events)[-1].step
+    wait_for(lambda: load_reconstruction(tmp_path / "run.stinr").step == reports_in(events)[-1].step)
+    n_saved = len(of_kind(events, Saved))
     time.sleep(1.5)
-    assert len(of_kind(events, Saved)) == 1
+    assert len(of_kind(events, Saved)) == n_saved
     thread.stop()
     thread.join(PATIENCE)
 

@@ -102,7 +102,8 @@ def write_mrc(path: Path, values: NDArray[np.float32], size: float | None, *, is
     # NaN and infinite pixels are stored as they are; mrcfile would warn because of the statistics in the header.
     with atomic_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with mrcfile.new(temporary, overwrite=True) as file:
+        file = mrcfile.new(temporary, overwrite=True)
+        try:
             file.set_data(values)
             if is_volume:
                 file.set_volume()
@@ -110,6 +111,12 @@ def write_mrc(path: Path, values: NDArray[np.float32], size: float | None, *, is
                 file.set_image_stack()
             file.voxel_size = 0.0 if size is None else size
             file.header.label[0] = _LABEL
+            file.close()
+        except OSError:
+            # A file that could not be flushed stays open in mrcfile, and on Windows could then not be removed.
+            with contextlib.suppress(OSError):
+                file._iostream.close()
+            raise
 
 
 @contextlib.contextmanager
