@@ -68,7 +68,8 @@ def write_table(folder: Path) -> None:
     parts = ["Measured without a GPU. Numbers of one table come from one run, on the machine that it names."]
     for name, title in TITLES.items():
         path = folder / f"{name}.md"
-        if path.is_file():
+        # Long, and of data that not everyone has: the README links to it.
+        if path.is_file() and name != "third_party":
             about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["machine"]
             where = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, torch {about['torch']}"
             parts.append(f"**{title}** ({where})\n\n{path.read_text(encoding='utf-8').strip()}")
