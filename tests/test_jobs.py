@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -391,3 +392,15 @@ def test_pace_forgets_what_is_long_ago() -> None:
 )
 def test_remaining_time(seconds: float | None, text: str) -> None:
     assert remaining_text(seconds) == text
+
+
+def test_an_interrupt_that_meets_a_dying_object_is_not_lost() -> None:
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with terminate_as_interrupt():
+        dying = Dying()
+        del dying
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(5)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
     from typing import Any
+
+_AGAIN_AFTER = 0.1
+"""Time after which an interrupt that was dropped comes again [s]."""
 
 
 class Stopped(Exception):
@@ -51,12 +56,26 @@ class StopRequest:
 
 @contextlib.contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does, for as long as the block runs."""
+    """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does, for as long as the block runs; and let neither be lost.
+
+    Python drops an exception that is raised while an object is being destroyed, also where it is that of Ctrl-C: it is
+    then raised once more, a moment later.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    previous_hook = sys.unraisablehook
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if isinstance(dropped.exc_value, KeyboardInterrupt):
+            threading.Timer(_AGAIN_AFTER, _thread.interrupt_main).start()
+        else:
+            previous_hook(dropped)
+
+    sys.unraisablehook = hook
     try:
         yield
     finally:
+        sys.unraisablehook = previous_hook
         signal.signal(signal.SIGTERM, previous)
