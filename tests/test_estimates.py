@@ -88,7 +88,7 @@ def test_memory_is_what_a_run_takes(preset: str, n_tilts: int, size: int) -> Non
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     expected = expected_memory((n_tilts, size, size), preset_config(preset))
     # Of a few tens of MB, what the allocator keeps back is a good part.
-    assert expected == pytest.approx(int(done.stdout), rel=0.35, abs=20e6)
+    assert expected == pytest.approx(int(done.stdout), rel=0.35, abs=30e6)
 
 
 def test_published_measurement_is_expected() -> None:
