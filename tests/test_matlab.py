@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 from matlab_cases import compressed, compressed_zeros, matrix, version_5, write_version_73
+from reading_cases import refused_at_once
 from scipy.io import savemat
 
-from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import read_images
 from napari_stinr.io.matlab import read_mat, read_vector
 
@@ -33,18 +32,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def refused(path: Path, *words: str, reader=pixels) -> None:
-    start = time.process_time()
-    tracemalloc.start()
-    try:
-        with pytest.raises(StinrError) as caught:
-            reader(path)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert time.process_time() - start < 2.0
-    assert peak < 50e6
-    assert all(word in str(caught.value) for word in words), caught.value
-    assert "\n" not in str(caught.value)
+    refused_at_once(path, *words, read=reader)
 
 
 def write_5(path: Path, /, **arrays: np.ndarray) -> None:

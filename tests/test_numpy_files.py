@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 import tracemalloc
 import warnings
 import zipfile
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from reading_cases import refused_at_once
 
-from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import Stack, read_images
 from napari_stinr.io.numpy_files import read_npy, read_npy_vector, read_npz
 
@@ -36,18 +35,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def refused(path: Path, *words: str, reader=pixels) -> None:
-    start = time.process_time()
-    tracemalloc.start()
-    try:
-        with pytest.raises(StinrError) as caught:
-            reader(path)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert time.process_time() - start < 2.0
-    assert peak < 50e6
-    assert all(word in str(caught.value) for word in words), caught.value
-    assert "\n" not in str(caught.value)
+    refused_at_once(path, *words, read=reader)
 
 
 def npy(text: str, data: bytes = b"", *, version: int = 1, length: int | None = None) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_stinr.io.atomic import atomic_output
 from napari_stinr.io.containers import Images, Stack, damaged, image_shape
-from napari_stinr.io.mrc_headers import HEADER_BYTES, checked_header, with_extended_header, with_fei_records
+from napari_stinr.io.mrc_headers import HEADER_BYTES, OUR_LABEL, checked_header, with_extended_header, with_fei_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from napari_stinr.io.mrc_headers import MrcHeader
 
-_LABEL = "Created by napari-stinr"
 _UNSIGNED_OFFSET = 32768.0
 _MEAN_OF_OFFSET_DATA = -8192.0
 """Signed 16-bit data with a mean below this are unsigned data stored with an offset of -32768."""
@@ -110,7 +109,7 @@ def write_mrc(path: Path, values: NDArray[np.float32], size: float | None, *, is
             else:
                 file.set_image_stack()
             file.voxel_size = 0.0 if size is None else size
-            file.header.label[0] = _LABEL
+            file.header.label[0] = OUR_LABEL
             file.close()
         except OSError:
             # A file that could not be flushed stays open in mrcfile, and on Windows could then not be removed.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_stinr.io.containers import Stack
 
 HEADER_BYTES = 1024
+OUR_LABEL = "Created by napari-stinr"
+"""First label in the header of every MRC file that this program writes."""
 _MODE_ITEMSIZE = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}
 _REFUSED_MODES = {3: "complex 16-bit numbers", 4: "complex numbers", 16: "colour images", 101: "4-bit numbers"}
 _IMOD_STAMP = b"IMOD"

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.containers import is_file
-from napari_stinr.io.mrc_headers import HEADER_BYTES, checked_header
+from napari_stinr.io.mrc_headers import HEADER_BYTES, OUR_LABEL, checked_header
 
 if TYPE_CHECKING:
     import os
 
-_OUR_LABEL = b"Created by napari-stinr"
-"""First label in the header of every MRC file that this program writes."""
 _OME_CREATOR = b'Creator="napari-stinr"'
 _START_BYTES = 65_536
 """tifffile writes the first description here, before the pixels."""
@@ -72,7 +70,7 @@ def _is_mrc(path: Path, start: bytes) -> bool:
 def _foreign_mrc(start: bytes) -> str:
     """Say what an MRC file is that must stay, "" for one that this program can write again."""
     space_group, extended_bytes = struct.unpack_from("<2i", start, _ISPG)
-    is_ours = start[_LABEL : _LABEL + len(_OUR_LABEL)] == _OUR_LABEL and extended_bytes == 0
+    is_ours = start[_LABEL : _LABEL + len(OUR_LABEL)] == OUR_LABEL.encode() and extended_bytes == 0
     if start[_MRC_MAGIC] == b"MAP" and space_group == 0:
         return "an image stack: a tilt series"
     return "" if is_ours else "an MRC file that napari-stinr did not write"
