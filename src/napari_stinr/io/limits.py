@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 MAXIMUM_TEXT_BYTES = 8_000_000
 """No list of angles or times is longer; a larger file is something else."""
 MAXIMUM_EXPANSION = 200
-"""Times that a compressed file may grow: measured images shrink to a third at best, mostly empty simulated ones to a
-fiftieth."""
+"""Times that a compressed file may grow: the noise of a measured image does not let it shrink nearly as much."""
 HARMLESS_BYTES = 64_000_000
 """What a file may always expand to, however small it is."""
 MAXIMUM_IMAGES = 100_000
