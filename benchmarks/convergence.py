@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from common import markdown_table, quick_asked, results_folder, save
 
+from napari_stinr.analysis.metrics import contamination_left, contamination_removed, correlation, nrmse
 from napari_stinr.config import ReconstructionConfig, preset_config
-from napari_stinr.metrics import contamination_left, contamination_removed, correlation, nrmse
+from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.simulation import SimulationConfig, simulate
-from napari_stinr.tilt_series import TiltSeries
-from napari_stinr.training import Trainer
+from napari_stinr.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from pathlib import Path

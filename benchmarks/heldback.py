@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from common import quick_asked, save
 
 from napari_stinr import SimulationConfig, preset_config, reconstruct, simulate
-from napari_stinr.metrics import contamination_removed, evaluate
+from napari_stinr.analysis.metrics import contamination_removed, evaluate
 
 if TYPE_CHECKING:
     from napari_stinr import TiltSeries
-    from napari_stinr.metrics import Evaluation
+    from napari_stinr.analysis.metrics import Evaluation
     from napari_stinr.simulation import Simulation
 
 FULL: dict[str, Any] = {}

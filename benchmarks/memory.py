@@ -21,10 +21,11 @@ import torch
 from common import markdown_table, median, save
 
 from napari_stinr.config import preset_config
-from napari_stinr.geometry import SliceGeometry, VoxelGrid, grid_of
-from napari_stinr.projectors import CompiledProjector
-from napari_stinr.tilt_series import TiltSeries
-from napari_stinr.training import Trainer
+from napari_stinr.data.geometry import VoxelGrid, grid_of
+from napari_stinr.data.tilt_series import TiltSeries
+from napari_stinr.projection.backends.projectors import CompiledProjector
+from napari_stinr.projection.views import SliceGeometry
+from napari_stinr.training.trainer import Trainer
 
 CASES = ((64, 61), (128, 31), (128, 61), (128, 181), (256, 61))
 QUICK_CASES = ((32, 13), (64, 13))

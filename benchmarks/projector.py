@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from common import REPOSITORY, interleave, markdown_table, median, quick_asked, save, timed
 
-from napari_stinr.geometry import SliceGeometry, slice_footprint
-from napari_stinr.projectors import CompiledProjector, GatherProjector
+from napari_stinr.projection.backends.projectors import CompiledProjector, GatherProjector
+from napari_stinr.projection.footprint import slice_footprint
+from napari_stinr.projection.views import SliceGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

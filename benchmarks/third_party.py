@@ -32,7 +32,7 @@ from third_party_truth import (
 )
 
 from napari_stinr import preset_config, reconstruct
-from napari_stinr.atoms import ATOM_WIDTH, MINIMUM_DISTANCE, THRESHOLD, find_atoms, score_atoms
+from napari_stinr.analysis.atoms import ATOM_WIDTH, MINIMUM_DISTANCE, THRESHOLD, find_atoms, score_atoms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

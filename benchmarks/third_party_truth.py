@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from napari_stinr import read_tilt_series
-from napari_stinr.atoms import match_atoms
+from napari_stinr.analysis.atoms import match_atoms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

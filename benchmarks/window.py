@@ -17,8 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_stinr.plugin.binding import ViewerBinding
-    from napari_stinr.plugin.draft import SeriesDraft
+    from napari_stinr.plugin.canvas.binding import ViewerBinding
+    from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.reconstruction import Reconstruction
 
 N_TILTS = 61
@@ -45,7 +45,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
     try:
-        from napari_stinr.plugin.binding import binding_of
+        from napari_stinr.plugin.canvas.binding import binding_of
 
         binding = binding_of(viewer)
         docks = [
@@ -105,7 +105,7 @@ def step_cost(
     """Time a step of the training in the shell, in a window that is not redrawn, and in a window that shows it all."""
     from dataclasses import replace
 
-    from napari_stinr.training import Trainer
+    from napari_stinr.training.trainer import Trainer
 
     binding.viewer.dims.ndisplay = 2
     draft = growing_draft(shape)
@@ -166,8 +166,8 @@ def random_reconstruction(shape: tuple[int, int, int]) -> Reconstruction:
     import torch
 
     from napari_stinr.config import preset_config
+    from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.fields import build_field
-    from napari_stinr.geometry import VoxelGrid
     from napari_stinr.reconstruction import Reconstruction
 
     torch.manual_seed(0)
@@ -182,8 +182,8 @@ def growing_draft(shape: tuple[int, int, int]) -> SeriesDraft:
     """Return projections of a few growing columns; what is in them does not matter to the time of a step."""
     import numpy as np
 
-    from napari_stinr.plugin.draft_sources import draft_of_series
-    from napari_stinr.tilt_series import TiltSeries
+    from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.plugin.session.draft_sources import draft_of_series
 
     _, height, width = shape
     generator, times = np.random.default_rng(0), np.linspace(0, 1, N_TILTS)

@@ -15,8 +15,8 @@ os.environ.setdefault("NAPARI_ASYNC", "0")
 
 NO_SCREEN = bool(os.environ.get("STINR_NO_SCREEN"))
 
-# The tests of the plugin import Qt, which cannot even be loaded where its system libraries are missing.
-collect_ignore = ["plugin"] if NO_SCREEN else []
+# What these import brings Qt, which cannot even be loaded where its system libraries are missing.
+collect_ignore = [f"plugin/{room}" for room in ("hooks", "docks", "widgets")] if NO_SCREEN else []
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

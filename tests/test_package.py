@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
-ROOT = Path(__file__).resolve().parents[1]
+from helpers.places import ROOT
+
 MANIFEST = ROOT / "napari.yaml"
 NAME = "napari-stinr"
 CONTRIBUTIONS = PluginManifest.from_file(MANIFEST).contributions
@@ -44,7 +45,8 @@ from npe2 import PluginManager
 pm = PluginManager.instance()
 pm.discover()
 assert "napari-stinr" in pm
-from napari_stinr.plugin import readers, samples, settings, writers
+from napari_stinr.plugin.hooks import readers, samples, writers
+from napari_stinr.plugin.session import preferences
 print(*sys.modules)
 """
 
@@ -113,7 +115,7 @@ def test_wheel_holds_the_manifest_and_every_module(built):
         (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert len(names) == len(set(names))
     assert "[napari.manifest]\nnapari-stinr = napari_stinr:napari.yaml" in entry_points
-    assert "stinr = napari_stinr.cli:main" in entry_points
+    assert "stinr = napari_stinr.cli.main:main" in entry_points
     source = ROOT / "src"
     modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     assert modules | {"napari_stinr/py.typed"} <= set(names)
@@ -155,7 +157,7 @@ def test_import_costs_no_heavy_library():
 
 def test_napari_starts_without_a_heavy_library():
     loaded = run_python(DISCOVER, path=ROOT / "src").split()
-    assert "napari_stinr.plugin.samples" in loaded
+    assert "napari_stinr.plugin.hooks.samples" in loaded
     assert not HEAVY & set(loaded)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from series_cases import growing_series
 
 import napari_stinr as stinr
-from napari_stinr.cli import main
+from helpers.places import ROOT
+from helpers.series_cases import growing_series
+from napari_stinr.cli.main import main
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from fuzzing_fixtures import FAMILIES, make_fixtures
-from fuzzing_run import run
+from helpers.fuzzing_fixtures import FAMILIES, make_fixtures
+from helpers.fuzzing_run import run
 
 
 def main() -> int:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr import Trainer, load_reconstruction, preset_config
+from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.errors import StinrError
-from napari_stinr.tilt_series import TiltSeries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,9 +30,9 @@ from kill_moments import MOMENTS, Watch
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_tilt_series, read_volume, write_tilt_angles, write_tilt_series
-from napari_stinr.jobs import TrainingRequest, train_to_file
-from napari_stinr.optimisers import adam
-from napari_stinr.volumes import export_run
+from napari_stinr.reconstruction.export import export_run
+from napari_stinr.training.optimisers import adam
+from napari_stinr.training.run import TrainingRequest, train_to_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -121,7 +121,7 @@ def open_window(theme: str, target: Path, checkpoints: Path) -> Window:
     """Open napari at the size of the pictures, with the three docks as tabs."""
     import napari
 
-    from napari_stinr.plugin.binding import binding_of
+    from napari_stinr.plugin.canvas.binding import binding_of
 
     viewer = napari.Viewer(show=True)
     viewer.theme = theme

@@ -10,8 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_stinr.analysis.metrics import evaluate
     from napari_stinr.api import reconstruct
     from napari_stinr.config import PRESETS, ReconstructionConfig, preset_config
+    from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.errors import StinrError
     from napari_stinr.io import (
         read_tilt_series,
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
         write_times,
         write_volume,
     )
-    from napari_stinr.metrics import evaluate
     from napari_stinr.reconstruction import Reconstruction, load_reconstruction
     from napari_stinr.simulation import SimulationConfig, simulate, write_simulation
-    from napari_stinr.tilt_series import TiltSeries
     from napari_stinr.training import StepReport, Trainer
 
 try:
@@ -35,15 +35,15 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 
 _HOMES = {
     "PRESETS": "config",
-    "Reconstruction": "reconstruction",
+    "Reconstruction": "reconstruction.reconstruction",
     "ReconstructionConfig": "config",
     "SimulationConfig": "simulation",
-    "StepReport": "training",
+    "StepReport": "training.trainer",
     "StinrError": "errors",
-    "TiltSeries": "tilt_series",
-    "Trainer": "training",
-    "evaluate": "metrics",
-    "load_reconstruction": "reconstruction",
+    "TiltSeries": "data.tilt_series",
+    "Trainer": "training.trainer",
+    "evaluate": "analysis.metrics",
+    "load_reconstruction": "reconstruction.reconstruction",
     "preset_config": "config",
     "read_tilt_series": "io",
     "read_volume": "io",

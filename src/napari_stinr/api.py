@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
-    from napari_stinr.tilt_series import TiltSeries
 
 
 def reconstruct(

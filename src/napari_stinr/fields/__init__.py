@@ -11,7 +11,7 @@ from napari_stinr.fields.static import StaticField
 
 if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
-    from napari_stinr.geometry import VoxelGrid
+    from napari_stinr.data.geometry import VoxelGrid
 
 __all__ = ["GrowthField", "JointField", "StaticField", "build_field"]
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_stinr.geometry import VoxelGrid
+    from napari_stinr.data.geometry import VoxelGrid
 
 _ON_NODE = 1e-4
 """Distance from a node below which a position counts as on it [spacings]."""

@@ -12,7 +12,7 @@ from napari_stinr.fields.static import Density
 
 if TYPE_CHECKING:
     from napari_stinr.config import GrowthFieldConfig
-    from napari_stinr.geometry import VoxelGrid
+    from napari_stinr.data.geometry import VoxelGrid
 
 
 class GrowthField(nn.Module):

@@ -12,7 +12,7 @@ from napari_stinr.fields.encoding import SinusoidalEncoding
 
 if TYPE_CHECKING:
     from napari_stinr.config import JointFieldConfig
-    from napari_stinr.geometry import VoxelGrid
+    from napari_stinr.data.geometry import VoxelGrid
 
 _POINTS_AT_ONCE = 2048
 """Points of a lattice that pass the layers together: what they hold stays in the cache."""

@@ -13,7 +13,7 @@ from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 
 if TYPE_CHECKING:
     from napari_stinr.config import StaticFieldConfig
-    from napari_stinr.geometry import VoxelGrid
+    from napari_stinr.data.geometry import VoxelGrid
 
 
 class Density(nn.Module):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from napari_stinr.io.atomic import atomic_output
-from napari_stinr.io.reading import read_tilt_series
-from napari_stinr.io.stacks import READERS
-from napari_stinr.io.writing import (
+from napari_stinr.io.formats.registry import READERS
+from napari_stinr.io.output.atomic import atomic_output
+from napari_stinr.io.output.writing import (
     read_volume,
     write_frames,
     write_tilt_angles,
@@ -13,6 +12,7 @@ from napari_stinr.io.writing import (
     write_times,
     write_volume,
 )
+from napari_stinr.io.series.reading import read_tilt_series
 
 __all__ = [
     "READERS",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from napari_stinr.acquisition_order import AcquisitionOrder, acquisition_rank
+from napari_stinr.data.acquisition_order import AcquisitionOrder, acquisition_rank
+from napari_stinr.data.checks import MINIMUM_TILTS
+from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.errors import StinrError
-from napari_stinr.series_checks import MINIMUM_TILTS
 from napari_stinr.simulation.acquisition import measurement_noise, record_tilt_series, true_volume
 from napari_stinr.simulation.contamination import Growth, grow_contamination
 from napari_stinr.simulation.specimen import SpecimenName, build_specimen
-from napari_stinr.tilt_series import TiltSeries
 
 if TYPE_CHECKING:
     import os
@@ -191,8 +191,8 @@ def write_simulation(folder: str | os.PathLike[str], simulation: Simulation) -> 
     StinrError
         A file cannot be written.
     """
-    from napari_stinr.io.atomic import write_problem
-    from napari_stinr.io.writing import write_tilt_angles, write_tilt_series, write_times, write_volume
+    from napari_stinr.io.output.atomic import write_problem
+    from napari_stinr.io.output.writing import write_tilt_angles, write_tilt_series, write_times, write_volume
 
     target, series, pixel_size = Path(folder).expanduser(), simulation.series, simulation.config.pixel_size
     try:
@@ -213,7 +213,7 @@ def write_simulation(folder: str | os.PathLike[str], simulation: Simulation) -> 
 def _write_atoms(path: Path, specimen: Specimen) -> None:
     from ase.io import write
 
-    from napari_stinr.io.atomic import atomic_output
+    from napari_stinr.io.output.atomic import atomic_output
 
     atoms = specimen.atoms.copy()
     # A blank would end the column.
@@ -225,7 +225,7 @@ def _write_atoms(path: Path, specimen: Specimen) -> None:
 def _write_config(path: Path, config: SimulationConfig) -> None:
     import yaml
 
-    from napari_stinr.io.atomic import atomic_output
+    from napari_stinr.io.output.atomic import atomic_output
 
     with atomic_output(path) as temporary:
         temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")

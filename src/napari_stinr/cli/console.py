@@ -1,0 +1,195 @@
+"""Tell on stderr how far a long command is: a bar in a terminal, a plain line every few seconds anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from napari_stinr.pace import Pace, remaining_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_stinr.pace import Update
+    from napari_stinr.training.schedule import StepReport
+
+LINE_INTERVAL = 5.0
+"""Time between two lines where there is no terminal [s]."""
+
+
+@contextlib.contextmanager
+def progress(
+    title: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Update]:
+    """Show progress as long as the block runs.
+
+    Parameters
+    ----------
+    title : str
+        What is being done, e.g. ``"simulate"``.
+    stream : text stream, optional
+        Where to show it. Default: stderr.
+    clock : callable
+        Gives the time [s].
+
+    Yields
+    ------
+    Update
+        Called as ``update(done, total, remark)``, as often as one likes.
+    """
+    out = sys.stderr if stream is None else stream
+    if out.isatty():
+        with _bar(title, out, clock) as update:
+            yield update
+    else:
+        lines = _Lines(title, out, clock)
+        yield lines
+        lines.finish()
+
+
+def say(text: str) -> None:
+    """Write one line to stderr, headed by the name of the program.
+
+    Parameters
+    ----------
+    text : str
+        What to say; line breaks become blanks.
+    """
+    with contextlib.suppress(OSError):  # nobody listens, which must not cost the result
+        sys.stderr.write(f"stinr: {' '.join(text.split())}\n")
+        sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def forgiving_output() -> Iterator[None]:
+    """Keep stdout from causing errors of its own: letters it cannot show, or text that a full disk did not take."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # Å becomes a question mark
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # The command has said so already; Python would complain once more when it ends.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def messages_as_lines() -> Iterator[None]:
+    """Show warnings of this package as lines, and keep those of other people's from the person who can mend neither."""
+    own, python = logging.getLogger("napari_stinr"), logging.getLogger("py.warnings")
+    lines, nowhere = _SaidMessages(logging.WARNING), logging.NullHandler()
+    own.addHandler(lines)
+    python.addHandler(nowhere)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        own.removeHandler(lines)
+        python.removeHandler(nowhere)
+
+
+def step_reporter(update: Update, *, seconds: float | None = None) -> Callable[[StepReport], None]:
+    """Return a function that takes the reports of a training and passes them on as progress.
+
+    Parameters
+    ----------
+    update : Update
+        From `progress`.
+    seconds : float, optional
+        Length of the training where time limits it and not the number of steps [s].
+
+    Returns
+    -------
+    callable
+        Called with every `StepReport`.
+    """
+    pace = Pace()
+
+    def report(step: StepReport) -> None:
+        pace.add(step.seconds, step.step)
+        rate = pace.per_second
+        remark = f"loss {step.loss:.3g}, residual {step.relative_residual:.3f}"
+        if rate is not None:
+            remark += f", {rate:.3g} steps/s"
+        if seconds is None:
+            update(step.step, step.n_steps, remark)
+        else:
+            update(min(step.seconds, seconds), seconds, remark)
+
+    return report
+
+
+class _Lines:
+    """Plain lines for a log file: no control characters, and not too many."""
+
+    def __init__(self, title: str, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._title, self._stream, self._clock = title, stream, clock
+        self._pace = Pace()
+        self._last = clock()
+        self._pending = ""
+        self._shown = False
+
+    def __call__(self, done: float, total: float, remark: str = "", /) -> None:
+        now = self._clock()
+        self._pace.add(now, done)
+        left = "" if done >= total else _left(self._pace, done, total)
+        self._pending = ", ".join(part for part in (f"{self._title}: {_share(done, total)}", remark, left) if part)
+        if now - self._last >= LINE_INTERVAL:
+            self._last = now
+            self._write()
+
+    def finish(self) -> None:
+        # A command that was over before its first line is worth none, but the end of a longer one is.
+        if self._pending and self._shown:
+            self._write()
+
+    def _write(self) -> None:
+        self._stream.write(self._pending + "\n")
+        self._stream.flush()
+        self._pending, self._shown = "", True
+
+
+@contextlib.contextmanager
+def _bar(title: str, stream: TextIO, clock: Callable[[], float]) -> Iterator[Update]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[remark]}", markup=False),
+    )
+    pace = Pace()
+    with Progress(*columns, console=Console(file=stream)) as bar:
+        task = bar.add_task(title, total=None, remark="")
+
+        def update(done: float, total: float, remark: str = "", /) -> None:
+            pace.add(clock(), done)
+            left = "" if done >= total else _left(pace, done, total)
+            bar.update(task, completed=done, total=total, remark=", ".join(part for part in (remark, left) if part))
+
+        yield update
+
+
+def _left(pace: Pace, done: float, total: float) -> str:
+    rate = pace.per_second
+    return remaining_text(None if rate is None else (total - done) / rate)
+
+
+def _share(done: float, total: float) -> str:
+    return f"{done:.0f} of {total:.0f} ({100 * done / total:.0f} %)"
+
+
+class _SaidMessages(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())

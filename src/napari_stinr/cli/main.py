@@ -1,0 +1,295 @@
+"""The command line: ``stinr demo | simulate | info | train | export | evaluate``.
+
+Results go to stdout; progress, notes and errors to stderr. Exit codes: 0 done; 2 the input or an option is wrong (one
+line says what was found, what was expected and how to mend it); 130 stopped, with what was trained saved. Libraries
+are imported by the commands that need them, so that ``stinr --help`` answers at once.
+"""
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_stinr.cli.console import forgiving_output, messages_as_lines, progress, say, step_reporter
+from napari_stinr.errors import StinrError
+from napari_stinr.training.interrupts import Stopped, terminate_as_interrupt
+
+if TYPE_CHECKING:
+    from napari_stinr.analysis.metrics import Evaluation
+
+DONE, WRONG, STOPPED = 0, 2, 130
+# click is a package of its own for some releases of typer and inside typer for others; its base exception is this.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:0|mps", help="Where to compute.")]
+_STACK_HELP = "Tilt series: a stack, a folder or several files with one tilt each, or an .mdoc."
+Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed; the same one gives the same result.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after ``stinr``. Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 2 input or option wrong, 130 stopped.
+    """
+    with terminate_as_interrupt(), messages_as_lines(), forgiving_output():
+        try:
+            code = app(args=arguments, prog_name="stinr", standalone_mode=False)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, typer.Abort):
+            code = STOPPED
+        except Stopped as stop:
+            say(str(stop))
+            return STOPPED
+        except (BrokenPipeError, SystemExit):
+            code = DONE  # whoever read our output (head, less) has seen enough; some of it typer notices, and exits
+        except (StinrError, OSError, MemoryError, _UsageError) as error:
+            from napari_stinr.cli.describe import describe_problem
+
+            say(str(describe_problem(error)))
+            return WRONG
+    if code == STOPPED:
+        say("stopped before there was anything to save")
+    return code if isinstance(code, int) else DONE
+
+
+@app.callback(invoke_without_command=True)
+def stinr(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
+    """Give contaminated tilt series their clean specimen back."""
+    if version:
+        typer.echo(f"stinr {_version()}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")] = Path("demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller and shorter: does everything work?")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Simulate the paper's experiment, reconstruct it, score it, export it and draw it."""
+    from napari_stinr.cli.demo import run_demo
+
+    result = run_demo(out, quick=quick, threads=threads, device=device)
+    _show_table(result.evaluations, result.seconds)
+    say(f"wrote clean.tif, clean.mrc, figure.png, scores.json and the simulated files to {result.folder}")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.", show_default=False)],
+    tilts: Annotated[
+        tuple[float, float, float], typer.Option(metavar="START STOP STEP", help="Tilt angles in degrees.")
+    ] = (
+        0.0,
+        180.0,
+        1.0,
+    ),
+    order: Annotated[
+        str, typer.Option(metavar="sequential|bidirectional|dose-symmetric|interleaved", help="Order of recording.")
+    ] = "sequential",
+    growth: Annotated[str, typer.Option(metavar="side|radial", help="Where carbon arrives first.")] = "side",
+    noise: Annotated[float, typer.Option(metavar="S", help="Noise as a fraction of the mean foreground.")] = 0.0,
+    specimen: Annotated[str, typer.Option(metavar="nanotube|particle", help="What is recorded.")] = "nanotube",
+    grid: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Number of voxels.")] = (88, 40, 88),
+    pixel_size: Annotated[float, typer.Option(metavar="A", help="Edge of a pixel and of a voxel in Å.")] = 0.5,
+    seed: Seed = 0,
+) -> None:
+    """Simulate a tilt series of a specimen on which carbon grows, with its truth."""
+    from napari_stinr.io.output.targets import check_folder
+    from napari_stinr.simulation import SimulationConfig, write_simulation
+    from napari_stinr.simulation import simulate as simulate_experiment
+
+    config = SimulationConfig(
+        tilt_start=tilts[0],
+        tilt_stop=tilts[1],
+        tilt_step=tilts[2],
+        order=order,
+        growth=growth,
+        noise=noise,
+        specimen=specimen,
+        grid=grid,
+        pixel_size=pixel_size,
+        seed=seed,
+    )
+    check_folder(out)
+    with progress("simulate") as update:
+        simulation = simulate_experiment(config, progress=update)
+    folder = write_simulation(out, simulation)
+    say(f"wrote {simulation.series.n_tilts} projections as stack.mrc, and their truth, to {folder}")
+
+
+@app.command()
+def info(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="STACK|RUN", help=f"{_STACK_HELP} Or a reconstruction (.stinr).", show_default=False),
+    ],
+) -> None:
+    """Say what is in a file, where angles, times and pixel size come from, and what is missing."""
+    from napari_stinr.cli.describe import describe_files
+
+    typer.echo("\n".join(describe_files(paths)))
+
+
+@app.command()
+def train(
+    stack: Annotated[list[Path], typer.Argument(metavar="STACK", help=_STACK_HELP, show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="RUN.stinr", help="File for the reconstruction.", show_default=False)],
+    angles: Annotated[str | None, typer.Option(metavar="FILE|START:STEP", help="Tilt angles in degrees.")] = None,
+    times: Annotated[str | None, typer.Option(metavar="FILE|ORDER", help="Times, or the order of recording.")] = None,
+    pixel_size: Annotated[float | None, typer.Option(metavar="A", help="Width of a pixel in Å.")] = None,
+    flip_tilt: Annotated[bool, typer.Option("--flip-tilt", help="Opposite handedness of the tilt.")] = False,
+    axis_offset: Annotated[float, typer.Option(metavar="PIXELS", help="Tilt axis from the centre of the image.")] = 0.0,
+    exclude: Annotated[str, typer.Option(metavar="0,5,60:62", help="Projections to leave out, from 0.")] = "",
+    binning: Annotated[
+        int, typer.Option("--bin", min=1, metavar="N", help="Average N x N pixels; --axis-offset is before this.")
+    ] = 1,
+    invert_contrast: Annotated[bool, typer.Option("--invert-contrast", help="Matter is dark in the images.")] = False,
+    preset: Annotated[
+        str | None, typer.Option(metavar="growth|paper|static", help="Kind of field. Default: growth.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="Settings, instead of a preset.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of steps, with those of a resumed run.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, metavar="S", help="Length of the training, with that of a resumed run.")
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    seed: Seed = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this reconstruction.")] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Seconds between two checkpoints.")
+    ] = 60.0,
+) -> None:
+    """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
+    from napari_stinr.io.series.discovery import find_series
+    from napari_stinr.io.series.reading import load_series
+    from napari_stinr.training.run import TrainingRequest, train_to_file
+
+    request = TrainingRequest(
+        out=out,
+        preset=preset,
+        config=config,
+        resume=resume,
+        steps=steps,
+        seconds=seconds,
+        seed=seed,
+        device=device,
+        threads=threads,
+    )
+    series = load_series(
+        find_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
+        flip_tilt=flip_tilt,
+        axis_offset=axis_offset,
+        exclude=_positions(exclude),
+        binning=binning,
+        invert_contrast=invert_contrast,
+    )
+    trainer = request.trainer(series)
+    for note in series.notes:
+        say(note)
+    with progress("train") as update:
+        report = step_reporter(update, seconds=seconds)
+        run = train_to_file(
+            trainer, out, steps=request.steps_in_all, seconds=seconds, checkpoint_every=checkpoint_every, report=report
+        )
+    say(f"wrote {out} after {run.step} steps")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Reconstruction (.stinr).", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT.tif|OUT.mrc", help="File to write.", show_default=False)],
+    time: Annotated[
+        list[float] | None, typer.Option(metavar="T", help="Time, 0 to 1; may be repeated. Default: 0.")
+    ] = None,
+    contamination: Annotated[
+        bool, typer.Option("--contamination", help="What was added since t = 0; by default until 1.")
+    ] = False,
+    voxel_size: Annotated[
+        float | None, typer.Option(metavar="A", help="Edge of a voxel in Å. Default: that of the run.")
+    ] = None,
+) -> None:
+    """Write volumes that other programs open: one time as 3D, several as 4D TIFF."""
+    from napari_stinr.reconstruction.export import export_run
+
+    with progress("export") as update:
+        export_run(run, out, times=time or (), contamination=contamination, voxel_size=voxel_size, progress=update)
+    say(f"wrote {out}")
+
+
+@app.command()
+def evaluate(
+    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="Volume at t = 0.", show_default=False)],
+    truth: Annotated[Path, typer.Option(metavar="TRUTH", help="True volume on the same grid.", show_default=False)],
+    atoms: Annotated[Path | None, typer.Option(metavar="FILE.xyz", help="True atoms, in Å.")] = None,
+    contamination: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="True contamination. Default: contamination.mrc beside TRUTH.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Compare a volume with the truth: error, resolution, contamination left, atoms."""
+    from napari_stinr.analysis.files import evaluate_files
+
+    found = evaluate_files(volume, truth, atoms=atoms, contamination=contamination)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        _show_table({volume.name: found})
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("napari-stinr")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown: not installed, run from its source"
+
+
+def _show_table(evaluations: "dict[str, Evaluation]", seconds: dict[str, float] | None = None) -> None:
+    from rich.console import Console
+
+    from napari_stinr.cli.describe import evaluation_table
+
+    table = evaluation_table(evaluations, seconds=seconds)
+    # The width of the table and not that of the terminal: a wrapped table cannot be read by anything.
+    Console(file=sys.stdout, width=max(80, Console().measure(table).maximum), markup=False).print(table)
+
+
+def _positions(text: str) -> list[int]:
+    """Read positions such as ``0,5,60:62``, both ends of a range included."""
+    positions: list[int] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        first, _, last = part.partition(":")
+        try:
+            positions += range(int(first), int(last or first) + 1)
+        except ValueError as error:
+            raise StinrError(
+                f"--exclude has {part!r}",
+                expected="positions from 0 such as 0,5,60:62",
+                cure="Separate positions by commas, and the ends of a range by a colon.",
+            ) from error
+    return positions

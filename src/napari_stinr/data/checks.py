@@ -1,0 +1,254 @@
+"""What a tilt series must be, and the messages for what it is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS
+from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MINIMUM_TILTS = 3
+_MANY_TILTS, _SMALL_STEP = 20, 0.2
+"""So many tilts at steps below this are a whole series in radians rather than a small range [degrees]."""
+_RADIANS = "degrees: are they in radians? Give them in degrees."
+
+
+def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Return the stack as float32, or say what is wrong with it.
+
+    Parameters
+    ----------
+    values : array_like
+        `(n_tilts, height, width)` projections.
+    name : str
+        Name of the series for messages.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts, height, width)` float32; NaN is left in. An array that nobody can write to any more is shared, as a
+        second copy may not fit into memory; every other one is copied.
+
+    Raises
+    ------
+    StinrError
+        With the value found, the value expected and the cure.
+    """
+    final = (
+        isinstance(values, np.ndarray)
+        and values.dtype == np.float32
+        and values.flags.owndata
+        and not values.flags.writeable
+    )
+    projections = values if final else np.array(values, dtype=np.float32)
+    if projections.ndim != 3 or 0 in projections.shape:
+        raise StinrError(
+            f"{name} has the shape {projections.shape}",
+            expected="three axes (projections, height, width), none of them empty",
+            cure="Save the projections as one stack.",
+        )
+    if len(projections) < MINIMUM_TILTS:
+        raise StinrError(
+            f"{name} has {len(projections)} projection(s)",
+            expected=f"at least {MINIMUM_TILTS}",
+            cure="Give the whole tilt series, with the projections along the first axis.",
+        )
+    infinite = int(np.isinf(projections).sum())
+    if infinite:
+        raise StinrError(
+            f"{name} has {infinite} infinite pixel(s)",
+            expected="finite numbers, or NaN where nothing was measured",
+            cure="Set these pixels to NaN to leave them out.",
+        )
+    return projections
+
+
+def checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.float64]:
+    """Return the tilt angles, or say what is wrong with them.
+
+    Parameters
+    ----------
+    values : array_like
+        `(n_tilts,)` tilt angles [degrees].
+    n_tilts : int
+        Number of projections.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` float64 copy [degrees].
+
+    Raises
+    ------
+    StinrError
+        With the value found, the value expected and the cure.
+    """
+    angles = np.array(values, dtype=np.float64)
+    _check_vector(angles, "tilt angles", n_tilts)
+    if np.abs(angles).max() > 180:
+        raise StinrError(
+            f"a tilt angle is {angles[np.abs(angles).argmax()]:g} degrees",
+            expected="all within -180 to 180",
+            cure="Angles are in degrees; check the file or the sign.",
+        )
+    if np.ptp(angles) == 0:
+        raise StinrError(
+            f"all tilt angles are {angles[0]:g} degrees",
+            expected="different angles",
+            cure="Give the angles as a file or as START:STEP.",
+        )
+    return angles
+
+
+def asked_about_radians(notes: tuple[str, ...], angles: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return the notes with a question where the tilt angles look like radians, and without it where they do not.
+
+    Parameters
+    ----------
+    notes : tuple of str
+        Notes on a series; the question may be among them, of these angles or of earlier ones.
+    angles : ndarray
+        `(n_tilts,)` tilt angles [degrees].
+
+    Returns
+    -------
+    tuple of str
+        The notes. Nothing is refused: so small a range can be meant.
+    """
+    kept = tuple(note for note in notes if not note.endswith(_RADIANS))
+    is_small = len(angles) >= _MANY_TILTS and np.abs(angles).max() <= np.pi * (1 + 1e-6)
+    if not is_small or np.median(np.diff(np.unique(angles))) >= _SMALL_STEP:
+        return kept
+    return (*kept, f"The tilt angles span only {np.ptp(angles):.3g} {_RADIANS}")
+
+
+def checked_times(values: NDArray[np.float64] | None, n_tilts: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Return the times scaled to 0..1 and their range, or say what is wrong with them.
+
+    Parameters
+    ----------
+    values : array_like or None
+        `(n_tilts,)` times in any unit; None: stack order.
+    n_tilts : int
+        Number of projections.
+
+    Returns
+    -------
+    times : ndarray
+        `(n_tilts,)` float64, 0 to 1 [t].
+    time_range : tuple of float
+        First and last time in the unit given.
+
+    Raises
+    ------
+    StinrError
+        With the value found, the value expected and the cure.
+    """
+    times = np.arange(n_tilts, dtype=np.float64) if values is None else np.array(values, dtype=np.float64)
+    _check_vector(times, "times", n_tilts)
+    first, last = float(times.min()), float(times.max())
+    if not np.isfinite(last - first):
+        raise StinrError(
+            f"the times range from {first:g} to {last:g}",
+            expected="a range that is a number",
+            cure="Give the times in another unit, or from another origin.",
+        )
+    if first == last:
+        raise StinrError(
+            f"all times are {first:g}",
+            expected="the time of each projection",
+            cure="Give the acquisition order (" + ", ".join(ACQUISITION_ORDERS) + ") or a file with the times.",
+        )
+    return (times - first) / (last - first), (first, last)
+
+
+def _check_vector(values: NDArray[np.float64], what: str, n_tilts: int) -> None:
+    if values.ndim != 1 or len(values) != n_tilts:
+        found = f"{len(values)}" if values.ndim == 1 else f"an array of shape {values.shape}"
+        raise StinrError(
+            f"there are {found} {what} for {n_tilts} projections",
+            expected=f"{n_tilts} {what}, one for every projection",
+            cure="Remove the extra ones, or give them as START:STEP or as a file with one number a line.",
+        )
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise StinrError(
+            f"number {bad[0] + 1} of the {what} is {values[bad[0]]}",
+            expected="finite numbers",
+            cure="Correct it, or exclude that projection and give any finite number.",
+        )
+
+
+def checked_pixel_size(value: float | None) -> float | None:
+    """Return the pixel size, or say what is wrong with it.
+
+    Parameters
+    ----------
+    value : float or None
+        Pixel size [Å].
+
+    Returns
+    -------
+    float or None
+        The same.
+
+    Raises
+    ------
+    StinrError
+        With the value found, the value expected and the cure.
+    """
+    if value is None:
+        return None
+    size = float(value)
+    if not np.isfinite(size) or size <= 0:
+        raise StinrError(
+            f"the pixel size is {size:g} Å",
+            expected="a positive number of Å",
+            cure="Give --pixel-size, in Å (1 nm = 10 Å).",
+        )
+    return size
+
+
+def mask_unmeasured(
+    projections: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Turn NaN into a mask.
+
+    Parameters
+    ----------
+    projections : ndarray
+        `(n_tilts, height, width)` projections; NaN is replaced by 0, in place where they may be written to.
+    mask : ndarray or None
+        `(n_tilts, height, width)` bool, True where a pixel counts.
+
+    Returns
+    -------
+    projections : ndarray
+        The same without NaN.
+    mask : ndarray or None
+        Mask with the NaN pixels left out; None where every pixel counts.
+
+    Raises
+    ------
+    StinrError
+        With the value found, the value expected and the cure.
+    """
+    if mask is not None and mask.shape != projections.shape:
+        raise StinrError(
+            f"the mask has the shape {mask.shape}",
+            expected=f"that of the projections, {projections.shape}",
+            cure="Give one True or False for every pixel, or no mask.",
+        )
+    missing = np.isnan(projections)
+    if not missing.any():
+        return projections, None if mask is None else np.array(mask, dtype=bool)
+    if projections.flags.writeable:
+        projections[missing] = 0.0
+    else:
+        projections = np.where(missing, np.float32(0), projections)
+    return projections, ~missing if mask is None else np.asarray(mask, dtype=bool) & ~missing

@@ -1,0 +1,207 @@
+"""What is done to measured projections before they are reconstructed: bright on dark, and fewer, larger pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_stinr.data.tilt_series import TiltSeries
+
+_BORDER_FRACTION = 0.05
+"""Part of the columns, on each side, that is taken for background."""
+
+
+@dataclass(frozen=True)
+class Binning:
+    """How images of one size are binned, image by image, so that a stack need not fit into memory before it is.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the images [pixel].
+    factor : int
+        Edge of the squares of pixels whose mean becomes one pixel; 1 leaves an image as it is [pixel].
+    """
+
+    height: int
+    width: int
+    factor: int
+
+    @classmethod
+    def of(cls, height: int, width: int, factor: int) -> Binning:
+        """Return the binning after checking the factor.
+
+        Raises
+        ------
+        StinrError
+            The factor is less than 1, or so large that fewer than two columns or no row would be left.
+        """
+        most = max(1, min(height, width // 2))
+        if not 1 <= factor <= most:
+            raise StinrError(
+                f"a binning of {factor} for projections of {height} x {width} pixels",
+                expected=f"1 to {most}",
+                cure="Choose a smaller binning.",
+            )
+        return cls(height, width, factor)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Size of the binned images: (height, width)."""
+        return self.height // self.factor, self.width // self.factor
+
+    @property
+    def note(self) -> str:
+        """What was done, in a sentence; "" for nothing."""
+        if self.factor == 1:
+            return ""
+        parts = [
+            f"{n % self.factor} {name}{'s' if n % self.factor > 1 else ''}"
+            for n, name in ((self.height, "row"), (self.width, "column"))
+            if n % self.factor
+        ]
+        left_out = f"; {' and '.join(parts)} at the borders left out" if parts else ""
+        height, width = self.shape
+        return f"Binned {self.factor} x {self.factor} to {height} x {width} pixels{left_out}."
+
+    def axis_offset(self, offset: float) -> float:
+        """Return the position of the rotation axis from the centre of a binned image [binned pixel].
+
+        Parameters
+        ----------
+        offset : float
+            The same in an image as it was [pixel].
+        """
+        # A column more is left out on the right than on the left where their number is odd.
+        shift = (self.width - self.shape[1] * self.factor) / 2 - self._start(self.width)
+        return (offset + shift) / self.factor
+
+    def image(
+        self, values: NDArray[Any], counts: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Bin one image.
+
+        Parameters
+        ----------
+        values : ndarray
+            `(height, width)` pixels [the unit of the file].
+        counts : ndarray or None
+            `(height, width)` bool, True where a pixel counts; None where all do.
+
+        Returns
+        -------
+        binned : ndarray
+            Mean of the pixels that count in every square [the same].
+        counting : ndarray or None
+            True where at least half of the pixels count.
+        """
+        if self.factor == 1:
+            return values, counts
+        squares = self._squares(values)
+        if counts is None:
+            return squares.mean(axis=(1, 3), dtype=float), None
+        counted = self._squares(counts)
+        number = counted.sum(axis=(1, 3))
+        binned = (squares * counted).sum(axis=(1, 3), dtype=float) / np.maximum(number, 1)
+        return binned, 2 * number >= self.factor**2
+
+    def _squares(self, image: NDArray[Any]) -> NDArray[Any]:
+        (height, width), factor = self.shape, self.factor
+        top, left = self._start(self.height), self._start(self.width)
+        kept = image[top : top + height * factor, left : left + width * factor]
+        return kept.reshape(height, factor, width, factor)
+
+    def _start(self, length: int) -> int:
+        return (length % self.factor) // 2
+
+
+def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
+    """Return a tilt series with larger pixels: the mean over squares of pixels that count.
+
+    The integral of a projection and the place of the rotation axis in the specimen stay the same. Where the size is
+    not a multiple of the factor, rows and columns at the borders are left out, on both sides as evenly as possible.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    factor : int
+        Edge of the squares; 1 returns the series itself [pixel].
+
+    Returns
+    -------
+    TiltSeries
+        The binned series; a pixel counts where at least half of its pixels count.
+
+    Raises
+    ------
+    StinrError
+        The factor is less than 1, or so large that fewer than two columns or no row would be left.
+    """
+    binning = Binning.of(series.height, series.width, factor)
+    if factor == 1:
+        return series
+    projections = np.empty((series.n_tilts, *binning.shape), dtype=np.float32)
+    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
+    for k, image in enumerate(series.projections):
+        projections[k], counts = binning.image(image, None if series.mask is None else series.mask[k])
+        if mask is not None:
+            mask[k] = counts
+    return replace(
+        series,
+        projections=projections,
+        mask=mask,
+        pixel_size=None if series.pixel_size is None else series.pixel_size * factor,
+        axis_offset=binning.axis_offset(series.axis_offset),
+        notes=(*series.notes, binning.note),
+    )
+
+
+def invert_contrast(series: TiltSeries) -> TiltSeries:
+    """Return a tilt series whose matter is bright: the background minus the projections.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        Data in which matter is dark, such as bright-field images.
+
+    Returns
+    -------
+    TiltSeries
+        The inverted series.
+    """
+    background = np.float32(background_level(series.projections, series.mask))
+    return replace(
+        series,
+        projections=background - series.projections,
+        notes=(*series.notes, f"Contrast inverted: {background:.6g}, the level of the background, minus every pixel."),
+    )
+
+
+def background_level(projections: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> float:
+    """Return the level of pixels beside the specimen.
+
+    Parameters
+    ----------
+    projections : ndarray
+        `(n_tilts, height, width)` projections [the unit of the file].
+    mask : ndarray, optional
+        `(n_tilts, height, width)` bool, True where a pixel counts.
+
+    Returns
+    -------
+    float
+        Median of the outer twentieth of the columns on both sides, of those that have pixels that count [the same].
+    """
+    counts = np.ones(projections.shape, dtype=bool) if mask is None else mask
+    columns = np.flatnonzero(counts.any(axis=(0, 1)))
+    n_border = max(1, int(_BORDER_FRACTION * len(columns)))
+    border = np.r_[columns[:n_border], columns[-n_border:]]
+    return float(np.median(projections[..., border][counts[..., border]]))

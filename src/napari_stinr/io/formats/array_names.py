@@ -1,0 +1,164 @@
+"""The names that people give the arrays of a tilt series where the format has no standard (``.npz``, ``.mat``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.containers import NUMERIC_KINDS, damaged
+from napari_stinr.io.formats.limits import MAXIMUM_IMAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+USUAL_NAMES = {
+    "projections": ("projections", "projection", "tilt_series", "stack", "images", "data"),
+    "tilt_angles": ("tilt_angles", "tilt_angle", "tilt_angle_deg", "angles", "angle", "tilts", "theta"),
+    "times": ("times", "time", "timestamps"),
+    "pixel_size": ("pixel_size", "pixelsize", "voxel_size"),
+    "mask": ("mask", "masks"),
+}
+"""Our names, and the usual ones for the same thing, in lower case; the pixel size is in Å, the angles in degrees."""
+
+_COORDINATES = 3
+"""Numbers in a row of Euler angles."""
+
+
+def usual_names(names: Iterable[str], path: Path) -> dict[str, str]:
+    """Return which arrays of a file are what.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of all arrays of the file, in any case.
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    dict of str to str
+        The name in the file for every key of :data:`USUAL_NAMES` that is there; our own name comes before the others.
+
+    Raises
+    ------
+    StinrError
+        Several arrays could be the same thing.
+    """
+    by_name: dict[str, list[str]] = {}
+    for name in names:
+        by_name.setdefault(name.lower(), []).append(name)
+    chosen: dict[str, str] = {}
+    for key, synonyms in USUAL_NAMES.items():
+        present = [name for name in synonyms if name in by_name]
+        candidates = by_name[key] if key in present else [name for synonym in present for name in by_name[synonym]]
+        if len(candidates) > 1:
+            raise StinrError(
+                f"{path.name} has the arrays {', '.join(candidates[:10])}",
+                expected=f"one of them, or one with the name '{key}'",
+                cure=f"Name the right one '{key}'.",
+            )
+        if candidates:
+            chosen[key] = candidates[0]
+    return chosen
+
+
+def as_vector(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
+    """Return tilt angles or times as a plain list, however they are stored.
+
+    Parameters
+    ----------
+    values : ndarray
+        `(n_tilts,)`, `(1, n_tilts)` or `(n_tilts, 1)` numbers, or `(n_tilts, 3)` Euler angles of which one varies, as
+        programs for atomic electron tomography keep them [unit of the file].
+    name : str
+        Name of the array, for messages.
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` values [unit of the file].
+
+    Raises
+    ------
+    StinrError
+        They are no real numbers, none, too many, or more than one list.
+    """
+    if values.dtype.kind not in NUMERIC_KINDS:
+        raise damaged(path, "arrays of plain numbers", f"{name} has the data type {values.dtype}")
+    if values.size > _COORDINATES * MAXIMUM_IMAGES:
+        raise damaged(path, f"at most {MAXIMUM_IMAGES} numbers in {name}", f"it has the shape {values.shape}")
+    if values.size == 0:
+        raise damaged(path, "one number for every projection", f"{name} is empty")
+    with np.errstate(invalid="ignore"):  # bytes that are no number are judged by whoever uses them
+        numbers = np.atleast_1d(values.squeeze()).astype(np.float64)
+    if numbers.ndim == 2 and numbers.size and _COORDINATES in numbers.shape:
+        columns = numbers if numbers.shape[1] == _COORDINATES else numbers.T
+        varying = np.flatnonzero(np.ptp(columns, axis=0) > 0)
+        numbers = columns[:, varying[0]] if len(varying) == 1 else numbers
+    if numbers.ndim != 1:
+        raise StinrError(
+            f"{name} in {path.name} has the shape {values.shape}",
+            expected="one number for every projection",
+            cure="Save the tilt angles (degrees) or times alone, as one list.",
+        )
+    return numbers
+
+
+def fitting_times(times: NDArray[np.float64] | None, n_tilts: int, name: str) -> tuple[NDArray[np.float64] | None, str]:
+    """Return times where there is one for every image.
+
+    Parameters
+    ----------
+    times : ndarray or None
+        Times as they are in a file [unit of the file].
+    n_tilts : int
+        Number of images in it.
+    name : str
+        Name of the list, for the note.
+
+    Returns
+    -------
+    times : ndarray or None
+        `(n_tilts,)` the same [unit of the file]; None where there are none, or another number. There are other ways to
+        know when the images were taken, so this is no reason to refuse the file.
+    note : str
+        What was left out, "" where nothing was.
+    """
+    if times is None or times.shape == (n_tilts,):
+        return times, ""
+    return None, f"{name} lists {times.size} times for {n_tilts} images and was left out."
+
+
+def as_number(values: NDArray[Any], name: str, path: Path) -> float:
+    """Return the pixel size as one number.
+
+    Parameters
+    ----------
+    values : ndarray
+        One number of any shape, or several equal ones, one for every axis [unit of the file].
+    name : str
+        Name of the array, for messages.
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    float
+        The number [unit of the file].
+
+    Raises
+    ------
+    StinrError
+        It is no real number, or several different ones.
+    """
+    numbers = np.unique(values)
+    if values.dtype.kind not in NUMERIC_KINDS or numbers.size != 1:
+        raise damaged(path, f"one number as {name}", f"{numbers.size} numbers of the data type {values.dtype}")
+    return float(numbers[0])

@@ -1,0 +1,154 @@
+"""TIFF stacks: plain, ImageJ and OME, read and described.
+
+ImageJ takes lengths from the resolution tags and from an ``ImageDescription`` that starts with ``ImageJ=``; OME readers
+take them from XML in the first ``ImageDescription``. ImageJ passes over descriptions that are not its own and OME
+readers keep the first one, so one file serves both when it carries two: the XML, then ImageJ's.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.containers import Images, Stack, damaged, image_shape
+from napari_stinr.io.formats.limits import check_expansion, check_stored
+from napari_stinr.io.formats.tiff_checks import check_compression, check_ome, check_others
+from napari_stinr.io.formats.tiff_directories import check_directories
+from napari_stinr.io.formats.tiff_facts import described_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# Without a handler Python itself prints what tifffile says about every damaged tag, thousands of lines perhaps.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+MAXIMUM_STRIPS = 1_000_000
+"""Strips or tiles of one image; more are made up."""
+_HARMLESS_STRIP = 250_000
+"""Deflate expands a thousand times at most: strips of this size need no look before they are expanded [byte]."""
+_INFLATE_AT_ONCE = 1_000_000
+_DEFLATE = (8, 32946)
+
+
+def read_tiff(path: Path) -> Stack:
+    """Read a TIFF stack; its first axis is the tilt (or z), whatever letter the file gives it.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+
+    Returns
+    -------
+    Stack
+        Pixel values, and the pixel size where ImageJ or OME metadata give it with a unit.
+
+    Raises
+    ------
+    StinrError
+        The file is damaged or compressed in a way that cannot be read, holds colour images, pages that differ in their
+        data type, or not exactly three axes, or memory is short.
+    """
+    n_directories = check_directories(path)
+    try:
+        with _opened(path) as file:
+            check_ome(file, n_directories, path)
+            series = _checked_series(file, path)
+            shape = image_shape(series.shape, series.dtype, path)
+            check_others(file, path)
+            described = described_facts(file)
+            n_series = len(file.series)
+    except (StinrError, OSError, MemoryError):
+        raise
+    # Damaged files end in almost any exception inside tifffile, failed assertions and divisions by zero among them.
+    except Exception as error:
+        raise damaged(path, "a TIFF stack, best without compression", error) from error
+    notes = (f"The file holds {n_series} image series; the first was read.",) if n_series > 1 else ()
+    times = described.times if described.times is not None and len(described.times) == shape[0] else None
+    return Stack(
+        Images(shape, lambda: _read(path, shape)),
+        times=times,
+        time_unit="" if times is None else described.time_unit,
+        pixel_size=described.pixel_size,
+        place=described.place,
+        notes=notes,
+    )
+
+
+def _opened(path: Path) -> tifffile.TiffFile:
+    # OME-XML may name other files: what is beside a file is read only when the user says so.
+    return tifffile.TiffFile(path, _multifile=False)
+
+
+def _read(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
+    with _opened(path) as file:
+        series = _checked_series(file, path)
+        if series.dataoffset is not None:
+            # Pixels in one piece are mapped, not read. tifffile.memmap would open the file again, and others with it.
+            kind = series.dtype.newbyteorder(file.byteorder)
+            yield from np.memmap(path, kind, mode="r", offset=series.dataoffset, shape=shape)
+            return
+        for page in series.pages:
+            if page is not None:
+                _check_strips(page, path)
+        if len(series.pages) == shape[0]:
+            for page in series.pages:
+                yield np.zeros(shape[1:], series.dtype) if page is None else page.asarray().reshape(shape[1:])
+        else:
+            yield from series.asarray().reshape(shape)
+
+
+def _checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    if not file.series:
+        raise damaged(path, "a TIFF stack", "it has no images")
+    series = file.series[0]
+    page = series.keyframe
+    if "S" in series.axes or page.samplesperpixel > 1:
+        raise StinrError(
+            f"{path.name} holds colour images (or looks like it): shape {series.shape}, axes {series.axes}",
+            expected="one grey-scale stack (projections, height, width)",
+            cure="Convert it to grey scale, or save the projections as .npy or .mrc.",
+        )
+    check_compression(page, path)
+    if any(len(offsets) > MAXIMUM_STRIPS for offsets in (page.dataoffsets, page.databytecounts)):
+        raise damaged(path, f"at most {MAXIMUM_STRIPS} strips in an image", f"it has {len(page.dataoffsets)}")
+    # A forged header can declare any size, so nothing is read before this.
+    check_expansion(series.shape, series.dtype.itemsize, path.stat().st_size, path)
+    check_stored(_end_of_pixels(series), path, what="the pixels")
+    return series
+
+
+def _check_strips(page: Any, path: Path) -> None:
+    # tifffile expands a whole strip, whatever comes of it.
+    if page.compression not in _DEFLATE:
+        return
+    for offset, stored in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if stored > _HARMLESS_STRIP:
+            page.parent.filehandle.seek(offset)
+            inflate, rest, expanded = zlib.decompressobj(), page.parent.filehandle.read(stored), 0
+            while rest and expanded <= page.nbytes and not inflate.eof:
+                expanded += len(inflate.decompress(rest, _INFLATE_AT_ONCE))
+                rest = inflate.unconsumed_tail
+            if expanded > page.nbytes:
+                raise damaged(path, f"strips of at most {page.nbytes} bytes", "one expands to more")
+
+
+def _end_of_pixels(series: tifffile.TiffPageSeries) -> int:
+    # tifffile fills missing strips with zeros without a word, so a file that was cut off is noticed only here.
+    if series.dataoffset is not None:
+        return int(series.dataoffset) + int(series.nbytes)
+    strips = [
+        offset + n_bytes
+        for page in series.pages
+        if page is not None
+        for offset, n_bytes in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]
+    return max(strips, default=0)

@@ -1,0 +1,76 @@
+"""Find out before a long computation whether its result can be written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.output.atomic import check_target, temporary_beside, write_problem
+
+_PROBE_BYTES = 2**16
+
+
+RUN_ENDING = ".stinr"
+"""Ending of the file of a reconstruction."""
+
+
+def check_output(path: Path, *, endings: tuple[str, ...] = (RUN_ENDING,)) -> None:
+    """Find out before a long computation whether its result can be written.
+
+    Parameters
+    ----------
+    path : Path
+        File that will be written.
+    endings : tuple of str
+        File endings that make sense, in lower case.
+
+    Raises
+    ------
+    StinrError
+        The ending is another one, the folder is missing or cannot be written, the disk is full, or `path` is a folder.
+    """
+    target = Path(os.path.realpath(path.expanduser()))
+    if os.path.isdir(target):
+        raise StinrError(f"{target} is a folder", expected="the name of a file", cure="Add a file name to it.")
+    if target.suffix.lower() not in endings:
+        raise StinrError(
+            f"{target.name} ends in {target.suffix!r}",
+            expected="one of " + ", ".join(endings) if len(endings) > 1 else endings[0],
+            cure="Change the ending of the name.",
+        )
+    _probe(target)
+    check_target(target, overwrite=True)
+
+
+def check_folder(path: Path) -> None:
+    """Find out before a long computation whether files can be written to a folder that may not exist yet.
+
+    Parameters
+    ----------
+    path : Path
+        Folder that will be made, and its parents with it.
+
+    Raises
+    ------
+    StinrError
+        It is a file, its nearest parent that exists cannot be written, or the disk is full.
+    """
+    folder = Path(os.path.realpath(path.expanduser()))
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StinrError(f"{folder} is a file", expected="a folder", cure="Choose the name of a folder.")
+    _probe(folder / "probe")
+
+
+def _probe(target: Path) -> None:
+    probe = temporary_beside(target)
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    except OSError as error:
+        raise write_problem(error, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)

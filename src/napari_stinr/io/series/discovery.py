@@ -1,0 +1,293 @@
+"""Find the tilt angles, times and pixel size of a series before its pixels are read.
+
+They may be given, stand in a file beside the stack, or in the file itself; they are looked for in that order, and the
+notes say where each was found. Time is never guessed in silence: where nothing tells when the images were taken, their
+order in the file is used, and marked as assumed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
+from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.containers import is_file
+from napari_stinr.io.formats.registry import read_stack
+from napari_stinr.io.series import sidecars
+from napari_stinr.io.series.found import Found, FoundSeries
+from napari_stinr.io.series.mdoc import read_mdoc
+from napari_stinr.io.series.several_files import read_files
+from napari_stinr.io.series.sources import MDOC_ENDING, find_sources, rows_of, series_name
+from napari_stinr.io.series.timetables import fitted, timetable_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_stinr.io.formats.containers import Stack
+    from napari_stinr.io.series.mdoc import Mdoc
+    from napari_stinr.io.series.timetables import Timetable
+
+    PathLike = str | os.PathLike[str]
+
+_HOW_TO_GIVE_ANGLES = "Give them as a file (one angle a line), as START:STEP in degrees (e.g. -60:2), or as an array."
+_HOW_TO_GIVE_TIMES = f"a file with the times, or the acquisition order ({', '.join(ACQUISITION_ORDERS)})"
+NO_PIXEL_SIZE = "Pixel size is not known: lengths are in pixels and the potential is per pixel until it is given, in Å."
+TIMES_ASSUMED = f"Times are not in the files and were assumed to be stack order; otherwise give {_HOW_TO_GIVE_TIMES}."
+
+
+def find_series(
+    path: PathLike | Sequence[PathLike],
+    *,
+    tilt_angles: PathLike | ArrayLike | None = None,
+    times: PathLike | ArrayLike | None = None,
+    pixel_size: float | None = None,
+) -> FoundSeries:
+    """Find everything about a tilt series except its pixels.
+
+    Parameters
+    ----------
+    path : path-like or sequence of path-like
+        A stack, a folder or several files with one tilt each, or an ``.mdoc`` that describes some.
+    tilt_angles, times, pixel_size
+        As for :func:`napari_stinr.read_tilt_series`.
+
+    Returns
+    -------
+    FoundSeries
+        Where angles are missing or do not fit, it says why in their place.
+
+    Raises
+    ------
+    StinrError
+        A file is missing, damaged or of another kind, or what was given does not fit the stack.
+    """
+    place = _Place.of(path)
+    table = place.given_table(times)
+    angles = place.angles(tilt_angles, table)
+    when = place.times(times, table, angles)
+    size, size_note = place.pixel_size(pixel_size)
+    return FoundSeries(place.name, place.paths, place.stack, angles, when, size, size_note)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """A stack and where to look for what belongs to it."""
+
+    name: str
+    paths: tuple[Path, ...]
+    stack: Stack
+    beside: Path
+    mdoc: Mdoc | None = None
+    mdoc_name: str = ""
+    given: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, path: PathLike | Sequence[PathLike]) -> _Place:
+        listed = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+        paths = [Path(one).expanduser() for one in listed]
+        if not paths:
+            raise StinrError("no file was given", expected="a tilt series", cure="Give a file, or several.")
+        sources = find_sources(paths)
+        name = series_name(paths, sources)
+        if len(sources) > 1:
+            files = read_files(sources)
+            folder = sources[0].path.parent
+            return cls(name, files.paths, files.stack, folder, given=files.given)
+        file = sources[0].path
+        described = next((one for one in paths if one.suffix.lower() == MDOC_ENDING), None) or sidecars.find_mdoc(file)
+        stack = read_stack(file)
+        mdoc = None if described is None else read_mdoc(described)
+        return cls(name, (file,), stack, file, mdoc, "" if described is None else described.name)
+
+    @property
+    def label(self) -> str:
+        return self.paths[0].name if len(self.paths) == 1 else f"the {len(self.paths)} files of {self.name}"
+
+    @property
+    def n_tilts(self) -> int:
+        return len(self.stack.images)
+
+    def given_table(self, times: PathLike | ArrayLike | None) -> Timetable | None:
+        if not isinstance(times, (str, os.PathLike)) or times in ACQUISITION_ORDERS:
+            return None
+        file = Path(times).expanduser()
+        if not is_file(file):
+            raise StinrError(
+                f"times are {str(times)!r}, which is no file",
+                expected=_HOW_TO_GIVE_TIMES,
+                cure="Check the name, or give an array of times.",
+            )
+        return self._table(file)
+
+    def angles(self, given: PathLike | ArrayLike | None, table: Timetable | None) -> Found | StinrError:
+        if given is not None:
+            found = self._given_angles(given)
+            problem = self._count_problem(found, "tilt angles")
+            if problem is not None:
+                raise problem
+        else:
+            chosen, problem = self._first_fitting(self._angle_places(table), "tilt angles")
+            if chosen is None:
+                return problem or StinrError(
+                    f"no tilt angles for {self.label}: neither a file beside it nor its header has them",
+                    expected=f"{self.n_tilts} angles",
+                    cure=_HOW_TO_GIVE_ANGLES,
+                )
+            found = chosen
+        if table is not None:
+            fitted(table, found.values)
+        return found
+
+    def times(self, given: PathLike | ArrayLike | None, table: Timetable | None, angles: Found | StinrError) -> Found:
+        found: Found | None
+        if table is not None:
+            found = self._table_times(table, angles)
+        elif isinstance(given, str):
+            if isinstance(angles, StinrError):
+                raise angles
+            rank = acquisition_rank(angles.values, given).astype(np.float64)
+            found = Found(rank, f"Times from the acquisition order {given}.")
+        elif given is not None:
+            found = Found(self._in_order(_numbers(given, "times", f"Give {_HOW_TO_GIVE_TIMES}.")), "Times as given.")
+        else:
+            chosen, problem = self._first_fitting(self._time_places(angles), "times")
+            order = np.arange(self.n_tilts, dtype=np.float64)
+            return chosen or Found(order, TIMES_ASSUMED + _passed_over(problem), assumed=True)
+        assert found is not None  # a table that was given has times
+        problem = self._count_problem(found, "times")
+        if problem is not None:
+            raise problem
+        return found
+
+    def pixel_size(self, given: float | None) -> tuple[float | None, str]:
+        if given is not None:
+            return given, f"Pixel size {given:g} Å as given."
+        if self.stack.pixel_size is not None:
+            return self.stack.pixel_size, f"Pixel size {self.stack.pixel_size:g} Å from the {self.stack.place}."
+        if self.mdoc is not None and self.mdoc.pixel_size is not None:
+            return self.mdoc.pixel_size, f"Pixel size {self.mdoc.pixel_size:g} Å from {self.mdoc_name}."
+        return None, NO_PIXEL_SIZE
+
+    def _given_angles(self, given: PathLike | ArrayLike) -> Found:
+        if not isinstance(given, (str, os.PathLike)):
+            values = _numbers(given, "tilt angles", _HOW_TO_GIVE_ANGLES)
+            return Found(self._in_order(values), "Tilt angles as given.")
+        text = os.fspath(given)
+        values_of_range = sidecars.parse_angle_range(text, self.n_tilts)
+        if values_of_range is not None:
+            return Found(self._rows(None, values_of_range), f"Tilt angles from {text} (start:step, degrees).")
+        file = Path(text).expanduser()
+        if not is_file(file):
+            raise StinrError(
+                f"tilt angles are {text!r}, which is no file",
+                expected="a file or START:STEP",
+                cure=_HOW_TO_GIVE_ANGLES,
+            )
+        return Found(self._rows(file, sidecars.read_angles(file)), f"Tilt angles from {file.name}.")
+
+    def _angle_places(self, table: Timetable | None) -> Iterator[Callable[[], Found | None]]:
+        """Yield what reads the angles, in the order of how much they are to be trusted."""
+        stack = self.stack
+        note = f"Tilt angles from the {stack.angle_place or stack.place}."
+        in_stack = None if stack.tilt_angles is None else Found(stack.tilt_angles, note)
+        if stack.complete:
+            yield lambda: in_stack
+        beside = sidecars.find_angle_file(self.beside)
+        if beside is not None and beside.suffix.lower() != MDOC_ENDING:
+            yield lambda: Found(self._rows(beside, sidecars.read_angles(beside)), f"Tilt angles from {beside.name}.")
+        if self.mdoc is not None and self.mdoc.tilt_angles is not None:
+            in_mdoc = Found(self.mdoc.tilt_angles, f"Tilt angles from {self.mdoc_name}.")
+            yield lambda: in_mdoc
+        yield lambda: in_stack
+        yield lambda: _listed_angles(table or self._table_beside())
+
+    def _time_places(self, angles: Found | StinrError) -> Iterator[Callable[[], Found | None]]:
+        if self.stack.complete:
+            yield self._own_times
+        yield lambda: self._table_times(self._table_beside(), angles)
+        yield lambda: self._mdoc_times(angles)
+        yield self._own_times
+
+    def _first_fitting(
+        self, places: Iterator[Callable[[], Found | None]], what: str
+    ) -> tuple[Found | None, StinrError | None]:
+        """Return the first values that fit the stack, and why those before them were passed over."""
+        problem: StinrError | None = None
+        for read in places:
+            try:
+                found = read()
+                wrong = None if found is None else self._count_problem(found, what)
+            except StinrError as error:
+                found, wrong = None, error
+            if found is not None and wrong is None:
+                # A list for another stack may lie beside this one: to take what fits is right, and must be seen.
+                return replace(found, note=found.note + _passed_over(problem)), problem
+            problem = problem or wrong
+        return None, problem
+
+    def _table_beside(self) -> Timetable | None:
+        beside = sidecars.find_timetable(self.beside)
+        return None if beside is None else self._table(beside)
+
+    def _table(self, file: Path) -> Timetable:
+        return sidecars.read_timetable(file).reordered(rows_of(self.paths, file))
+
+    def _table_times(self, table: Timetable | None, angles: Found | StinrError) -> Found | None:
+        if table is None:
+            return None
+        if not isinstance(angles, StinrError) and len(table.times) == self.n_tilts:
+            table = fitted(table, angles.values)
+        return Found(table.times, f"Times from {table.source}.", table.unit)
+
+    def _own_times(self) -> Found | None:
+        stack = self.stack
+        if stack.timestamps is not None:
+            return Found(stack.timestamps - stack.timestamps.min(), f"Times from the {stack.place}.", "s")
+        return None if stack.times is None else Found(stack.times, f"Times from the {stack.place}.", stack.time_unit)
+
+    def _mdoc_times(self, angles: Found | StinrError) -> Found | None:
+        table = None if self.mdoc is None else timetable_of(self.mdoc, self.mdoc_name)
+        return self._table_times(table, angles)
+
+    def _in_order(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        # An array belongs to the files as they were listed beside it.
+        return values if self.given is None or values.shape != (self.n_tilts,) else values[self.given]
+
+    def _rows(self, file: Path | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        order = rows_of(self.paths, file)
+        return values if order is None or values.shape != order.shape else values[order]
+
+    def _count_problem(self, found: Found, what: str) -> StinrError | None:
+        if found.values.shape == (self.n_tilts,):
+            return None
+        return StinrError(
+            f"{found.values.size} {what} for {self.label} ({found.note.rstrip('.')})",
+            expected=f"{self.n_tilts}, one for every projection" if self.n_tilts > 1 else "1: it holds 1 image",
+            cure="Add or remove lines, or give the right file."
+            if self.n_tilts > 1
+            else "Give the whole stack, all files with one tilt each, or their folder.",
+        )
+
+
+def _listed_angles(table: Timetable | None) -> Found | None:
+    if table is None or table.tilt_angles is None:
+        return None
+    return Found(table.tilt_angles, f"Tilt angles from {table.source}.")
+
+
+def _passed_over(problem: StinrError | None) -> str:
+    return "" if problem is None else f" Passed over: {problem.found}."
+
+
+def _numbers(values: object, what: str, cure: str) -> NDArray[np.float64]:
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StinrError(f"the {what} are {str(values)[:60]}", expected="numbers", cure=cure) from error

@@ -1,0 +1,164 @@
+"""A series with one file for every tilt: its images in the order in which they were taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.containers import Images, Stack, checked_images
+from napari_stinr.io.formats.limits import MAXIMUM_IMAGES
+from napari_stinr.io.formats.registry import read_stack
+from napari_stinr.io.series.sidecars import find_angle_file
+from napari_stinr.io.series.sources import angle_in_name, positions_by_name
+from napari_stinr.io.series.timetables import DOSE_UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_stinr.io.series.sources import Source
+
+_SAME_ANGLE = 0.05
+"""Frames of one tilt differ by less than this [degrees]."""
+_SAME_SIZE = 1e-3
+_ANGLE_LISTS = (".rawtlt", ".tlt")
+
+
+@dataclass(frozen=True, eq=False)
+class OneFilePerTilt:
+    """Files put together.
+
+    Parameters
+    ----------
+    stack : Stack
+        The series in the order of its times, or of the names of its files where those do not tell their times.
+    given : ndarray
+        `(n_tilts,)` for every image of the stack, its position in the list of files as given.
+    paths : tuple of Path
+        The files in the order of the stack.
+    """
+
+    stack: Stack
+    given: NDArray[np.int64]
+    paths: tuple[Path, ...]
+
+
+def read_files(sources: Sequence[Source]) -> OneFilePerTilt:
+    """Put the files of one series together.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        One file for every tilt, in any order. Several images in a file are frames of one projection; their mean counts.
+
+    Returns
+    -------
+    OneFilePerTilt
+        The series; nothing but headers has been read.
+
+    Raises
+    ------
+    StinrError
+        A file cannot be read, is a whole series by itself, or differs from the others in size.
+    """
+    if len(sources) > MAXIMUM_IMAGES:
+        raise StinrError(f"{len(sources)} files", expected=f"at most {MAXIMUM_IMAGES}", cure="Give one series.")
+    stacks = [read_stack(source.path) for source in sources]
+    _check_same(sources, stacks)
+    angles = _numbers([_tilt_angle(s, stack) for s, stack in zip(sources, stacks, strict=True)])
+    dates = _numbers([_first(s.timestamp, stack.timestamps) for s, stack in zip(sources, stacks, strict=True)])
+    in_files = angles is not None
+    if angles is None:
+        angles = _numbers([angle_in_name(source.path) for source in sources])
+    doses = _numbers([source.dose for source in sources])
+    names = np.argsort(positions_by_name([source.path for source in sources]))
+    times, order, how = names.astype(np.float64), names, "of their names"
+    known = next((values for values in (dates, doses) if values is not None and np.ptp(values) > 0), None)
+    if known is not None:
+        # Files of the same second stay in the order of their names.
+        times, order, how = known, names[np.argsort(known[names], kind="stable")], "in which they were recorded"
+    size = next((size for size in map(_pixel_size, sources, stacks) if size is not None), None)
+    n_frames = max(len(stack.images) for stack in stacks)
+    frames = (f"Files with several images: their mean counts (up to {n_frames} frames).",) if n_frames > 1 else ()
+    stack = Stack(
+        Images((len(sources), *stacks[0].images.shape[1:]), _reader([(sources[k].path, stacks[k]) for k in order])),
+        tilt_angles=None if angles is None else angles[order],
+        timestamps=times[order] if known is not None and known is dates else None,
+        times=times[order] if known is not None and known is not dates else None,
+        time_unit=DOSE_UNIT if known is not None and known is not dates else "",
+        pixel_size=size,
+        place=f"{stacks[0].place} of every file" if not sources[0].place else ".mdoc of every file",
+        angle_place="" if in_files else "names of the files",
+        complete=True,
+        notes=(f"One file for every tilt: {len(sources)} files, in the order {how}.", *frames, *_notes(stacks)),
+    )
+    return OneFilePerTilt(stack, order, tuple(sources[k].path for k in order))
+
+
+def _reader(files: list[tuple[Path, Stack]]) -> Callable[[], Iterator[NDArray[Any]]]:
+    def read() -> Iterator[NDArray[Any]]:
+        for path, stack in files:
+            if len(stack.images) == 1:
+                yield from checked_images(stack.images, path)
+                continue
+            total = np.zeros(stack.images.shape[1:], dtype=np.float64)
+            for frame in checked_images(stack.images, path):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total += frame
+            yield total / len(stack.images)
+
+    return read
+
+
+def _check_same(sources: Sequence[Source], stacks: Sequence[Stack]) -> None:
+    first = stacks[0].images.shape[1:]
+    for source, stack in zip(sources, stacks, strict=True):
+        if stack.images.shape[1:] != first:
+            raise StinrError(
+                f"{source.path.name} has images of {stack.images.shape[1]} x {stack.images.shape[2]} pixels",
+                expected=f"{first[0]} x {first[1]}, as in {sources[0].path.name}",
+                cure="Leave out files that do not belong to the series.",
+            )
+        size, other = _pixel_size(source, stack), _pixel_size(sources[0], stacks[0])
+        if size is not None and other is not None and abs(size / other - 1) > _SAME_SIZE:
+            raise StinrError(
+                f"{source.path.name} has a pixel size of {size:g} Å",
+                expected=f"{other:g} Å, as in {sources[0].path.name}",
+                cure="Leave out files of another magnification.",
+            )
+
+
+def _tilt_angle(source: Source, stack: Stack) -> float | None:
+    own = stack.tilt_angles
+    beside = find_angle_file(source.path) if len(stack.images) > 1 else None
+    several = source.n_angles > 1 or (own is not None and np.ptp(own) > _SAME_ANGLE)
+    if several or (beside is not None and beside.suffix.lower() in _ANGLE_LISTS):
+        raise StinrError(
+            f"{source.path.name} is a series by itself: {len(stack.images)} images at different tilt angles",
+            expected="files with one tilt each, or a single stack",
+            cure="Give this file alone, or leave it out.",
+        )
+    return source.tilt_angle if source.tilt_angle is not None or own is None else float(own.mean())
+
+
+def _pixel_size(source: Source, stack: Stack) -> float | None:
+    return stack.pixel_size if stack.pixel_size is not None else source.pixel_size
+
+
+def _first(value: float | None, values: NDArray[np.float64] | None) -> float | None:
+    return value if value is not None or values is None else float(values.min())
+
+
+def _numbers(values: Sequence[float | None]) -> NDArray[np.float64] | None:
+    numbers = [value for value in values if value is not None]
+    return np.array(numbers, dtype=np.float64) if len(numbers) == len(values) else None
+
+
+def _notes(stacks: Sequence[Stack]) -> tuple[str, ...]:
+    # The same remark about every file is made once.
+    return tuple(dict.fromkeys(note for stack in stacks for note in stack.notes))

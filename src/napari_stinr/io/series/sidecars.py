@@ -1,0 +1,203 @@
+"""Tilt angles and times in files of their own, and how such files beside a stack are found.
+
+Angles: ``.rawtlt`` and ``.tlt`` (one number a line), ``.mdoc``, tables with a column ``tilt_angle_deg``. Times: tables
+with a column ``time`` or with one number a line, and the ``DateTime`` of an ``.mdoc``. The rows are in stack order.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.containers import damaged, is_file
+from napari_stinr.io.series.mdoc import read_mdoc, read_text
+from napari_stinr.io.series.tables import LONGEST_LINE, cells_of, column_name, is_number, lines_with_content, read_table
+from napari_stinr.io.series.timetables import Timetable, timetable_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+ANGLE_COLUMNS = ("tilt_angle_deg", "tilt_angle", "tilt_angles", "tilt", "angle", "angles", "theta")
+TIME_COLUMNS = ("time", "times", "time_s", "t", "seconds", "dose", "order")
+_LINES_TO_LOOK_AT = 100
+_ANGLE_WORD = re.compile("angles?", re.IGNORECASE)
+_RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*")
+
+
+def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
+    """Return the tilt angles that ``START:STEP`` stands for.
+
+    Parameters
+    ----------
+    text : str
+        First angle and step [degrees], e.g. ``"-60:2"``.
+    n_tilts : int
+        Number of projections.
+
+    Returns
+    -------
+    ndarray or None
+        `(n_tilts,)` tilt angles [degrees]; None where the text is something else, such as the name of a file.
+    """
+    match = _RANGE.fullmatch(text)
+    return None if match is None else float(match[1]) + float(match[2]) * np.arange(n_tilts, dtype=np.float64)
+
+
+def read_angles(path: Path) -> NDArray[np.float64]:
+    """Read tilt angles from a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.mdoc``, ``.npy``, or a text with one number a line or a column ``tilt_angle_deg``.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` tilt angles in stack order [degrees].
+
+    Raises
+    ------
+    StinrError
+        The file cannot be read or does not say which numbers are the angles.
+    """
+    if path.suffix.lower() == ".mdoc":
+        angles = read_mdoc(path).tilt_angles
+        if angles is None:
+            raise damaged(path, "a TiltAngle in every section", "some sections have none")
+        return angles
+    table = read_table(path)
+    column = table.column(ANGLE_COLUMNS)
+    if column is None:
+        raise damaged(path, f"one angle a line, or a column '{ANGLE_COLUMNS[0]}'", f"it has the {table.description}")
+    return column
+
+
+def read_timetable(path: Path) -> Timetable:
+    """Read times, and the tilt angles beside them, from a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.mdoc``, ``.npy``, or a text with one number a line or with the header ``tilt_angle_deg,time``.
+
+    Returns
+    -------
+    Timetable
+        Times in stack order.
+
+    Raises
+    ------
+    StinrError
+        The file cannot be read or does not say which numbers are the times.
+    """
+    if path.suffix.lower() == ".mdoc":
+        table = timetable_of(read_mdoc(path), path.name)
+        if table is None:
+            raise damaged(path, "a different DateTime in the sections", "DateTime is missing or always the same")
+        return table
+    columns = read_table(path, wanted="times")
+    column = columns.column(TIME_COLUMNS)
+    if column is None:
+        raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {columns.description}")
+    return Timetable(column, columns.column(ANGLE_COLUMNS) if columns.header else None, source=path.name)
+
+
+def find_angle_file(stack: Path) -> Path | None:
+    """Return the file beside a stack that holds its tilt angles.
+
+    Parameters
+    ----------
+    stack : Path
+        The stack, e.g. ``needle.mrc``, or the folder of a series with one file for every tilt.
+
+    Returns
+    -------
+    Path or None
+        The first of ``needle.rawtlt``, ``needle.tlt`` (the other way round for an ``.ali``, since ``.tlt`` holds the
+        angles refined by the alignment), ``needle_angles.txt``, ``.csv``, ``needle.csv`` with a column of angles,
+        ``needle.mrc.mdoc``, ``needle.mdoc``; for ``needle.mat`` a ``.mat`` beside it with "angle" in its name; in a
+        folder, the only list of its kind.
+    """
+    if stack.is_dir():
+        return _only_one(stack, ("*.rawtlt", "*.tlt", "*angles.txt", "*angles.csv"))
+    names = [".rawtlt", ".tlt", "_angles.txt", "_angles.csv", "_tilt_angles.txt", "_tilt_angles.csv", ".csv"]
+    if stack.suffix.lower() in (".ali", ".preali"):
+        names[:2] = names[1::-1]
+    for name in names:
+        candidate = stack.with_name(stack.stem + name)
+        if is_file(candidate) and (name != ".csv" or _has_column(candidate, ANGLE_COLUMNS)):
+            return candidate
+    if stack.suffix.lower() == ".mat":
+        # MATLAB keeps every variable in a file of its own; the one beside the stack has the word in its name.
+        angles = [file for file in sorted(stack.parent.glob("*.mat")) if _ANGLE_WORD.search(file.stem)]
+        angles = [file for file in angles if file != stack]
+        own = [file for file in angles if file.stem.startswith(_ANGLE_WORD.sub("", stack.stem).split("Projection")[0])]
+        return own[0] if len(own) == 1 else angles[0] if len(angles) == 1 else None
+    return find_mdoc(stack)
+
+
+def find_timetable(stack: Path) -> Path | None:
+    """Return the table beside a stack that holds its times.
+
+    Parameters
+    ----------
+    stack : Path
+        The stack, e.g. ``needle.mrc``.
+
+    Returns
+    -------
+    Path or None
+        The first of ``needle_times.csv``, ``needle.csv`` with a column of times, ``times.csv``.
+    """
+    if stack.is_dir():
+        return _only_one(stack, ("times.csv", "*_times.csv"))
+    for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv"):
+        candidate = stack.with_name(name)
+        if is_file(candidate) and (candidate.stem != stack.stem or _has_column(candidate, TIME_COLUMNS)):
+            return candidate
+    return None
+
+
+def find_mdoc(stack: Path) -> Path | None:
+    """Return the ``.mdoc`` beside a stack.
+
+    Parameters
+    ----------
+    stack : Path
+        The stack, e.g. ``needle.mrc``.
+
+    Returns
+    -------
+    Path or None
+        ``needle.mrc.mdoc`` or ``needle.mdoc``, the first that exists.
+    """
+    candidates = (stack.with_name(stack.name + ".mdoc"), stack.with_name(stack.stem + ".mdoc"))
+    return next((candidate for candidate in candidates if is_file(candidate)), None)
+
+
+def _only_one(folder: Path, patterns: tuple[str, ...]) -> Path | None:
+    for pattern in patterns:
+        files = [file for file in folder.glob(pattern) if is_file(file)]
+        if len(files) == 1:
+            return files[0]
+    return None
+
+
+def _has_column(path: Path, names: tuple[str, ...]) -> bool:
+    # A list without a header is one of times: `needle.csv` is the second name of a table of times. It may also be
+    # something else altogether, which is no reason to complain.
+    try:
+        lines = read_text(path).splitlines()
+    except StinrError:
+        return False
+    content = lines_with_content([line[:LONGEST_LINE] for line in lines[:_LINES_TO_LOOK_AT]])
+    if not content:
+        return False
+    cells = cells_of(content[0][1])
+    return names is TIME_COLUMNS if is_number(cells[0]) else any(column_name(cell) in names for cell in cells)

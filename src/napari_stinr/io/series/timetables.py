@@ -1,0 +1,129 @@
+"""Times of a tilt series from one file, and how their rows are matched with the projections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_stinr.io.series.mdoc import Mdoc
+
+DOSE_UNIT = "e/Å²"
+ANGLE_TOLERANCE = 0.05
+"""Largest difference between two lists of the same tilt angles [degrees]."""
+_REFINED_BY = 1.0
+"""Alignment moves single angles by less than this, beside an offset that all of them share [degrees]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timetable:
+    """Times of a tilt series from one file.
+
+    Parameters
+    ----------
+    times : ndarray
+        `(n_tilts,)` times in stack order [unit].
+    tilt_angles : ndarray, optional
+        `(n_tilts,)` tilt angles that the same file gives [degrees].
+    unit : str
+        Unit of the times, "" where it is not known.
+    source : str
+        Name of the file.
+    from_microscope : bool
+        The angles are those of the goniometer, from which refined ones differ, and the rows may be in the order of the
+        recording where the stack is sorted by angle.
+    """
+
+    times: NDArray[np.float64]
+    tilt_angles: NDArray[np.float64] | None = None
+    unit: str = ""
+    source: str = "the table of times"
+    from_microscope: bool = False
+
+    def reordered(self, order: NDArray[np.int64] | None) -> Timetable:
+        """Return the rows in another order, given as positions; unchanged for None or where their number differs."""
+        if order is None or self.times.shape != order.shape:
+            return self
+        angles = self.tilt_angles
+        return replace(self, times=self.times[order], tilt_angles=angles if angles is None else angles[order])
+
+
+def timetable_of(mdoc: Mdoc, name: str) -> Timetable | None:
+    """Return the times of an ``.mdoc``: its dates, else its doses.
+
+    Parameters
+    ----------
+    mdoc : Mdoc
+        What it says.
+    name : str
+        Name of the file.
+
+    Returns
+    -------
+    Timetable or None
+        In the order of its sections; None where it tells no times.
+    """
+    for times, what, unit in ((mdoc.seconds, "DateTime", "s"), (mdoc.doses, "PriorRecordDose", DOSE_UNIT)):
+        if times is not None:
+            return Timetable(times, mdoc.tilt_angles, unit, f"the {what} of {name}", from_microscope=True)
+    return None
+
+
+def fitted(timetable: Timetable, angles: NDArray[np.float64]) -> Timetable:
+    """Check that the rows of a table of times belong to the projections, by the tilt angles it lists.
+
+    Parameters
+    ----------
+    timetable : Timetable
+        Times, with or without angles.
+    angles : ndarray
+        `(n_tilts,)` tilt angles of the stack [degrees].
+
+    Returns
+    -------
+    Timetable
+        The same; that of an ``.mdoc`` in the order of the stack, where the angles tell it.
+
+    Raises
+    ------
+    StinrError
+        The counts differ, or an angle differs by more than 0.05 degrees; for an ``.mdoc``, by more than a degree beside
+        a common offset, in any order.
+    """
+    listed, name = timetable.tilt_angles, timetable.source
+    if listed is None:
+        return timetable
+    if listed.shape != angles.shape:
+        raise StinrError(
+            f"{name} lists {len(listed)} tilt angles",
+            expected=f"{len(angles)}, one for every projection",
+            cure="Add or remove rows.",
+        )
+    if timetable.from_microscope:
+        if _differ_by_an_offset(listed, angles):
+            return timetable
+        order, by_angle = np.argsort(listed, kind="stable"), np.argsort(angles, kind="stable")
+        if _differ_by_an_offset(listed[order], angles[by_angle]) and len(np.unique(angles)) == len(angles):
+            rows = np.empty_like(order)
+            rows[by_angle] = order
+            return replace(timetable.reordered(rows), source=f"{name} (its rows found by their tilt angles)")
+    wrong = np.flatnonzero(~(np.abs(listed - angles) <= ANGLE_TOLERANCE))
+    if len(wrong):
+        first = int(wrong[0])
+        raise StinrError(
+            f"{name} gives {listed[first]:g} degrees for projection {first + 1}",
+            expected=f"{angles[first]:g} degrees, its tilt angle (within {ANGLE_TOLERANCE})",
+            cure="Put the rows in the order of the stack, or correct the angles.",
+        )
+    return timetable
+
+
+def _differ_by_an_offset(listed: NDArray[np.float64], angles: NDArray[np.float64]) -> bool:
+    difference = listed - angles
+    return bool((np.abs(difference - np.median(difference)) <= _REFINED_BY).all())

@@ -1,0 +1,67 @@
+"""How far a long piece of work is, how fast it goes, and how long the rest will take."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+PACE_WINDOW = 20.0
+"""The remaining time follows from the pace over this long [s]: shorter jitters, longer lags behind a change."""
+
+
+class Update(Protocol):
+    """What a running command calls: how much is done, of how much, and a remark such as the loss."""
+
+    def __call__(self, done: float, total: float, remark: str = "", /) -> None:
+        """Report progress."""
+
+
+class Pace:
+    """How fast something advances, from what it reported within the last `PACE_WINDOW` seconds.
+
+    Parameters
+    ----------
+    window : float
+        Time to look back [s].
+    """
+
+    def __init__(self, window: float = PACE_WINDOW) -> None:
+        self._window = window
+        self._samples: deque[tuple[float, float]] = deque()
+
+    def add(self, now: float, done: float) -> None:
+        """Take in that at the time `now` [s] so much was done."""
+        self._samples.append((now, done))
+        while len(self._samples) > 2 and now - self._samples[1][0] >= self._window:
+            self._samples.popleft()
+
+    @property
+    def per_second(self) -> float | None:
+        """What is done in a second, None before that is known."""
+        if not self._samples:
+            return None
+        (start, before), (end, after) = self._samples[0], self._samples[-1]
+        return (after - before) / (end - start) if end > start and after > before else None
+
+
+def remaining_text(seconds: float | None) -> str:
+    """Return a remaining time as people say it.
+
+    Parameters
+    ----------
+    seconds : float or None
+        Remaining time [s]; None where it is not known.
+
+    Returns
+    -------
+    str
+        Such as ``"42 s left"``, ``"3 min 10 s left"``, ``"2 h 5 min left"``; empty where it is not known.
+    """
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s left"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s left"
+    return f"{whole // 3600} h {whole % 3600 // 60} min left"

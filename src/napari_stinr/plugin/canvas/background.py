@@ -1,0 +1,132 @@
+"""Tasks in the background with bars in napari's activity dock; the training has one, too."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from napari.utils import progress
+from napari.utils.notifications import show_error
+
+from napari_stinr.plugin.session.tasks import Task, TaskRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+_EVERY = 0.5
+"""Time between two updates of a bar [s]; each of them lets Qt handle everything that waits."""
+
+
+class ActivityBars:
+    """Bars by what they belong to. To be used in the thread of the window only."""
+
+    def __init__(self) -> None:
+        self._bars: dict[Hashable, Any] = {}
+        self._updated: dict[Hashable, float] = {}
+
+    def open(self, owner: Hashable, title: str) -> None:
+        """Show a bar that runs to and fro until something is reported."""
+        self.close(owner)
+        self._bars[owner] = progress(total=0, desc=title)
+
+    def update(self, owner: Hashable, done: float, total: float) -> None:
+        """Move a bar; calls in quick succession are passed over."""
+        bar, now = self._bars.get(owner), time.monotonic()
+        if bar is None or not total or now - self._updated.get(owner, 0.0) < _EVERY:
+            return
+        self._updated[owner] = now
+        if bar.total != round(total):
+            bar.total = round(total)
+        bar.update(round(done) - bar.n)
+
+    def close(self, owner: Hashable) -> None:
+        """Take a bar away, if it is there."""
+        bar = self._bars.pop(owner, None)
+        self._updated.pop(owner, None)
+        if bar is not None:
+            bar.close()
+
+    def close_all(self) -> None:
+        """Take every bar away."""
+        for owner in list(self._bars):
+            self.close(owner)
+
+    @property
+    def owners(self) -> tuple[Hashable, ...]:
+        """What has a bar."""
+        return tuple(self._bars)
+
+
+class BackgroundTasks:
+    """Runs tasks in threads of their own and shows how far they are. To be used in the thread of the window only."""
+
+    def __init__(self) -> None:
+        self._runner, self._bars = TaskRunner(), ActivityBars()
+        self.is_opening = False
+        """A bar is being made and lets Qt handle events: what ends before it is there would leave it for ever."""
+
+    @property
+    def running(self) -> tuple[Task[Any], ...]:
+        """Tasks whose end has not been polled yet."""
+        return self._runner.running
+
+    def run(
+        self,
+        title: str,
+        work: Callable[[Any], Any],
+        on_result: Callable[[Any], Any],
+        *,
+        on_error: Callable[[str], Any] = show_error,
+        on_cancelled: Callable[[], Any] | None = None,
+        bar: bool = True,
+    ) -> Task[Any]:
+        """Do something in the background.
+
+        Parameters
+        ----------
+        title : str
+            What is being done.
+        work, on_result, on_error, on_cancelled : callable
+            As for :class:`Task`.
+        bar : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        Task
+            To be cancelled through its `progress`.
+        """
+        task = Task(title, work, on_result, on_error, on_cancelled)
+        if bar:
+            self.open_bar(task, title)
+        return self._runner.start(task)
+
+    def open_bar(self, owner: Hashable, title: str) -> None:
+        """Show a bar."""
+        was_opening, self.is_opening = self.is_opening, True
+        try:
+            self._bars.open(owner, title)
+        finally:
+            self.is_opening = was_opening
+
+    def move_bar(self, owner: Hashable, done: float, total: float) -> None:
+        """Move a bar, if it is there."""
+        self._bars.update(owner, done, total)
+
+    def close_bar(self, owner: Hashable) -> None:
+        """Take a bar away, if it is there."""
+        self._bars.close(owner)
+
+    def poll(self) -> None:
+        """Hand over results and errors, and bring the bars up to date."""
+        self._runner.poll()
+        for task in self.running:
+            self._bars.update(task, task.progress.done, task.progress.total)
+        for owner in self._bars.owners:
+            if isinstance(owner, Task) and owner not in self.running:
+                self._bars.close(owner)
+
+    def close(self) -> None:
+        """Cancel everything and wait for it."""
+        self._runner.close()
+        self._bars.close_all()

@@ -1,0 +1,268 @@
+"""What napari needs to show a stack or a volume at its place: scale, units, axis labels, and what it belongs to.
+
+Every layer of the plugin lies on the axes (t, z, y, x), or (z, y, x) without the first, in nm and with full units: one
+layer without units would switch them off for all. A projection is an integral along the beam, so the stack is one
+voxel deep and as thick as the volume: it is seen at every position of the z slider, and the t slider moves stack and
+volume together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.plugin.session.time_axis import TimeAxis
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_stinr.plugin.session.draft import SeriesDraft
+    from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.reconstruction.sampled_field import SampledField
+
+METADATA_KEY = "stinr"
+ANGSTROM_PER_NM = 10.0
+CONTRAST_QUANTILES = (0.001, 0.999)
+_SAMPLED_PIXELS = 200_000
+_BELOW_ZERO = 1e-3
+
+
+class TimedStack:
+    """Projections on the time axis: at every step the one taken nearest to that time. Nothing is copied.
+
+    Parameters
+    ----------
+    stack : ndarray
+        `(n_tilts, height, width)` projections.
+    axis : TimeAxis
+        Which projection belongs to which step.
+    """
+
+    def __init__(self, stack: NDArray[Any], axis: TimeAxis) -> None:
+        self._stack, self._steps = stack, axis.projection_at
+        self.shape = (axis.n_steps, 1, *stack.shape[1:])
+        self.dtype, self.ndim, self.size = stack.dtype, 4, int(np.prod(self.shape))
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        chosen = self._stack[self._steps[first]][..., None, :, :]
+        return np.asarray(chosen[self._rest(first, rest)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self._stack[self._steps][:, None], dtype=dtype)
+
+    @staticmethod
+    def _rest(first: Any, rest: list[Any]) -> tuple[Any, ...]:
+        # A number takes its axis away, a slice keeps it.
+        return tuple(rest) if isinstance(first, (int, np.integer)) else (slice(None), *rest)
+
+
+def pixel_size_in_view(pixel_size: float | None) -> tuple[float, str]:
+    """Return the width of a pixel and the unit in which layers show it.
+
+    Parameters
+    ----------
+    pixel_size : float or None
+        Width of a pixel [Å], None where it is not known.
+
+    Returns
+    -------
+    width : float
+        Width [unit].
+    unit : str
+        ``"nm"``, or ``"pixel"`` where the size is not known.
+    """
+    return (1.0, "pixel") if pixel_size is None else (pixel_size / ANGSTROM_PER_NM, "nm")
+
+
+def time_axis_of(draft: SeriesDraft) -> TimeAxis:
+    """Return the time axis on which a series is shown.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The series.
+
+    Returns
+    -------
+    TimeAxis
+        Its axis; stack order where the times are not valid yet.
+    """
+    times = draft.times
+    if not np.isfinite(times).all() or np.ptp(times) == 0:
+        times = np.arange(draft.n_tilts, dtype=np.float64)
+    first, last = float(times.min()), float(times.max())
+    return TimeAxis.of_times((times - first) / (last - first), time_range=(first, last), unit=draft.time_unit)
+
+
+def placement(
+    axis: TimeAxis | None, voxel: tuple[float, float, float], origin: tuple[float, float, float], unit: str
+) -> dict[str, Any]:
+    """Return the keyword arguments that put a layer at its place.
+
+    Parameters
+    ----------
+    axis : TimeAxis or None
+        Time axis of a 4D layer; None for a volume.
+    voxel : tuple of float
+        Edges (z, y, x) of a voxel [unit].
+    origin : tuple of float
+        Centre (z, y, x) of the first voxel [unit].
+    unit : str
+        ``"nm"`` or ``"pixel"``.
+
+    Returns
+    -------
+    dict
+        ``scale``, ``translate``, ``units`` and ``axis_labels``.
+    """
+    if axis is None:
+        return {"scale": voxel, "translate": origin, "units": (unit,) * 3, "axis_labels": ("z", "y", "x")}
+    return {
+        "scale": (axis.spacing, *voxel),
+        "translate": (axis.time_range[0], *origin),
+        # Seconds in one series and a dose or an order in another: napari would complain of each pair of layers.
+        "units": ("", unit, unit, unit),
+        "axis_labels": ("t", "z", "y", "x"),
+    }
+
+
+def volume_placement(draft: SeriesDraft | None, shape: tuple[int, int, int], voxel: float, unit: str) -> dict[str, Any]:
+    """Return where a volume lies: its centre on the rotation axis, seen in the frame of the stack.
+
+    Parameters
+    ----------
+    draft : SeriesDraft or None
+        The series that it was made from; None where only the volume is known.
+    shape : tuple of int
+        Voxels (z, y, x).
+    voxel : float
+        Edge of a voxel [unit].
+    unit : str
+        ``"nm"`` or ``"pixel"``.
+
+    Returns
+    -------
+    dict
+        ``voxel``, ``origin`` and ``unit`` for :func:`placement`.
+    """
+    origin = (0.0, 0.0, 0.0)
+    if draft is not None:
+        pixel, _ = pixel_size_in_view(draft.pixel_size)
+        if draft.pixel_size is None:
+            voxel = pixel * draft.binning
+        _, height, width = draft.stack.shape
+        middle = (width - 1) / 2 * pixel
+        cropped_rows = height % draft.binning // 2
+        origin = (
+            middle - (shape[0] - 1) / 2 * voxel,
+            (cropped_rows + (draft.binning - 1) / 2) * pixel,
+            middle + draft.axis_offset * pixel - (shape[2] - 1) / 2 * voxel,
+        )
+    return {"voxel": (voxel, voxel, voxel), "origin": origin, "unit": unit}
+
+
+def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:
+    """Return the layer that shows a series: `(t, 1, y, x)`, ordered by time.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The series, valid or not yet.
+
+    Returns
+    -------
+    tuple
+        Data, keyword arguments and type for napari; the draft is in ``metadata["stinr"]["draft"]``.
+    """
+    axis = time_axis_of(draft)
+    pixel, unit = pixel_size_in_view(draft.pixel_size)
+    width = draft.stack.shape[2]
+    where = placement(axis, (width * pixel, pixel, pixel), ((width - 1) / 2 * pixel, 0.0, 0.0), unit)
+    options = {
+        "name": draft.name,
+        "contrast_limits": contrast_limits(draft.stack),
+        "colormap": "gray",
+        "projection_mode": "none",
+        "metadata": {METADATA_KEY: {"draft": draft}},
+        **where,
+    }
+    return TimedStack(draft.stack, axis), options, "image"
+
+
+def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
+    """Return limits that show almost all values, whatever a few extreme ones are.
+
+    Parameters
+    ----------
+    values : ndarray
+        `(...)` values [any unit]; a sample of them is looked at.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper limit, never the same.
+    """
+    flat = values.reshape(-1)
+    sample = flat[:: max(1, flat.size // _SAMPLED_PIXELS)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    low, high = np.quantile(sample, CONTRAST_QUANTILES) if sample.size else (0.0, 1.0)
+    return float(low), float(high if high > low else low + 1.0)
+
+
+def entry_of(layer: Any, name: str) -> Any:
+    """Return what the plugin has noted with a layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+    name : str
+        ``draft``, ``reconstruction``, ``mark``, ...
+
+    Returns
+    -------
+    object
+        None where there is nothing of that name.
+    """
+    entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
+    return entries.get(name) if isinstance(entries, dict) else None
+
+
+def field_limits(field: SampledField) -> tuple[float, float]:
+    """Return limits that show a field at any time alike.
+
+    Parameters
+    ----------
+    field : SampledField
+        What is shown.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper limit [V].
+    """
+    # Every fourth voxel of a joint field: its network would keep the window waiting for all of them.
+    values = field.at(0.0, (slice(None, None, 4),) * 3) if field.density is None else field.density
+    high = max(contrast_limits(values)[1], 1e-6)
+    # A little below 0: the maximum along a ray is not drawn where it does not exceed the lower limit.
+    return -_BELOW_ZERO * high, high
+
+
+def contents_of(layer: Any) -> tuple[SeriesDraft | None, Reconstruction | None]:
+    """Return what a reader or a sample has put into a layer for the docks.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+
+    Returns
+    -------
+    draft : SeriesDraft or None
+        A tilt series.
+    reconstruction : Reconstruction or None
+        A reconstruction.
+    """
+    return entry_of(layer, "draft"), entry_of(layer, "reconstruction")

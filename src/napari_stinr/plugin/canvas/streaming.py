@@ -1,0 +1,226 @@
+"""The 4D layer: a volume at the slider's t, computed when napari asks for it.
+
+napari asks in the thread of the window. What is quick is computed there and then; what is not is computed in a thread
+of its own, which drops everything but the newest wish, and until it is there the last volume stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_stinr.plugin.session.time_axis import TimeAxis
+    from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.reconstruction.sampled_field import Part, SampledField
+
+logger = logging.getLogger(__name__)
+
+CACHE_BYTES = 256_000_000
+"""Memory for volumes of times that were looked at already."""
+_NEVER_AS_ARRAY = 2_000_000_000
+"""Bytes of a 4D series above which it is not put together in memory at all."""
+_Wish = tuple[int, int, tuple[tuple[int, int, int], ...]]
+
+
+class VolumeStream:
+    """What napari sees as an array `(t, z, y, x)`.
+
+    Parameters
+    ----------
+    axis : TimeAxis
+        Times of the steps along the first axis.
+    shape : tuple of int
+        Voxels (z, y, x).
+    on_ready : callable, optional
+        Called in another thread when something that was asked for has been computed, or a new field sampled.
+    """
+
+    def __init__(
+        self, axis: TimeAxis, shape: tuple[int, int, int], *, on_ready: Callable[[], None] | None = None
+    ) -> None:
+        self.axis = axis
+        self.shape = (axis.n_steps, *shape)
+        self.dtype, self.ndim, self.size = np.dtype(np.float32), 4, int(np.prod(self.shape))
+        self.on_ready = on_ready
+        self.computed = self.dropped = 0
+        self._field: SampledField | None = None
+        self._version = 0
+        self._next: Reconstruction | None = None
+        self._wish: _Wish | None = None
+        self._cache: OrderedDict[_Wish, NDArray[np.float32]] = OrderedDict()
+        self._shown: dict[tuple[int, ...], NDArray[np.float32]] = {}
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="stinr-streaming", daemon=True)
+        self._thread.start()
+
+    def show(self, reconstruction: Reconstruction) -> None:
+        """Show another field from now on; it is sampled in the background, the old one stays until then.
+
+        Parameters
+        ----------
+        reconstruction : Reconstruction
+            A snapshot that training does not change any more, on the same grid.
+        """
+        with self._changed:
+            self._next = reconstruction
+            self._changed.notify()
+
+    @property
+    def field(self) -> SampledField | None:
+        """The field that is shown, None before the first was sampled."""
+        return self._field
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still to be computed."""
+        return self._wish is not None or self._next is not None
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the thread and let go of all memory.
+
+        Parameters
+        ----------
+        wait : bool
+            Return when the thread has ended; it ends soon in any case.
+        """
+        with self._changed:
+            self._closed, self.on_ready = True, None
+            self._changed.notify()
+        if wait:
+            self._thread.join(5.0)
+        self._cache.clear()
+        self._shown.clear()
+        self._field = self._next = None
+
+    def __getitem__(self, index: Any) -> NDArray[np.float32]:
+        index = index if isinstance(index, tuple) else (index,)
+        index = (*index, *(slice(None),) * (4 - len(index)))
+        # Thick slices ask for many steps at once: the middle one stands for them.
+        steps = np.atleast_1d(np.arange(self.shape[0])[index[0]])
+        part = tuple(_as_slice(chosen, length) for chosen, length in zip(index[1:], self.shape[1:], strict=True))
+        volume = self._volume(int(steps[len(steps) // 2]), part)  # type: ignore[arg-type]
+        kept = tuple(0 if isinstance(chosen, (int, np.integer)) else slice(None) for chosen in index[1:])
+        values = volume[kept]
+        if isinstance(index[0], (int, np.integer)):
+            return values
+        return np.broadcast_to(values, (len(steps), *values.shape))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if self.size * self.dtype.itemsize > _NEVER_AS_ARRAY:
+            # Not a ValueError: napari's writers swallow those and leave a broken file.
+            raise MemoryError(
+                f"the whole 4D reconstruction takes {self.size * 4 / 1e9:.1f} GB; export it from Explore instead"
+            )
+        field = self._field
+        if field is None:
+            return np.zeros(self.shape, dtype=dtype or self.dtype)
+        everything = (slice(None),) * 3
+        return np.stack([field.at(self.axis.t_of(step), everything) for step in range(self.shape[0])]).astype(
+            dtype or self.dtype
+        )
+
+    def _volume(self, step: int, part: Part) -> NDArray[np.float32]:
+        field, version = self._field, self._version
+        extent = tuple(chosen.indices(length) for chosen, length in zip(part, self.shape[1:], strict=True))
+        shape = tuple(len(range(*limits)) for limits in extent)
+        if field is None:
+            return np.zeros(shape, dtype=np.float32)
+        if field.is_quick(part):
+            with self._changed:
+                self._wish = None  # whatever was wished for before is not looked at any more
+            return field.at(self.axis.t_of(step), part)
+        wish = (version, step, extent)
+        with self._changed:
+            if wish in self._cache:
+                self._wish = None
+                self._cache.move_to_end(wish)
+                self._shown = {shape: self._cache[wish]}
+                return self._cache[wish]
+            self._wish = wish
+            self._changed.notify()
+        last = self._shown.get(shape)
+        return np.zeros(shape, dtype=np.float32) if last is None else last
+
+    def _work(self) -> None:
+        import torch
+
+        # One thread: two more beside those of the training would slow both down many times.
+        torch.set_num_threads(1)
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._next is not None or self._wish is not None)
+                if self._closed:
+                    return
+                reconstruction, wish = self._next, self._wish
+            try:
+                if reconstruction is not None:
+                    self._sample(reconstruction)
+                elif wish is not None:
+                    self._compute(wish)
+            except Exception:
+                # The next wish may be possible; this one must not be tried for ever.
+                logger.exception("A volume could not be computed")
+                with self._changed:
+                    self._wish = self._next = None
+
+    def _sample(self, reconstruction: Reconstruction) -> None:
+        from napari_stinr.reconstruction.sampled_field import SampledField, Superseded
+
+        try:
+            field = SampledField.of(reconstruction, superseded=lambda: self._closed or self._next is not reconstruction)
+        except Superseded:
+            return
+        with self._changed:
+            if self._closed:
+                return
+            self._field, self._version = field, self._version + 1
+            self._cache.clear()
+            if self._next is reconstruction:
+                self._next = None
+        self._tell()
+
+    def _compute(self, wish: _Wish) -> None:
+        from napari_stinr.reconstruction.sampled_field import Superseded
+
+        version, step, extent = wish
+        part = tuple(slice(*limits) for limits in extent)
+        field = self._field
+        try:
+            if field is None or version != self._version:
+                raise Superseded
+            volume = field.at(self.axis.t_of(step), part, superseded=lambda: self._closed or self._wish != wish)  # type: ignore[arg-type]
+        except Superseded:
+            self.dropped += 1
+            with self._changed:
+                self._wish = None if self._wish == wish else self._wish
+            return
+        self.computed += 1
+        with self._changed:
+            self._wish = None if self._wish == wish else self._wish
+            self._cache[wish] = volume
+            while sum(kept.nbytes for kept in self._cache.values()) > CACHE_BYTES and len(self._cache) > 1:
+                self._cache.popitem(last=False)
+        self._tell()
+
+    def _tell(self) -> None:
+        on_ready = self.on_ready
+        if on_ready is not None:
+            on_ready()
+
+
+def _as_slice(chosen: Any, length: int) -> slice:
+    if isinstance(chosen, (int, np.integer)):
+        start = int(chosen) % length
+        return slice(start, start + 1)
+    assert isinstance(chosen, slice)
+    return chosen

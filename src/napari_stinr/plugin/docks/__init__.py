@@ -1,0 +1,1 @@
+"""The docks of the workflow and the pages in them."""

@@ -1,0 +1,282 @@
+"""The dock `Tilt series`: what is reconstructed, with the angle and time of every projection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
+from superqt import QCollapsible
+
+from napari_stinr.data.preprocessing import background_level
+from napari_stinr.errors import StinrError
+from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_series
+from napari_stinr.plugin.canvas.layer_data import entry_of, time_axis_of
+from napari_stinr.plugin.docks.base import Dock, text_label
+from napari_stinr.plugin.docks.series_form import SeriesForm
+from napari_stinr.plugin.session.draft_sources import angles_from, misfit, times_from
+from napari_stinr.plugin.session.file_filters import series_filter
+from napari_stinr.plugin.session.series_title import series_title
+from napari_stinr.plugin.session.stack_facts import axis_warning, growth_text, mean_intensity
+from napari_stinr.plugin.session.states import Action
+from napari_stinr.plugin.widgets.table import SeriesTable, TableRows
+from napari_stinr.plugin.widgets.time_plots import IntensityPlot
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_stinr.plugin.session.draft import SeriesDraft
+    from napari_stinr.plugin.widgets.theme import ThemeColours
+
+_LAYER_HINT = "or use a layer …"
+_OPENING = "open "
+"""How the titles of the tasks begin that read files."""
+
+
+class TiltSeriesDock(Dock):
+    """Open a tilt series, and say what the files do not tell.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        # Looking at every pixel of a large stack takes a second: once for each stack.
+        self._intensity_of: tuple[Any, NDArray[np.float64], str] | None = None
+        self._background_of: tuple[Any, float] | None = None
+        self._is_read = ""
+        row = QHBoxLayout()
+        tip = "Open a stack, or all files of a series with one file for every tilt, with lists of angles and times."
+        self.open_button = self.button("Open…", tip, self.ask_for_files, Action.EDIT_SERIES)
+        tip = "Open the folder of a series with one file for every tilt."
+        self.folder_button = self.button("Folder…", tip, self.ask_for_folder, Action.EDIT_SERIES)
+        self.layer_choice = QComboBox(self)
+        self.layer_choice.setToolTip("Take a layer that is open already: projections along its first axis.")
+        self.layer_choice.activated.connect(self._on_layer_chosen)
+        row.addWidget(self.open_button)
+        row.addWidget(self.folder_button)
+        row.addWidget(self.layer_choice, 1)
+        self.column.addLayout(row)
+        self.title = text_label(self)
+        self.column.addWidget(self.title)
+        self.form = SeriesForm(self)
+        self.column.addWidget(self.form)
+        self.check_line = text_label(self)
+        self.column.addWidget(self.check_line)
+        self.axis_line = text_label(self)
+        self.column.addWidget(self.axis_line)
+        self.plot = IntensityPlot(self)
+        self.column.addWidget(self.plot)
+        self.growth_line = text_label(self)
+        self.column.addWidget(self.growth_line)
+        self.table = SeriesTable(self)
+        self.column.addWidget(self.table, 1)
+        self.notes = QCollapsible("What was found in the files", self)
+        self.notes_text = text_label(self)
+        self.notes_text.setTextFormat(Qt.TextFormat.PlainText)
+        self.notes.addWidget(self.notes_text)
+        self.column.addWidget(self.notes)
+        for widget in (self.form, self.table, self.layer_choice):
+            self.gate(widget, Action.EDIT_SERIES)
+        self._connect()
+        self.set_colours(self.colours)
+        self._list_layers()
+        self.update_buttons()
+        self.update_series()
+
+    def set_colours(self, colours: ThemeColours) -> None:
+        """Draw in the colours of a theme."""
+        super().set_colours(colours)
+        if hasattr(self, "notes_text"):
+            self.plot.set_colours(colours)
+            self.table.set_colours(colours)
+            self._update_check_line()
+
+    def catch_up(self) -> None:
+        """Show the projection that the time slider has come to."""
+        self._on_t_changed(self.binding.layers.t)
+
+    def update_buttons(self) -> None:
+        """Enable what is possible now: nothing while files are read, since what is read replaces the series."""
+        super().update_buttons()
+        if self._is_read:
+            for widget in (self.open_button, self.folder_button, self.form, self.table, self.layer_choice):
+                widget.setEnabled(False)
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Open a tilt series, lists for it, or a reconstruction; one after the other."""
+        if self._is_read:
+            show_info(f"{self._is_read} is being read: wait for it, then drop again.")
+        else:
+            super().open_files(paths)
+
+    def ask_for_files(self) -> None:
+        """Let the person choose a stack or several files, and angles and times with them."""
+        # Twenty endings behind each name would make the dialog wider than the screen.
+        option = QFileDialog.Option.HideNameFilterDetails
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Open a tilt series", "", series_filter(), options=option)
+        self.open_files([Path(name) for name in chosen])
+
+    def ask_for_folder(self) -> None:
+        """Let the person choose a folder with one file for every tilt."""
+        chosen = QFileDialog.getExistingDirectory(self, "Open a folder with one file for every tilt")
+        self.open_files([Path(chosen)] if chosen else [])
+
+    def change(self, **values: Any) -> None:
+        """Change what a script gives as plain values.
+
+        Parameters
+        ----------
+        **values
+            Names and values of :class:`SeriesDraft`.
+        """
+        if self.session.draft is not None:
+            self._take(replace(self.session.draft, **values))
+
+    def set_angles(self, source: str) -> None:
+        """Take the angles from a file, from ``START:STEP``, or with "" as they were found."""
+        draft, found = self.session.draft, self.session.found
+        if draft is None or found is None:
+            return
+        if source:
+            self._try(lambda: angles_from(draft, source))
+        else:
+            self._take(replace(draft, tilt_angles=found.tilt_angles, angles_argument=found.angles_argument))
+
+    def set_times(self, source: str) -> None:
+        """Take the times from a file, from an acquisition order, or with "" as they were found."""
+        draft, found = self.session.draft, self.session.found
+        if draft is None or found is None:
+            return
+        if source:
+            self._try(lambda: times_from(draft, source))
+        else:
+            as_found = {name: getattr(found, name) for name in ("times", "times_argument", "time_unit", "time_assumed")}
+            self._take(replace(draft, **as_found))
+
+    def update_series(self) -> None:
+        """Show the series as it is now."""
+        draft = self.session.draft
+        self.form.show_draft(draft)
+        for widget in (self.table, self.plot, self.growth_line, self.axis_line, self.notes):
+            widget.setVisible(draft is not None)
+        self._update_check_line()
+        self._update_title()
+        if draft is None:
+            return
+        names = [path.name for path in draft.paths] if len(draft.paths) > 1 else []
+        self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
+        self.notes_text.setText("\n".join(f"· {note}" for note in draft.notes) or "Nothing.")
+        self._show_intensity(draft)
+        self._on_t_changed(self.binding.layers.t)
+
+    def _connect(self) -> None:
+        binding = self.binding
+        self.form.changed.connect(self._on_form_changed)
+        self.form.angles_chosen.connect(self.set_angles)
+        self.form.times_chosen.connect(self.set_times)
+        self.table.edited.connect(self._on_table_edited)
+        self.table.refused.connect(show_error)
+        self.table.row_selected.connect(self._on_row_selected)
+        binding.draft_changed.connect(self.update_series)
+        binding.state_changed.connect(self._on_state_changed)
+        binding.t_changed.connect(self._on_t_changed)
+        binding.layers_changed.connect(self._list_layers)
+        binding.polled.connect(self._watch_reading)
+
+    def _watch_reading(self) -> None:
+        titles = [task.title for task in self.binding.tasks.running if task.title.startswith(_OPENING)]
+        is_read = titles[0].removeprefix(_OPENING) if titles else ""
+        if is_read != self._is_read:
+            self._is_read = is_read
+            self.update_buttons()
+            self._update_title()
+
+    def _update_title(self) -> None:
+        self.title.setText(series_title(self.session.draft, self._is_read))
+        self.title.setToolTip("" if self.session.draft is None else self.session.draft.name)
+
+    def _on_form_changed(self, values: dict[str, Any]) -> None:
+        self.change(**values)
+
+    def _on_table_edited(self, rows: TableRows) -> None:
+        if self.session.draft is not None:
+            self._take(self.session.draft.with_rows(rows.angles, rows.times, rows.used))
+
+    def _on_row_selected(self, row: int) -> None:
+        self.binding.layers.go_to(row)
+
+    def _on_t_changed(self, t: float) -> None:
+        if not self.is_seen():
+            return
+        projection = self.binding.layers.projection
+        if self.session.draft is not None and projection is not None:
+            self.table.set_current(projection)
+
+    def _on_state_changed(self) -> None:
+        self._update_check_line()
+
+    def _on_layer_chosen(self, index: int) -> None:
+        name, layers = self.layer_choice.itemText(index), self.binding.viewer.layers
+        if index > 0 and name in layers:
+            self._use_layer(layers[name])
+        self._list_layers()
+
+    def _use_layer(self, layer: Any) -> None:
+        try:
+            draft = draft_of_layer(layer)
+        except (StinrError, OSError) as error:
+            show_error(str(error))
+            return
+        if entry_of(layer, "draft") is None:
+            # Ours shows the same array, with its time, place and units; two of them would lie over each other.
+            self.binding.viewer.layers.remove(layer)
+        self._take(draft)
+
+    def _list_layers(self) -> None:
+        with QSignalBlocker(self.layer_choice):
+            self.layer_choice.clear()
+            self.layer_choice.addItems([_LAYER_HINT])
+            self.layer_choice.addItems([layer.name for layer in self.binding.viewer.layers if may_be_series(layer)])
+            self.layer_choice.setCurrentIndex(0)
+
+    def _try(self, make: Any) -> None:
+        try:
+            self._take(make())
+        except (StinrError, OSError) as error:
+            show_error(str(error))
+            self.form.show_draft(self.session.draft)
+
+    def _take(self, draft: SeriesDraft) -> None:
+        self.binding.set_draft(draft)
+
+    def _update_check_line(self) -> None:
+        draft = self.session.draft
+        if draft is None:
+            self.verdict(self.check_line, "", True)
+        elif draft.problem:
+            self.verdict(self.check_line, misfit(draft) or draft.problem, False)
+        elif self.session.estimate is not None and self.session.estimate.problem:
+            self.verdict(self.check_line, self.session.estimate.problem, False)
+        else:
+            self.verdict(self.check_line, draft.summary, True)
+
+    def _show_intensity(self, draft: SeriesDraft) -> None:
+        if self._intensity_of is None or self._intensity_of[0] is not draft.stack:
+            self._intensity_of = draft.stack, mean_intensity(draft.stack, draft.mask), axis_warning(draft.stack)
+        intensity = self._intensity_of[1]
+        if draft.invert_contrast:
+            if self._background_of is None or self._background_of[0] is not draft.stack:
+                self._background_of = draft.stack, background_level(draft.stack, draft.mask)
+            intensity = self._background_of[1] - intensity
+        self.verdict(self.axis_line, self._intensity_of[2], False)
+        label = time_axis_of(draft).label
+        self.plot.set_data(draft.times, intensity, unit="", used=draft.used, time_label=label)
+        self.growth_line.setText(growth_text(draft.times[draft.used], intensity[draft.used]))

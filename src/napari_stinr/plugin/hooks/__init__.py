@@ -1,0 +1,1 @@
+"""What napari calls by name (napari.yaml): readers, writers, samples."""

@@ -1,0 +1,152 @@
+"""What a reader of napari knows of the window that asks it: whether there is one, what it shows, what a person is told.
+
+napari is imported when it is needed only: it looks at the readers of all plugins before it shows its window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_stinr.plugin.session.draft import SeriesDraft
+
+IMAGE_FILE = "file"
+"""Note of a layer with the images of a file that is no series by itself: that file, and the one that was asked for."""
+
+
+def is_asked_in_window() -> bool:
+    """Return whether Qt handles an event, such as a menu or a drop: scripts run outside of its event loop."""
+    try:
+        from qtpy.QtCore import QCoreApplication, QThread
+    except ImportError:
+        return False
+    application = QCoreApplication.instance()
+    thread = QThread.currentThread()
+    return application is not None and thread == application.thread() and thread.loopLevel() > 0
+
+
+def is_series_shown(draft: SeriesDraft, beside: Path) -> bool:
+    """Return whether a layer shows a series already, and tell the person.
+
+    Dropped together, a stack and its lists arrive one after the other, and the stack has already found its angles.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The series.
+    beside : Path
+        The list, or ``.mdoc``, that was asked for.
+
+    Returns
+    -------
+    bool
+        A layer has the same files and angles.
+    """
+    import numpy as np
+    from napari.utils.notifications import show_info
+
+    for name, shown in _noted("draft"):
+        if shown.paths == draft.paths and np.array_equal(shown.tilt_angles, draft.tilt_angles):
+            show_info(f"The layer {name} has the tilt angles of {beside.name} already.")
+            return True
+    return False
+
+
+def are_angles_shown(angles: Path) -> bool:
+    """Return whether a layer shows a series with just these angles, and tell the person.
+
+    Parameters
+    ----------
+    angles : Path
+        A list whose stack does not lie beside it under its name.
+
+    Returns
+    -------
+    bool
+        A layer has its angles.
+    """
+    import numpy as np
+    from napari.utils.notifications import show_info
+
+    from napari_stinr.io.series.sidecars import read_angles
+
+    values = read_angles(angles)
+    for name, shown in _noted("draft"):
+        if np.array_equal(shown.tilt_angles, values):
+            show_info(f"The layer {name} has the tilt angles of {angles.name} already.")
+            return True
+    return False
+
+
+def is_image_shown(path: Path, asked: Path) -> bool:
+    """Return whether a layer shows the images of a file that is no series, because another file asked for them.
+
+    Dropped together, an image and its ``.mdoc`` arrive one after the other, and each stands for both.
+
+    Parameters
+    ----------
+    path : Path
+        The file with the images.
+    asked : Path
+        The file that stands for it: itself, or an ``.mdoc``. Who opens the same file twice wants two layers.
+
+    Returns
+    -------
+    bool
+        There is such a layer.
+    """
+    return any(shown == path and other != asked for _, (shown, other) in _noted(IMAGE_FILE))
+
+
+def tell_single(path: Path, n_images: int) -> None:
+    """Tell the person how a series with one file for every tilt is opened.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is no series by itself.
+    n_images : int
+        How many images it holds.
+    """
+    from napari.utils.notifications import show_info
+
+    # Of several files that are dropped together, each arrives alone: one word is enough.
+    if not _noted(IMAGE_FILE):
+        images = "a single image" if n_images == 1 else f"{n_images} images"
+        show_info(
+            f"{path.name} holds {images}. To open a series with one file for every tilt, drop all of its files, or "
+            "their folder, onto the Tilt series dock."
+        )
+
+
+def tell_missing_angles(layers: Sequence[tuple[Any, ...]]) -> None:
+    """Tell the person which series came without tilt angles, and where to give them.
+
+    Parameters
+    ----------
+    layers : sequence of tuple
+        What the reader hands to napari.
+    """
+    import numpy as np
+    from napari.utils.notifications import show_info
+
+    from napari_stinr.plugin.canvas.layer_data import METADATA_KEY
+
+    for _, options, _ in (layer for layer in layers if len(layer) == 3):
+        draft = options["metadata"][METADATA_KEY].get("draft")
+        if draft is not None and not np.isfinite(draft.tilt_angles).all():
+            show_info(f"No tilt angles were found for {draft.name}: give them in the Tilt series dock.")
+
+
+def _noted(kind: str) -> list[tuple[str, Any]]:
+    """Return the names of the layers that have a note of a kind, with the note."""
+    import napari
+
+    from napari_stinr.plugin.canvas.layer_data import entry_of
+
+    viewer = napari.current_viewer()
+    noted = [] if viewer is None else [(layer.name, entry_of(layer, kind)) for layer in viewer.layers]
+    return [(name, note) for name, note in noted if note is not None]

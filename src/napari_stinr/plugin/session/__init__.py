@@ -1,0 +1,1 @@
+"""What one viewer is working on. No Qt and no napari in here."""

@@ -1,0 +1,61 @@
+"""The settings that follow from what was chosen by name, and whether they suit the series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_stinr.config import ReconstructionConfig, preset_config
+from napari_stinr.data.checks import MINIMUM_TILTS
+
+if TYPE_CHECKING:
+    from napari_stinr.plugin.session.draft import SeriesDraft
+
+PROJECTIONS_FOR_ONE_HELD_OUT = 30
+"""One projection in so many is held out where the preferences leave it open; fewer projections, none."""
+
+
+def chosen_config(preset: str, quality: str, draft: SeriesDraft | None, held_out: int) -> ReconstructionConfig:
+    """Return the settings for a preset and a quality.
+
+    Parameters
+    ----------
+    preset, quality : str
+        Their names.
+    draft : SeriesDraft or None
+        The series, for the number of held-out projections.
+    held_out : int
+        Held-out projections; negative: by the number of projections.
+
+    Returns
+    -------
+    ReconstructionConfig
+        The settings.
+    """
+    n_used = 0 if draft is None else int(draft.used.sum())
+    number = n_used // PROJECTIONS_FOR_ONE_HELD_OUT if held_out < 0 else held_out
+    return preset_config(preset).with_quality(quality).with_training(held_out=number)
+
+
+def held_out_problem(draft: SeriesDraft, config: ReconstructionConfig) -> str:
+    """Return what is wrong with the number of held-out projections.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The series.
+    config : ReconstructionConfig
+        The settings.
+
+    Returns
+    -------
+    str
+        One line with the cure; "" where enough are left to train on.
+    """
+    held_out = config.training.held_out
+    left = int(draft.used.sum()) - held_out
+    if left >= MINIMUM_TILTS:
+        return ""
+    return (
+        f"{held_out} held-out projections leave {left} for the training; expected at least {MINIMUM_TILTS}. "
+        "Set fewer under Advanced."
+    )

@@ -1,0 +1,169 @@
+"""What can be exported in which format; the writing itself runs in the background and can be cancelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_stinr.pace import Update
+    from napari_stinr.reconstruction import Reconstruction
+
+
+class Content(StrEnum):
+    """What is written."""
+
+    CLEAN = "Clean volume (t = 0)"
+    AT_T = "Volume at t"
+    CONTAMINATION = "Contamination at t"
+    SERIES = "4D series"
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A kind of file.
+
+    Parameters
+    ----------
+    name : str
+        What people call it.
+    ending : str
+        Ending of its files.
+    holds_series : bool
+        It can hold several times.
+    """
+
+    name: str
+    ending: str
+    holds_series: bool = True
+
+
+FORMATS = (
+    FileFormat("ImageJ TIFF", ".tif"),
+    FileFormat("OME-TIFF", ".ome.tif"),
+    FileFormat("MRC", ".mrc", holds_series=False),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """One file to write.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+        Where the volumes come from.
+    path : Path
+        File to write.
+    content : Content
+        What.
+    t : float
+        Time of the volume or the contamination [t].
+    n_times : int
+        Volumes of a 4D series, evenly from t = 0 to 1.
+    may_replace : bool
+        The person has agreed that a file of this name is replaced.
+    """
+
+    reconstruction: Reconstruction
+    path: Path
+    content: Content = Content.CLEAN
+    t: float = 0.0
+    n_times: int = 21
+    may_replace: bool = False
+
+    @property
+    def times(self) -> list[float]:
+        """Times of the volumes [t]."""
+        if self.content is Content.SERIES:
+            return [float(t) for t in np.linspace(0.0, 1.0, self.n_times)]
+        return [0.0 if self.content is Content.CLEAN else self.t]
+
+    def write(self, progress: Update) -> Path:
+        """Write the file, whole or not at all.
+
+        Parameters
+        ----------
+        progress : callable
+            Told how far it is; ends the writing by raising.
+
+        Returns
+        -------
+        Path
+            What was written.
+
+        Raises
+        ------
+        StinrError
+            The file exists and must not be replaced, or cannot be written.
+        """
+        from napari_stinr.reconstruction.export import export_volumes
+
+        export_volumes(
+            self.reconstruction,
+            self.path,
+            times=self.times,
+            contamination=self.content is Content.CONTAMINATION,
+            overwrite=self.may_replace,
+            progress=progress,
+        )
+        return self.path
+
+
+def suggested_name(reconstruction: Reconstruction, content: Content, t: float, file_format: FileFormat) -> str:
+    """Return a file name that says what is in the file.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+        What is exported.
+    content : Content
+        What of it.
+    t : float
+        Time [t].
+    file_format : FileFormat
+        In which format.
+
+    Returns
+    -------
+    str
+        Such as ``"needle_clean.tif"``.
+    """
+    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in reconstruction.provenance.get("series", "series"))
+    what = {
+        Content.CLEAN: "clean",
+        Content.AT_T: f"t{t:.3f}",
+        Content.CONTAMINATION: f"contamination_t{t:.3f}",
+        Content.SERIES: "4D",
+    }[content]
+    return f"{stem}_{what}{file_format.ending}"
+
+
+def check_format(content: Content, file_format: FileFormat) -> None:
+    """Check that a format can hold what is asked for.
+
+    Parameters
+    ----------
+    content : Content
+        What is exported.
+    file_format : FileFormat
+        In which format.
+
+    Raises
+    ------
+    StinrError
+        It holds one volume only.
+    """
+    if content is Content.SERIES and not file_format.holds_series:
+        raise StinrError(
+            f"a 4D series as {file_format.name}",
+            expected="a format for several times: " + ", ".join(kind.name for kind in FORMATS if kind.holds_series),
+            cure="Choose one of these, or export one volume.",
+        )

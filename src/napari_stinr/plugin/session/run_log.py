@@ -1,0 +1,62 @@
+"""The course of a run: its losses, its pace, the time it will take; what a dock shows that is opened in mid-run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_stinr.pace import Pace, remaining_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_stinr.training.schedule import StepReport
+
+
+@dataclass(eq=False)
+class RunLog:
+    """What the steps of a run reported.
+
+    Parameters
+    ----------
+    steps : list of int
+        Number of every step.
+    losses : list of float
+        Loss of every step, relative to the mean square of the data [1].
+    held_out : list of float
+        Loss of the held-out projections, NaN where it was not evaluated [1].
+    last : StepReport, optional
+        The newest report.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    held_out: list[float] = field(default_factory=list)
+    last: StepReport | None = None
+    _pace: Pace = field(default_factory=Pace)
+
+    def add(self, reports: Sequence[StepReport]) -> None:
+        """Take in reports, oldest first."""
+        for report in reports:
+            self.steps.append(report.step)
+            self.losses.append(report.loss)
+            self.held_out.append(report.held_out_loss)
+            # The time of training and not that of the clock, so that a pause does not count.
+            self._pace.add(report.seconds, report.step)
+            self.last = report
+
+    @property
+    def remaining(self) -> float | None:
+        """Time that the rest of the run takes [s]; None before that is known."""
+        rate = self._pace.per_second
+        return None if self.last is None or rate is None else (self.last.n_steps - self.last.step) / rate
+
+    def text(self, *, is_running: bool) -> str:
+        """Return progress in one line, such as ``"step 120 of 300 (40 %), 8.2 steps/s, 22 s left"``."""
+        if self.last is None:
+            return ""
+        rate, last = self._pace.per_second, self.last
+        parts = [f"step {last.step} of {last.n_steps} ({100 * last.step / last.n_steps:.0f} %)"]
+        parts += [] if rate is None else [f"{rate:.3g} steps/s"]
+        parts += [remaining_text(self.remaining)] if is_running and last.step < last.n_steps else []
+        return ", ".join(part for part in parts if part)

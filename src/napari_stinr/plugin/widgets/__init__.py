@@ -1,0 +1,1 @@
+"""Tables, forms and plots that know neither session nor viewer."""

@@ -1,0 +1,205 @@
+"""The projection loss while a reconstruction is trained, of the training data and of the held-out data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyqtgraph
+
+from napari_stinr.plugin.widgets.plots import Plot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from qtpy.QtWidgets import QWidget
+
+    from napari_stinr.plugin.widgets.theme import ThemeColours
+
+MOST_BINS = 300
+"""A curve is drawn with two points for every bin: more than the plot has pixels, and few enough to be quick."""
+SMOOTHED_SHARE = 50
+"""The smoothed curve is a mean over this fraction of the run."""
+
+
+class LogAxis(pyqtgraph.AxisItem):
+    """An axis of decimal logarithms, with the numbers themselves at its ticks, also within one decade."""
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
+        """Choose the ticks.
+
+        Parameters
+        ----------
+        minVal, maxVal : float
+            Decimal logarithms of the ends of the axis.
+        size : float
+            Its length [pixels].
+
+        Returns
+        -------
+        list of tuple
+            Spacing and decimal logarithms of the ticks.
+        """
+        low, high = sorted((minVal, maxVal))
+        most = max(2, int(size / 25))
+        decades = 10.0 ** np.arange(np.floor(low), np.ceil(high) + 1)
+        for steps in (range(1, 10), (1, 2, 5), (1, 3), (1,)):
+            ticks = np.log10(np.multiply.outer(decades, steps).ravel())
+            ticks = ticks[(ticks >= low) & (ticks <= high)]
+            if 2 <= len(ticks) <= most:
+                return [(1.0, ticks.tolist())]
+        if high - low > 1:
+            every = int(np.ceil((high - low) / most))
+            return [(1.0, [float(power) for power in range(int(np.ceil(low)), int(np.floor(high)) + 1, every)])]
+        return [(1.0, self._even_ticks(10.0**low, 10.0**high, most))]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        """Write the numbers whose logarithms the ticks are.
+
+        Parameters
+        ----------
+        values : list of float
+            Decimal logarithms.
+        scale, spacing : float
+            What pyqtgraph says about them; not needed.
+
+        Returns
+        -------
+        list of str
+            One text for every tick.
+        """
+        return [f"{10.0**value:.4g}" for value in values]
+
+    @staticmethod
+    def _even_ticks(low: float, high: float, most: int) -> list[float]:
+        """Logarithms of round, evenly spaced numbers, for a range without enough of 1, 2, 3, ..."""
+        unit = 10.0 ** np.floor(np.log10((high - low) / most))
+        every = next(unit * step for step in (1, 2, 5, 10) if (high - low) / (unit * step) <= most)
+        return [float(np.log10(n * every)) for n in range(int(np.ceil(low / every)), int(high / every) + 1)]
+
+
+class LossPlot(Plot):
+    """Loss against steps: every step faint, their running mean, and the held-out data where they were evaluated.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        The widget that owns this one.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("step", "projection loss (relative)", parent, y_axis=LogAxis("left"))
+        self._steps, self._losses, self._held_out = (np.empty(0) for _ in range(3))
+        self._every_step = self.plotItem.plot(connect="finite")
+        self._legend = self.plotItem.addLegend(offset=(-4, 2), verSpacing=-6)
+        self._smoothed = self.plotItem.plot(name="training", connect="finite", antialias=True)
+        self._evaluated = self.plotItem.plot(symbol="o", symbolSize=5, antialias=True)
+        self.setToolTip("Lower is better. Held-out data are not trained on: training has gone too far where they rise.")
+        self.set_colours(self._colours)
+
+    def append(self, steps: Sequence[int], losses: Sequence[float], held_out: Sequence[float]) -> None:
+        """Add steps at the right.
+
+        Parameters
+        ----------
+        steps : sequence of int
+            `(n,)` numbers of the steps.
+        losses : sequence of float
+            `(n,)` loss of each step [1].
+        held_out : sequence of float
+            `(n,)` loss of the held-out data after the step, NaN where it was not evaluated [1].
+
+        Raises
+        ------
+        ValueError
+            The lengths differ.
+        """
+        if not len(steps) == len(losses) == len(held_out):
+            raise ValueError(f"{len(steps)} steps, {len(losses)} losses, {len(held_out)} held-out losses")
+        self._steps = np.concatenate([self._steps, np.asarray(steps, dtype=float)])
+        self._losses = np.concatenate([self._losses, _logarithm(losses)])
+        self._held_out = np.concatenate([self._held_out, _logarithm(held_out)])
+        self._draw()
+
+    def clear_curves(self) -> None:
+        """Start anew."""
+        self._steps, self._losses, self._held_out = (np.empty(0) for _ in range(3))
+        self._draw()
+
+    def set_colours(self, colours: ThemeColours) -> None:
+        """Draw in the colours of a theme.
+
+        Parameters
+        ----------
+        colours : ThemeColours
+            The colours.
+        """
+        super().set_colours(colours)
+        if self.closed:
+            return
+        faint = pyqtgraph.mkColor(colours.total)
+        faint.setAlpha(70)
+        self._every_step.setPen(pyqtgraph.mkPen(faint, width=1))
+        self._smoothed.setPen(pyqtgraph.mkPen(colours.total, width=2))
+        self._evaluated.setPen(pyqtgraph.mkPen(colours.held_out, width=2))
+        self._evaluated.setSymbolBrush(colours.held_out)
+        self._evaluated.setSymbolPen(None)
+        self._legend.setLabelTextColor(colours.text)
+        # pyqtgraph keeps the colour of a label that it has already drawn.
+        for _, label in self._legend.items:
+            label.setText(label.text, color=colours.text)
+
+    def _draw(self) -> None:
+        if self.closed:
+            return
+        every_step = _outline(self._steps, self._losses)
+        smoothed = _thinned(self._steps, _running_mean(self._losses))
+        evaluated = np.isfinite(self._held_out)
+        self._every_step.setData(*every_step)
+        self._smoothed.setData(*smoothed)
+        self._evaluated.setData(*_thinned(self._steps[evaluated], self._held_out[evaluated]))
+        if evaluated.any() and len(self._legend.items) == 1:
+            self._legend.addItem(self._evaluated, "held-out")
+        elif not evaluated.any():
+            self._legend.removeItem(self._evaluated)
+        self._show_data(bool(np.isfinite(self._losses).any()))
+
+
+def _logarithm(values: Sequence[float]) -> NDArray[np.float64]:
+    """Decimal logarithms, NaN where there is none."""
+    numbers = np.asarray(values, dtype=float)
+    positive = np.isfinite(numbers) & (numbers > 0)
+    return np.where(positive, np.log10(np.where(positive, numbers, 1.0)), np.nan)
+
+
+def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over a window around each value, as far as there are values; NaN is left out."""
+    half = len(values) // SMOOTHED_SHARE // 2
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    centre = np.arange(len(values))
+    # Symmetric at the start, where the loss falls steeply; at the end a single value would look like a trend.
+    reach = np.minimum(centre, half)
+    first, last = centre - reach, np.minimum(centre + reach + 1, len(values))
+    n_known = counts[last] - counts[first]
+    return np.where(n_known > 0, (sums[last] - sums[first]) / np.maximum(n_known, 1), np.nan)
+
+
+def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Evenly chosen points, the last among them, where there are too many to draw."""
+    if len(x) <= 2 * MOST_BINS:
+        return x, y
+    chosen = np.linspace(0, len(x) - 1, 2 * MOST_BINS).round().astype(int)
+    return x[chosen], y[chosen]
+
+
+def _outline(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest value of every bin, where there are too many points to draw: looks like all of them."""
+    if len(x) <= 2 * MOST_BINS:
+        return x, y
+    starts = np.linspace(0, len(x), MOST_BINS, endpoint=False).astype(int)
+    lowest = np.fmin.reduceat(y, starts)
+    highest = np.fmax.reduceat(y, starts)
+    return np.repeat(x[starts], 2), np.column_stack([lowest, highest]).ravel()

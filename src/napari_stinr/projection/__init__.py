@@ -1,0 +1,1 @@
+"""From slices of a field to detector lines and back."""

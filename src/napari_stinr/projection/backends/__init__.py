@@ -1,0 +1,1 @@
+"""Where the projector runs: one module for each, all with the same numbers."""

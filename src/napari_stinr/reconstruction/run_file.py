@@ -1,0 +1,283 @@
+"""The file of a run: one safetensors file with JSON in its header and a checksum over everything.
+
+Written here and not by safetensors, which copies every tensor and writes to a temporary file of its own, which nobody
+knows after a crash. Read by safetensors, which checks the header; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import torch
+from safetensors import SafetensorError, safe_open
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.containers import is_file, printable
+from napari_stinr.io.output.atomic import atomic_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    _Check = Callable[[Mapping[str, str], Mapping[str, tuple[int, ...]]], None]
+
+FORMAT = "napari-stinr reconstruction"
+FORMAT_VERSION = 2
+"""2 has a checksum, 1 had none."""
+_READABLE_VERSIONS = ("1", "2")
+_CHECKSUM = "checksum"
+_LONGEST_HEADER = 2**20
+"""A header with the settings and the names of some tensors has a few kilobytes [byte]."""
+_TYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_USE_AN_EARLIER_ONE = "Use an earlier checkpoint, or copy it again from where it came from."
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What the file of a run holds.
+
+    Parameters
+    ----------
+    header : mapping of str
+        Texts by name.
+    tensors : mapping of Tensor
+        Tensors by name.
+    """
+
+    header: Mapping[str, str]
+    tensors: Mapping[str, torch.Tensor]
+
+
+def write_run(path: str | Path, content: RunFile, *, overwrite: bool = True) -> None:
+    """Write the file of a run, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Where to.
+    content : RunFile
+        What to write; format, version and checksum are added to its header.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    StinrError
+        The file cannot be written, or is there and must not be replaced, or a tensor is not finite.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in content.tensors.items()}
+    not_finite = _not_finite(tensors)
+    if not_finite:
+        raise StinrError(
+            f"{path} is not written: {not_finite} holds values that are not finite (NaN)",
+            expected="a training that has not failed",
+            cure="Go on from an earlier checkpoint, with a lower training.density_rate.",
+        )
+    header = {**content.header, "format": FORMAT, "version": str(FORMAT_VERSION)}
+    # Not in a thread beside the writing: the last checkpoint of a program that ends must be written, too, and Python
+    # starts no more threads then.
+    header[_CHECKSUM] = _checksum(header, tensors)
+    # The largest numbers first: that keeps every tensor aligned.
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    with atomic_output(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
+        stream.write(_header_bytes(header, tensors, order))
+        for name in order:
+            stream.write(_bytes_of(tensors[name]))
+
+
+def _header_bytes(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor], order: list[str]) -> bytes:
+    """Return what stands before the tensors in a safetensors file: length, texts, and the place of each tensor."""
+    entries: dict[str, Any] = {"__metadata__": header}
+    end = 0
+    for name in order:
+        start, end = end, end + tensors[name].nbytes
+        shape = list(tensors[name].shape)
+        entries[name] = {"dtype": _TYPES[tensors[name].dtype], "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def read_run(path: Path, check: _Check) -> RunFile:
+    """Read the file of a run.
+
+    Parameters
+    ----------
+    path : Path
+        A file that :func:`write_run` wrote.
+    check : callable
+        Called with the header and the `{name: shape}` of the tensors before memory is taken for them; raises
+        ValueError where they do not belong together.
+
+    Returns
+    -------
+    RunFile
+        What was written, with format and version.
+
+    Raises
+    ------
+    StinrError
+        The file is not there, of another kind or version, truncated or damaged.
+    """
+    _check_kind(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header, names = dict(file.metadata() or {}), list(file.keys())
+            _check_version(path, header)
+            _check_content(path, header, {name: tuple(file.get_slice(name).get_shape()) for name in names}, check)
+            _check_memory(path)
+            tensors = {name: file.get_tensor(name) for name in names}
+            if _CHECKSUM in header or header["version"] != "1":
+                found, expected = _checksum(header, tensors), header.get(_CHECKSUM, "none")
+                if found != expected:
+                    raise damaged(path, f"its checksum is {found} and not {expected}")
+            not_finite = _not_finite(tensors)
+            if not_finite:
+                raise damaged(path, f"{not_finite} holds values that are not finite")
+            # Copies: a tensor that is still in the file would hold it open, and vanish with a network disk.
+            return RunFile(header, {name: value.clone() for name, value in tensors.items()})
+    except StinrError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise damaged(path, f"{error or type(error).__name__}") from error
+
+
+def damaged(path: str | Path, reason: str) -> StinrError:
+    """Return the error that says that the file of a run is damaged.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    reason : str
+        What is wrong with it.
+
+    Returns
+    -------
+    StinrError
+        To be raised.
+    """
+    return StinrError(
+        f"{path} is damaged ({printable(reason)})",
+        expected="a whole file that `stinr train` wrote",
+        cure=_USE_AN_EARLIER_ONE,
+    )
+
+
+def _check_kind(path: Path) -> None:
+    """Tell a missing, a foreign and a truncated file from one that is worth opening."""
+    if not is_file(path):
+        raise StinrError(
+            f"there is no file {path}", expected="a reconstruction", cure="Check the name; `stinr train` writes one."
+        )
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            start = stream.read(9)
+            length = int.from_bytes(start[:8], "little")
+            if start[8:] not in (b"", b"{") or (start and length > _LONGEST_HEADER):
+                raise StinrError(
+                    f"{path} is a file of another kind",
+                    expected=f"a {FORMAT}",
+                    cure="Give a file that `stinr train` wrote.",
+                )
+            header = start[8:] + stream.read(max(length - 1, 0))
+            end = _announced_size(header) if len(header) == length else 8 + length
+    except OSError as error:
+        raise StinrError(
+            f"{path} cannot be read: {error.strerror or error}",
+            expected="a file that may be read",
+            cure="Check its permissions and the disk.",
+        ) from error
+    if size < max(end, 9):
+        raise StinrError(
+            f"{path} is truncated: it has {size} bytes",
+            expected=f"{end}, as its header says" if size > 8 else "a whole file that `stinr train` wrote",
+            cure=_USE_AN_EARLIER_ONE,
+        )
+
+
+def _announced_size(header: bytes) -> int:
+    """Return the size that a header announces [byte], 0 where it cannot be understood."""
+    try:
+        entries = json.loads(header)
+        ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
+        return 8 + len(header) + max(map(int, ends), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError):
+        return 0
+
+
+def _check_version(path: Path, header: Mapping[str, str]) -> None:
+    if header.get("format") != FORMAT:
+        raise StinrError(
+            f"{path} is a safetensors file of another program",
+            expected=f"a {FORMAT}",
+            cure="Give a file that `stinr train` wrote.",
+        )
+    version = header.get("version")
+    if version not in _READABLE_VERSIONS:
+        raise StinrError(
+            f"{path} is a {FORMAT} version {version}",
+            expected="version " + " or ".join(_READABLE_VERSIONS),
+            cure="Open it with the release of napari-stinr that wrote it, or update this one.",
+        )
+
+
+def _check_content(path: Path, header: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], check: _Check) -> None:
+    try:
+        check(header, shapes)
+    except StinrError as error:  # about a setting, where the file is to be named
+        raise damaged(path, error.found) from error
+
+
+def _check_memory(path: Path) -> None:
+    size, free = path.stat().st_size, int(psutil.virtual_memory().available)
+    if size > free:
+        raise StinrError(
+            f"{path} needs {size / 1e9:.3g} GB of memory",
+            expected=f"at most the {free / 1e9:.3g} GB that are free",
+            cure="Close other programs, or use a computer with more memory.",
+        )
+
+
+def _checksum(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the CRC-32 of all texts and tensors: it sees what a disk or a network does, not what a forger does."""
+    texts = sorted((name, text) for name, text in header.items() if name != _CHECKSUM)
+    forms = [(name, _TYPES[tensors[name].dtype], list(tensors[name].shape)) for name in sorted(tensors)]
+    value = zlib.crc32(json.dumps([texts, forms]).encode())
+    for name in sorted(tensors):
+        value = zlib.crc32(_bytes_of(tensors[name]), value)
+    return f"crc32:{value:08x}"
+
+
+def _bytes_of(tensor: torch.Tensor) -> memoryview:
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the name of the first tensor that holds NaN or infinity, "" where there is none."""
+    for name, value in tensors.items():
+        if value.is_floating_point():
+            values = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+            with np.errstate(over="ignore", invalid="ignore"):
+                is_doubtful = not np.isfinite(values.sum())
+            # The sum tells nearly always, in a fraction of the time; of very large values it may overflow.
+            if is_doubtful and not np.isfinite(values).all():
+                return name
+    return ""

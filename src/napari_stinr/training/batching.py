@@ -1,0 +1,118 @@
+"""How the data are shared out over the steps, in a random order that can be kept and gone on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from napari_stinr.config import TrainingConfig
+    from napari_stinr.data.geometry import VoxelGrid
+
+_ROWS_TOGETHER = 16
+"""Rows that the compiled projector handles together: blocks of rows are multiples of it."""
+
+
+def rows_per_block(config: TrainingConfig, grid: VoxelGrid) -> int:
+    """Return about how many detector rows a block has.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Number of voxels in a block.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+
+    Returns
+    -------
+    int
+        At least 1, and at most all of them.
+    """
+    rows = max(1, config.voxels_per_step // (grid.depth * grid.width))
+    if rows < grid.height:
+        rows = max(1, rows // _ROWS_TOGETHER) * _ROWS_TOGETHER
+    return min(rows, grid.height)
+
+
+def planned_steps(config: TrainingConfig, grid: VoxelGrid) -> int:
+    """Return how many steps a run has, where nothing else is asked for.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The settings.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+
+    Returns
+    -------
+    int
+        `steps`, or as many as visit every row `visits` times; a step with rays counts as one visit.
+    """
+    if config.steps is not None:
+        return config.steps
+    return config.visits * blocks_of_rows(config, grid)
+
+
+def blocks_of_rows(config: TrainingConfig, grid: VoxelGrid) -> int:
+    """Return over how many blocks the rows are shared out.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The settings.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+
+    Returns
+    -------
+    int
+        At least 1; a step with rays takes from all rows and counts as one.
+    """
+    return 1 if config.batches == "rays" else Bag(grid.height, rows_per_block(config, grid)).n_draws
+
+
+class Bag:
+    """Draw numbers in random order, each once before any comes again.
+
+    Parameters
+    ----------
+    n_items : int
+        The numbers are 0 to n_items - 1.
+    size : int
+        About how many are drawn at a time; all draws of a round are equally large, to within one.
+    """
+
+    def __init__(self, n_items: int, size: int) -> None:
+        self._n_items = n_items
+        self.n_draws = max(1, round(n_items / size))
+        self._next = self.n_draws
+        self._order = torch.arange(n_items)
+
+    def draw(self, generator: torch.Generator) -> torch.Tensor:
+        """Return the next numbers, in ascending order.
+
+        Parameters
+        ----------
+        generator : Generator
+            Source of the random order, on the CPU.
+
+        Returns
+        -------
+        Tensor
+            `(about size,)` int64 numbers.
+        """
+        if self._next == self.n_draws:
+            self._order, self._next = torch.randperm(self._n_items, generator=generator), 0
+        self._next += 1
+        return self._order.tensor_split(self.n_draws)[self._next - 1].sort().values
+
+    @property
+    def state(self) -> torch.Tensor:
+        """`(1 + n_items,)` int64 position and order, from which drawing goes on exactly."""
+        return torch.cat([torch.tensor([self._next]), self._order])
+
+    @state.setter
+    def state(self, value: torch.Tensor) -> None:
+        self._next, self._order = int(value[0]), value[1:].clone()

@@ -1,0 +1,139 @@
+"""How fast this machine trains: small pieces of the real work, timed within a second."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_stinr.config import GrowthFieldConfig, JointFieldConfig, StaticFieldConfig
+from napari_stinr.data.geometry import VoxelGrid
+from napari_stinr.fields import GrowthField, JointField, StaticField
+from napari_stinr.projection.operator import project_slices, projector_for
+from napari_stinr.projection.views import SliceGeometry
+from napari_stinr.training.losses import balanced_loss, frequency_weights
+from napari_stinr.training.optimisers import adam
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WIDTH, _ROWS, _TILTS = 80, 16, 32
+_PARAMETERS = (128, 1, 128, 128)
+_RAYS, _SAMPLES = 40, 96
+_SECONDS_EACH = 0.1
+"""Time after which a piece of work is not repeated any more [s]."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a machine trains, on its CPU.
+
+    Parameters
+    ----------
+    static_voxels : float
+        Voxels of a static field that are sampled, projected and back-projected, counted once for every tilt, in blocks
+        of 16 rows and 32 tilts [1/s].
+    growth_voxels : float
+        The same for a growth field [1/s].
+    parameters : float
+        Parameters of a field that receive their gradient and are updated [1/s].
+    samples : float
+        Points on rays at which the network of the preset `paper` is evaluated and differentiated [1/s].
+    """
+
+    static_voxels: float
+    growth_voxels: float
+    parameters: float
+    samples: float
+
+
+def measure_speed(threads: int) -> Speed:
+    """Time small pieces of the work of a training; about half a second once the projector is compiled.
+
+    Parameters
+    ----------
+    threads : int
+        CPU threads that the training will have.
+
+    Returns
+    -------
+    Speed
+        Speed of this machine as it is now: what other programs are doing at the moment counts.
+    """
+    previous = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # as in the training: see Trainer.run
+        static, growth, parameters = _block_work(threads, grows=False), _block_work(threads, grows=True), _update_work()
+        block_voxels = _ROWS * _WIDTH * _WIDTH * _TILTS
+        static_seconds, growth_seconds, update_seconds = map(_typical, (static, growth, parameters))
+        torch.set_num_threads(threads)
+        ray_seconds = _typical(_ray_work())
+    finally:
+        torch.set_num_threads(previous)
+    return Speed(
+        static_voxels=block_voxels / static_seconds,
+        growth_voxels=block_voxels / growth_seconds,
+        parameters=float(np.prod(_PARAMETERS)) / update_seconds,
+        samples=_RAYS * _SAMPLES / ray_seconds,
+    )
+
+
+def _block_work(threads: int, *, grows: bool) -> Callable[[], None]:
+    grid = VoxelGrid(_WIDTH, _ROWS, _WIDTH)
+    field: GrowthField | StaticField
+    if grows:
+        field = GrowthField(grid, GrowthFieldConfig(), scale=1.0)
+    else:
+        field = StaticField(grid, StaticFieldConfig(), scale=1.0)
+    angles = tuple(np.linspace(-1, 1, _TILTS).tolist())
+    projector = projector_for(
+        SliceGeometry(_WIDTH, _WIDTH, _WIDTH, angles), device=torch.device("cpu"), threads=threads
+    )
+    lattice = [torch.from_numpy(grid.axis_positions(axis)) for axis in range(3)]
+    tilts, times = torch.arange(_TILTS), torch.linspace(0, 1, _TILTS)
+    measured, weights = torch.ones(_TILTS, _ROWS, _WIDTH), frequency_weights(_WIDTH, balance=0.3)
+
+    def work() -> None:
+        density, arrival = field.slices(*lattice)
+        lines = project_slices(projector, density, arrival=arrival, tilts=tilts, times=times, width=0.1)
+        balanced_loss(lines - measured, weights).backward()  # type: ignore[no-untyped-call]
+
+    return work
+
+
+def _update_work() -> Callable[[], None]:
+    values = torch.nn.Parameter(torch.zeros(_PARAMETERS))
+    optimiser = adam([values])
+    rows = torch.arange(_ROWS)
+
+    def work() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        values.index_select(0, rows).sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    return work
+
+
+def _ray_work() -> Callable[[], None]:
+    field = JointField(VoxelGrid(_SAMPLES, _SAMPLES, _SAMPLES), JointFieldConfig(), scale=1.0)
+    points = torch.linspace(-1, 1, _RAYS * _SAMPLES * 3).reshape(_RAYS, _SAMPLES, 3)
+    times = torch.linspace(0, 1, _RAYS)[:, None]
+
+    def work() -> None:
+        field(points, times).sum().backward()
+
+    return work
+
+
+def _typical(work: Callable[[], None]) -> float:
+    work()  # compiles, and brings everything into memory
+    seconds: list[float] = []
+    while len(seconds) < 3 or (sum(seconds) < _SECONDS_EACH and len(seconds) < 7):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)

@@ -1,0 +1,300 @@
+"""Fit a field to a tilt series. The loop knows no widget and no path: it yields a report after every step."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from copy import deepcopy
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_stinr.cores import available_threads
+from napari_stinr.data.geometry import grid_of
+from napari_stinr.data.measurements import projection_contrast, typical_potential
+from napari_stinr.devices import resolve_device
+from napari_stinr.errors import StinrError
+from napari_stinr.fields import GrowthField, build_field
+from napari_stinr.reconstruction import Reconstruction
+from napari_stinr.training.batching import blocks_of_rows, planned_steps
+from napari_stinr.training.held_out import HELD_OUT_EVERY, HeldOut, held_out_tilts
+from napari_stinr.training.objectives import build_objective, has_network
+from napari_stinr.training.optimisers import build_optimiser, load_optimiser_state, optimiser_state, part
+from napari_stinr.training.schedule import StepReport, arrival_width, learning_rate_factor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.data.geometry import VoxelGrid
+    from napari_stinr.data.tilt_series import TiltSeries
+
+__all__ = ["StepReport", "Trainer", "TrainingError"]
+
+
+_SEEDING = threading.Lock()
+
+
+class TrainingError(Exception):
+    """Training failed: the loss is not finite. Not a RuntimeError, which GUI worker threads swallow."""
+
+
+class Trainer:
+    """Train a field on a tilt series.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    config : ReconstructionConfig
+        The settings.
+    device : str
+        ``auto``, ``cpu``, ``cuda:0`` or ``mps``.
+    threads : int, optional
+        CPU threads; all cores by default.
+
+    Raises
+    ------
+    StinrError
+        The device does not exist, the number of threads is less than 1, or too many projections are to be held out.
+    """
+
+    def __init__(
+        self, series: TiltSeries, config: ReconstructionConfig, *, device: str = "auto", threads: int | None = None
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
+        self.series, self.config, training = series, config, config.training
+        self.device = resolve_device(device)
+        self.threads = threads or available_threads()
+        self.grid: VoxelGrid = grid_of(series)
+        self._generator = torch.Generator().manual_seed(training.seed)
+        held_out = held_out_tilts(series.times, series.used, training.held_out, early=training.early_tilts)
+        self.held_out = tuple(held_out.tolist())
+        # Nothing about the held-out projections may decide anything, not even their contrast the learning rate.
+        trained_on = series.exclude(held_out) if len(held_out) else series
+        self._objective = build_objective(
+            trained_on,
+            self.grid,
+            config,
+            device=self.device,
+            threads=self.threads,
+            held_out=HeldOut.of(series, held_out),
+        )
+        # The generator that initialises a network is shared by all threads.
+        with _SEEDING, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            self.field = build_field(config, self.grid, scale=typical_potential(trained_on, self.grid)).to(self.device)
+        self._optimiser = build_optimiser(
+            self.field, config, contrast=projection_contrast(trained_on), n_blocks=blocks_of_rows(training, self.grid)
+        )
+        self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
+        self.step, self._seconds, self._residual = 0, 0.0, math.nan
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._at_border = threading.Lock()
+
+    @classmethod
+    def resume(
+        cls, reconstruction: Reconstruction, series: TiltSeries, *, device: str = "auto", threads: int | None = None
+    ) -> Trainer:
+        """Go on exactly where a reconstruction stopped.
+
+        Parameters
+        ----------
+        reconstruction : Reconstruction
+            What to go on with.
+        series : TiltSeries
+            The same data as before.
+        device : str
+            As for the trainer.
+        threads : int, optional
+            As for the trainer.
+
+        Returns
+        -------
+        Trainer
+            A trainer at the step of the reconstruction.
+
+        Raises
+        ------
+        StinrError
+            The data are not the same, or the state of the training was not kept.
+        """
+        expected, found = reconstruction.provenance.get("fingerprint"), series.fingerprint()
+        if expected != found:
+            told, n_used = reconstruction.provenance, int(series.used.sum())
+            raise StinrError(
+                f"the tilt series {series.name!r} with {n_used} tilts (fingerprint {found[:8]}) is not that of the "
+                f"run, {told.get('series', 'unknown')!r} with {told.get('tilts', '?')} ({str(expected)[:8]})",
+                expected="the same stack, angles, times and options",
+                cure="Give those of the first run.",
+            )
+        if not reconstruction.training_state:
+            raise StinrError(
+                "the run holds no state of the training",
+                expected="one to go on from",
+                cure="Train again from the start.",
+            )
+        trainer = cls(series, reconstruction.config, device=device, threads=threads)
+        trainer._load(reconstruction)
+        return trainer
+
+    def run(self, *, steps: int | None = None, seconds: float | None = None) -> Iterator[StepReport]:
+        """Train, and report after every step.
+
+        Parameters
+        ----------
+        steps : int, optional
+            Steps in all, those of a resumed run included; from the settings by default.
+        seconds : float, optional
+            Train for this long instead; the schedule follows the time [s].
+
+        Yields
+        ------
+        StepReport
+            What the step did.
+
+        Raises
+        ------
+        StinrError
+            Both limits are given, or one is not positive.
+        TrainingError
+            The loss is not finite.
+        """
+        total = self._total_steps(steps, seconds)
+        previous_threads = torch.get_num_threads()
+        # The projector has threads of its own. A second OpenMP thread for the small rest makes a step no faster on a
+        # quiet machine and up to six times slower on a busy one.
+        torch.set_num_threads(self.threads if has_network(self.config) else 1)
+        try:
+            while not self._stop.is_set():
+                fraction = self.step / total if seconds is None else self._seconds / seconds
+                if fraction >= 1:
+                    break
+                self._go.wait()
+                if self._stop.is_set():
+                    break
+                start = time.perf_counter()
+                with self._at_border:
+                    loss, rates = self._advance(fraction)
+                    held_out_loss = self._held_out_loss(fraction)
+                self._seconds += time.perf_counter() - start
+                n_steps = total if seconds is None else max(self.step, round(self.step * seconds / self._seconds))
+                yield StepReport(self.step, n_steps, loss, self._residual, rates, self._seconds, held_out_loss)
+        finally:
+            self._stop.clear()
+            torch.set_num_threads(previous_threads)
+
+    def stop(self) -> None:
+        """End the run at the next step border; from any thread. Ends a pause, too."""
+        self._stop.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Wait at the next step border until :meth:`unpause`; from any thread."""
+        self._go.clear()
+
+    def unpause(self) -> None:
+        """Go on after :meth:`pause`; from any thread."""
+        self._go.set()
+
+    def reconstruction(self, *, with_training_state: bool = True) -> Reconstruction:
+        """Return a copy of the state of the training, at a step border; from any thread.
+
+        Parameters
+        ----------
+        with_training_state : bool
+            Copy what is needed to go on with the training, too: three times as much. A preview does without.
+
+        Returns
+        -------
+        Reconstruction
+            A snapshot on the CPU that training does not change any more.
+        """
+        fingerprint = self._fingerprint  # reads the whole stack once, which must not hold up a step
+        with self._at_border:
+            field = deepcopy(self.field).cpu().requires_grad_(False)
+            return Reconstruction(
+                field,
+                self.config,
+                self.grid,
+                time_range=self.series.time_range,
+                time_unit=self.series.time_unit,
+                step=self.step,
+                provenance=self._provenance(fingerprint),
+                training_state=self._training_state() if with_training_state else {},
+            )
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self.series.fingerprint()
+
+    def _total_steps(self, steps: int | None, seconds: float | None) -> int:
+        for name, limit in (("--steps", steps), ("--seconds", seconds)):
+            if limit is not None and not limit > 0:
+                raise StinrError(f"{name} is {limit}", expected="more than 0", cure=f"Give a positive {name}.")
+        if steps is not None and seconds is not None:
+            raise StinrError("both --steps and --seconds are given", expected="one of them", cure="Leave one out.")
+        return steps or planned_steps(self.config.training, self.grid)
+
+    def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
+        training = self.config.training
+        factor = learning_rate_factor(training, step=self.step, fraction=fraction)
+        rates = tuple(rate * factor for rate in self._base_rates)
+        for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate
+        width = arrival_width(training, fraction=fraction)
+        if isinstance(self.field, GrowthField):
+            self.field.width.fill_(width)
+        loss, residual = self._objective.loss(self.field, self._generator, width=width)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {self.step + 1}; lower training.density_rate or check the data"
+            )
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self.step += 1
+        self._residual = float(residual)
+        return value, rates
+
+    def _held_out_loss(self, fraction: float) -> float:
+        if self.step % HELD_OUT_EVERY:
+            return math.nan
+        width = arrival_width(self.config.training, fraction=fraction)
+        return self._objective.held_out_loss(self.field, width=width)
+
+    def _provenance(self, fingerprint: str) -> dict[str, str]:
+        from napari_stinr import __version__
+
+        return {
+            "series": self.series.name,
+            "fingerprint": fingerprint,
+            "tilts": str(int(self.series.used.sum())),
+            "program": f"napari-stinr {__version__}",
+            "torch": torch.__version__,
+            "device": str(self.device),
+            "relative_residual": f"{self._residual:.6g}",
+            "training_seconds": f"{self._seconds:.3f}",
+        } | ({"held_out": ", ".join(map(str, self.held_out))} if self.held_out else {})
+
+    def _training_state(self) -> dict[str, torch.Tensor]:
+        state = {
+            "generator": self._generator.get_state(),
+            "seconds": torch.tensor(self._seconds, dtype=torch.float64),
+        }
+        state |= {f"batches.{name}": value.clone() for name, value in self._objective.state().items()}
+        return state | optimiser_state(self.field, self._optimiser)
+
+    def _load(self, reconstruction: Reconstruction) -> None:
+        state = reconstruction.training_state
+        self.field.load_state_dict(reconstruction.field.state_dict())
+        self.step, self._seconds = reconstruction.step, float(state["seconds"])
+        self._generator.set_state(state["generator"])
+        self._objective.load_state(part(state, "batches."))
+        if self.step:
+            load_optimiser_state(self.field, self._optimiser, state=state)

@@ -1,0 +1,1 @@
+"""What several test modules share: inputs, oracles, a window. No tests in here."""

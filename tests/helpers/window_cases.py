@@ -1,0 +1,116 @@
+"""A real window with the three docks, and how a test waits for what happens in it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from helpers.series_cases import growing_series
+from napari_stinr.plugin.canvas.binding import ViewerBinding, binding_of
+from napari_stinr.plugin.canvas.layer_data import series_layer
+from napari_stinr.plugin.session.draft_sources import draft_of_series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_stinr.plugin.docks.explore import ExploreDock
+    from napari_stinr.plugin.docks.reconstruct import ReconstructDock
+    from napari_stinr.plugin.docks.tilt_series import TiltSeriesDock
+
+PLUGIN = "napari-stinr"
+PATIENCE = 20_000
+"""Longest time that a test waits for one thing [ms]."""
+
+
+@dataclass
+class Window:
+    """A viewer with its docks."""
+
+    viewer: Any
+    binding: ViewerBinding
+    tilt_series: TiltSeriesDock
+    reconstruct: ReconstructDock
+    explore: ExploreDock
+
+    @property
+    def session(self) -> Any:
+        return self.binding.session
+
+    def layer(self, ending: str) -> Any:
+        """Return the one layer whose name ends like this."""
+        (found,) = [layer for layer in self.viewer.layers if layer.name.endswith(ending)]
+        return found
+
+    def names(self) -> list[str]:
+        return [layer.name for layer in self.viewer.layers]
+
+
+def open_window(make_napari_viewer: Callable[..., Any], folder: Path, **settings: Any) -> Window:
+    """Open a window with all docks; checkpoints go to `folder`."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    docks = [
+        viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)[1]
+        for name in ("Tilt series", "Reconstruct", "Explore")
+    ]
+    binding = binding_of(viewer)
+    changes = {"autosave_folder": str(folder), "preview_seconds": 0.2, **settings}
+    binding.session.settings = replace(binding.session.settings, **changes)
+    return Window(viewer, binding, *docks)
+
+
+def add_series(window: Window, steps: int = 60, **options: Any) -> Any:
+    """Add a small growing series as a reader would, and choose few steps."""
+    series = growing_series(**{"n_tilts": 31, **options})
+    window.viewer._add_layer_from_data(*series_layer(draft_of_series(series)))
+    window.session.customise(window.session.config.with_training(steps=steps))
+    return series
+
+
+def wait(qtbot: Any, condition: Callable[[], bool], patience: int = PATIENCE) -> None:
+    qtbot.waitUntil(condition, timeout=patience)
+
+
+def train(qtbot: Any, window: Window) -> None:
+    """Press Start and wait for the end."""
+    window.reconstruct.controls.start.click()
+    wait(qtbot, lambda: not window.session.is_active)
+    assert window.session.state == "Done", window.session.failure
+    settle(qtbot, window)
+
+
+def settle(qtbot: Any, window: Window) -> None:
+    """Wait until nothing is computed in the background any more."""
+    wait(
+        qtbot, lambda: not window.binding.tasks.running and not getattr(window.binding.layers.stream, "is_busy", False)
+    )
+    qtbot.wait(50)
+
+
+class Heartbeat(QObject):
+    """Measures for how long the thread of the window does not answer."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.gaps: list[float] = []
+        self._last = time.perf_counter()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(5)
+
+    @property
+    def longest(self) -> float:
+        """Longest time without an answer [s]."""
+        return max(self.gaps)
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self.gaps.append(now - self._last)
+        self._last = now

@@ -1,0 +1,173 @@
+"""The projector by physics: analytic projections, sines, the adjoint identity, gradients, and a slow oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.oracles import project_slice
+from napari_stinr.projection.operator import CompiledProjector, GatherProjector, Projector, project_slices
+from napari_stinr.projection.views import SliceGeometry
+
+DEVICES = ["cpu"]
+
+
+def geometry(
+    angles_deg: np.ndarray, *, depth: int = 24, width: int = 20, n_pixels: int = 22, **options: float
+) -> SliceGeometry:
+    return SliceGeometry(depth, width, n_pixels, tuple(np.deg2rad(angles_deg)), **options)
+
+
+def back_ends(shape: SliceGeometry) -> list[Projector]:
+    return [
+        CompiledProjector(shape, threads=1),
+        CompiledProjector(shape, threads=2),
+        GatherProjector(shape, device=torch.device("cpu")),
+    ]
+
+
+BACK_ENDS = pytest.mark.parametrize("which", [0, 1, 2], ids=["compiled", "compiled-2-threads", "gather"])
+
+
+def project_all(projector: Projector, slices: torch.Tensor, **options: torch.Tensor | float | None) -> torch.Tensor:
+    n_tilts = len(projector.geometry.angles_rad)
+    return project_slices(
+        projector,
+        slices,
+        tilts=torch.arange(n_tilts),
+        times=torch.linspace(0, 1, n_tilts),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@BACK_ENDS
+def test_projection_equals_the_slow_oracle(which: int) -> None:
+    rng = np.random.default_rng(1)
+    shape = geometry(np.array([-71.0, -20.0, 0.0, 33.0, 90.0]), voxel_size=0.7, axis_offset=1.3)
+    slices = rng.random((3, shape.depth, shape.width))
+    lines = project_all(back_ends(shape)[which], torch.from_numpy(slices).float())
+    for k, angle in enumerate(shape.angles_rad):
+        for row in range(3):
+            expected = project_slice(slices[row], angle, shape.n_pixels, shape.axis_offset, shape.voxel_size)
+            np.testing.assert_allclose(lines[k, row].numpy(), expected, rtol=2e-5, atol=2e-5)
+
+
+@BACK_ENDS
+def test_growing_slice_is_the_projection_of_the_slice_at_each_time(which: int) -> None:
+    generator = torch.Generator().manual_seed(2)
+    shape = geometry(np.linspace(-60, 60, 7))
+    density = torch.rand(17, shape.depth, shape.width, generator=generator)
+    arrival = torch.rand(17, shape.depth, shape.width, generator=generator) * 1.5 - 0.25
+    projector = back_ends(shape)[which]
+    lines = project_all(projector, density, arrival=arrival, width=0.05)
+    for k, t in enumerate(torch.linspace(0, 1, 7)):
+        frozen = project_all(projector, density * torch.sigmoid((t - arrival) / 0.05))
+        torch.testing.assert_close(lines[k], frozen[k], rtol=3e-4, atol=3e-4)
+
+
+@BACK_ENDS
+def test_backprojection_is_the_adjoint_of_projection(which: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    shape = geometry(np.arange(0, 180, 13.0), voxel_size=0.5, axis_offset=-2.0)
+    projector = back_ends(shape)[which]
+    x = torch.rand(5, shape.depth, shape.width, generator=generator)
+    y = torch.rand(len(shape.angles_rad), 5, shape.n_pixels, generator=generator)
+    tilts, times = torch.arange(len(y)), torch.linspace(0, 1, len(y))
+    forward = projector.project(x, None, tilts=tilts, times=times, width=1.0)
+    adjoint, _ = projector.backproject(y, x, None, tilts=tilts, times=times, width=1.0)
+    assert float((forward.double() * y).sum()) == pytest.approx(float((x.double() * adjoint).sum()), rel=1e-5)
+
+
+@BACK_ENDS
+def test_hand_written_backward_equals_autograd(which: int) -> None:
+    generator = torch.Generator().manual_seed(4)
+    shape = geometry(np.linspace(-80, 80, 6), voxel_size=0.5)
+    density = torch.rand(18, shape.depth, shape.width, generator=generator).requires_grad_()
+    arrival = (torch.rand(18, shape.depth, shape.width, generator=generator)).requires_grad_()
+    target = torch.rand(6, 18, shape.n_pixels, generator=generator)
+    lines = project_all(back_ends(shape)[which], density, arrival=arrival, width=0.1)
+    ((lines - target) ** 2).sum().backward()
+
+    from napari_stinr.projection.footprint import slice_footprint
+
+    reference = [value.detach().double().requires_grad_() for value in (density, arrival)]
+    loss = torch.zeros((), dtype=torch.float64)
+    for k, (angle, t) in enumerate(zip(shape.angles_rad, torch.linspace(0, 1, 6), strict=True)):
+        pixels, weights = slice_footprint(shape.depth, shape.width, angle_rad=angle, n_pixels=shape.n_pixels)
+        matrix = torch.zeros(shape.n_pixels, shape.depth * shape.width, dtype=torch.float64)
+        for tap in range(4):
+            matrix[pixels[tap], torch.arange(matrix.shape[1])] += weights[tap]
+        values = reference[0] * torch.sigmoid((t - reference[1]) / 0.1)
+        loss = loss + ((values.flatten(1) @ matrix.T * shape.voxel_size - target[k]) ** 2).sum()
+    loss.backward()
+    for ours, expected in zip((density, arrival), reference, strict=True):
+        scale = float(expected.grad.abs().max())
+        torch.testing.assert_close(ours.grad.double(), expected.grad, rtol=1e-3, atol=3e-4 * scale)
+
+
+@BACK_ENDS
+def test_gaussian_projects_to_the_analytic_gaussian(which: int) -> None:
+    sigma, voxel, (z0, x0) = 2.0, 0.5, (3.0, -4.0)
+    shape = geometry(np.array([-55.0, 0.0, 40.0, 90.0]), depth=64, width=64, n_pixels=64, voxel_size=voxel)
+    axis = (torch.arange(64) - 31.5) * voxel
+    z, x = torch.meshgrid(axis, axis, indexing="ij")
+    blob = torch.exp(-((z - z0) ** 2 + (x - x0) ** 2) / (2 * sigma**2))[None]
+    lines = project_all(back_ends(shape)[which], blob)
+    for k, angle in enumerate(shape.angles_rad):
+        u0 = x0 * np.cos(angle) + z0 * np.sin(angle)
+        expected = sigma * np.sqrt(2 * np.pi) * torch.exp(-((axis - u0) ** 2) / (2 * sigma**2))
+        torch.testing.assert_close(lines[k, 0], expected, rtol=0, atol=0.01 * float(expected.max()))
+
+
+@BACK_ENDS
+def test_ball_projects_to_its_chord_length(which: int) -> None:
+    radius, voxel = 12.0, 0.5
+    shape = geometry(np.array([-40.0, 0.0, 25.0]), depth=80, width=80, n_pixels=80, voxel_size=voxel)
+    fine = (torch.arange(320) - 159.5) * voxel / 4
+    disc = ((fine[:, None] ** 2 + fine[None, :] ** 2) < radius**2).float()
+    coarse = disc.reshape(80, 4, 80, 4).mean(dim=(1, 3))[None]
+    u = (torch.arange(80) - 39.5) * voxel
+    chord = 2 * torch.sqrt((radius**2 - u**2).clamp(min=0))
+    inside = u.abs() < radius - 2
+    for line in project_all(back_ends(shape)[which], coarse)[:, 0]:
+        torch.testing.assert_close(line[inside], chord[inside], rtol=0.02, atol=0.0)
+
+
+@BACK_ENDS
+def test_point_stays_on_its_sine_and_flip_tilt_mirrors_it(which: int) -> None:
+    angles = np.arange(-90, 91, 10.0)
+    for sign in (1, -1):
+        shape = geometry(sign * angles, depth=41, width=41, n_pixels=41)
+        slices = torch.zeros(1, 41, 41)
+        slices[0, 20 + 7, 20 - 5] = 1.0
+        lines = project_all(back_ends(shape)[which], slices)[:, 0].double()
+        centre = (lines * (torch.arange(41) - 20)).sum(1) / lines.sum(1)
+        expected = -5 * np.cos(np.deg2rad(angles)) + 7 * sign * np.sin(np.deg2rad(angles))
+        np.testing.assert_allclose(centre.numpy(), expected, atol=1e-5)
+
+
+@BACK_ENDS
+def test_axis_offset_moves_the_axis(which: int) -> None:
+    shape = geometry(np.array([0.0, 30.0, 90.0]), depth=21, width=21, n_pixels=31, axis_offset=4.0)
+    slices = torch.zeros(1, 21, 21)
+    slices[0, 10, 10] = 1.0
+    lines = project_all(back_ends(shape)[which], slices)[:, 0]
+    assert lines.argmax(dim=1).tolist() == [19, 19, 19]
+
+
+@BACK_ENDS
+def test_voxels_off_the_detector_line_are_lost_and_not_folded_back(which: int) -> None:
+    shape = geometry(np.array([0.0, 45.0, 90.0]), depth=30, width=30, n_pixels=10)
+    slices = torch.zeros(1, 30, 30)
+    slices[0, :, :6] = 1.0
+    lines = project_all(back_ends(shape)[which], slices)
+    assert float(lines[0].abs().max()) == 0.0
+    assert float(lines[2].min()) > 0.0
+
+
+def test_mass_is_kept_at_every_angle() -> None:
+    shape = geometry(np.arange(-90, 90, 7.0), depth=20, width=20, n_pixels=40, voxel_size=0.3)
+    slices = torch.rand(2, 20, 20, generator=torch.Generator().manual_seed(5))
+    sums = project_all(CompiledProjector(shape), slices).sum(dim=2)
+    torch.testing.assert_close(sums, (slices.sum(dim=(1, 2)) * 0.3).expand_as(sums), rtol=1e-5, atol=0)
