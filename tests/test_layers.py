@@ -21,7 +21,7 @@ SOURCE = places.SOURCE / PACKAGE
 # A room may import its own modules and those of the rooms above it; a new room goes into the highest line it can.
 # Modules of the top that are no rooms stand here, too.
 FLOORS = (
-    {"errors", "cores", "pace"},
+    {"errors", "cores", "pace", "lazy"},
     {"config", "devices"},
     {"data"},
     {"io.formats", "fields"},

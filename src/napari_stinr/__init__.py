@@ -5,9 +5,10 @@ Importing the package loads nothing else: torch, napari and abTEM come when a na
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from napari_stinr.lazy import lazy_names
 
 if TYPE_CHECKING:
     from napari_stinr.analysis.metrics import evaluate
@@ -83,10 +84,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"napari_stinr.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'napari_stinr' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,9 @@ wait for torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from napari_stinr.lazy import lazy_names
 
 if TYPE_CHECKING:
     from napari_stinr.training.schedule import StepReport
@@ -17,8 +18,4 @@ _HOMES = {"StepReport": "schedule", "Trainer": "trainer"}
 
 __all__ = ["StepReport", "Trainer"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOMES)
