@@ -38,10 +38,8 @@ pyside: $(DEV) ## the tests of the plugin with PySide6 in place of PyQt6
 	bash tools/run_pyside.sh $(abspath $(BIN))/python $(ARGS)
 
 coverage: $(DEV) ## all tests, then how much of the code they ran, and the ten modules of which they ran least
-	$(BIN)/coverage erase
-	bash tools/run_tests.sh "$(BIN)/coverage run" $(ARGS)
-	$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report --sort=cover | sed -n '1,12p;$$p'
+	@status=0; bash tools/run_tests.sh $(BIN)/python --cov --cov-report= $(ARGS) || status=$$?; \
+	$(BIN)/coverage report --sort=cover | sed -n '1,12p;$$p'; exit $$status
 
 package: $(DEV) ## sdist and wheel in dist/, checked as an upload would be
 	rm -rf dist
@@ -50,7 +48,7 @@ package: $(DEV) ## sdist and wheel in dist/, checked as an upload would be
 	$(BIN)/npe2 validate napari.yaml
 
 examples: $(DEV) ## write the notebooks in examples/ from their scripts, and run them
-	set -e; for script in examples/*.py; do $(BIN)/python tools/make_notebook.py $$script $${script%.py}.ipynb; done
+	for script in examples/*.py; do $(BIN)/python tools/make_notebook.py $$script $${script%.py}.ipynb || exit; done
 	$(BIN)/python -m pytest tests/test_examples.py $(ARGS)
 
 bench: $(DEV) ## speed, memory and quality against other methods: tables and figures in benchmarks/results/
