@@ -307,7 +307,7 @@ def as_list(value: str | list[str]) -> list[str]:
 
 
 def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def skip_unless_installed() -> None:
