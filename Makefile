@@ -13,7 +13,7 @@ DEV := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint pytest pyside bench fuzz kills screenshots clean
+.PHONY: help demo test lint pytest pyside coverage package examples bench fuzz kills screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,20 @@ pytest: $(DEV) ## all tests; choose some with ARGS="-k projection"
 pyside: $(DEV) ## the tests of the plugin with PySide6 in place of PyQt6
 	bash tools/run_pyside.sh $(abspath $(BIN))/python $(ARGS)
 
+coverage: $(DEV) ## all tests, then how much of the code they ran, and the ten modules of which they ran least
+	@status=0; bash tools/run_tests.sh $(BIN)/python --cov --cov-report= $(ARGS) || status=$$?; \
+	$(BIN)/coverage report --sort=cover | sed -n '1,12p;$$p'; exit $$status
+
+package: $(DEV) ## sdist and wheel in dist/, checked as an upload would be
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/npe2 validate napari.yaml
+
+examples: $(DEV) ## write the notebooks in examples/ from their scripts, and run them
+	for script in examples/*.py; do $(BIN)/python tools/make_notebook.py $$script $${script%.py}.ipynb || exit; done
+	$(BIN)/python -m pytest tests/test_examples.py $(ARGS)
+
 bench: $(DEV) ## speed, memory and quality against other methods: tables and figures in benchmarks/results/
 	bash tools/system_packages.sh
 	bash tools/on_screen.sh $(BIN)/python benchmarks/run.py $(ARGS)
@@ -53,7 +67,7 @@ screenshots: $(DEV) ## pictures of the window in docs/, taken from the real prog
 	bash tools/on_screen.sh $(BIN)/python tools/make_screenshots.py $(ARGS)
 
 clean: ## remove everything the other targets made, except the environment
-	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf demo clean-specimen dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -1,21 +1,31 @@
-"""The package as other people get it: built, installed, found by napari, cheap to import."""
+"""The package as other people get it: built, installed, found by napari, cheap to import; and how hosts test it."""
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from npe2 import PluginManifest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
-from helpers.places import ROOT
+from helpers.places import ROOT, SOURCE
 
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
+FORMS = sorted(path for path in GITHUB.glob("ISSUE_TEMPLATE/*.yml") if path.stem != "config")
 MANIFEST = ROOT / "napari.yaml"
 NAME = "napari-stinr"
 CONTRIBUTIONS = PluginManifest.from_file(MANIFEST).contributions
@@ -102,10 +112,16 @@ def test_napari_lets_plugins_into_these_menus():
 def test_sdist_holds_the_manifest_once_and_what_the_build_needs(built):
     with tarfile.open(built[0]) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-    assert {"napari.yaml", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"} <= set(names)
+    assert {"napari.yaml", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff"} <= set(names)
     # The link of an editable install must not be packed: it would be a second manifest, and broken on Windows.
     assert "src/napari_stinr/napari.yaml" not in names
     assert not [name for name in names if name.startswith((".venv", "demo/", "dist/")) or "__pycache__" in name]
+
+
+def test_an_index_would_take_sdist_and_wheel(built):
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_wheel_holds_the_manifest_and_every_module(built):
@@ -167,8 +183,131 @@ def test_one_version():
     assert printed == importlib.metadata.version(NAME) == project()["version"]
 
 
+def test_everything_that_is_imported_is_declared_and_nothing_else():
+    homes = importlib.metadata.packages_distributions()
+    imported = {name for path in SOURCE.rglob("*.py") for name in top_names(path)} - {"napari_stinr"}
+    used = {canonicalize_name(homes[name][0]) for name in imported - sys.stdlib_module_names}
+    assert used == {canonicalize_name(need.name) for need in requirements("formats")}
+
+
+def test_every_requirement_has_a_tested_release_that_it_allows():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    releases = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
+    assert len(releases) == len(pins)
+    assert all(len(pin.specifier) == 1 and str(pin.specifier).startswith("==") for pin in pins)
+    for need in requirements(*project()["optional-dependencies"]):
+        assert need.specifier.contains(releases[canonicalize_name(need.name)]), need
+
+
+def test_citation_is_that_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert (citation["version"], citation["license"]) == (project()["version"], project()["license"])
+    assert citation["authors"] == project()["authors"]
+    (paper,) = citation["references"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Chien", "Ophus", "Waller"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_name_what_exists(path):
+    text = path.read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    for job in jobs.values():
+        assert {*as_list(job.get("needs", []))} <= jobs.keys()
+        if "uses" in job:
+            assert (ROOT / job["uses"]).is_file()
+            continue
+        assert {"runs-on", "steps", "timeout-minutes"} <= job.keys()
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step)
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+@[\w./-]+", step.get("uses", "a/b@v1"))
+    commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job.get("steps", []))
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*re.findall(r"\bmake (\w+)", commands)} <= {*targets}
+    assert all((ROOT / name).is_file() for name in re.findall(r"\btools/[\w.]+|\bconstraints\.txt", text))
+    extras = {name for group in re.findall(r"\.\[([\w,]+)\]", commands) for name in group.split(",")}
+    assert extras <= project()["optional-dependencies"].keys()
+    # What only one machine or one index has.
+    assert not re.search(r"https?://|index-url|/(work|root|home|tmp)/", text)
+
+
+def test_workflows_run_every_python_that_is_promised():
+    pythons = {name for path in WORKFLOWS for name in pythons_of(path)}
+    allowed = SpecifierSet(project()["requires-python"])
+    assert all(allowed.contains(python) for python in pythons)
+    prefix = "Programming Language :: Python :: 3."
+    promised = {kind.rpartition(" ")[2] for kind in project()["classifiers"] if kind.startswith(prefix)}
+    assert pythons == promised
+    assert min(promised, key=lambda python: int(python.split(".")[1])) == str(allowed).removeprefix(">=")
+
+
+def test_what_a_matrix_excludes_is_in_it():
+    matrices = [job["strategy"]["matrix"] for path in WORKFLOWS for job in jobs_of(path) if "strategy" in job]
+    assert matrices
+    for matrix in matrices:
+        for entry in matrix["exclude"]:
+            assert all(value in matrix[axis] for axis, value in entry.items()), entry
+        assert {f"napari[{qt}]" for qt in matrix["qt"]} == {"napari[pyqt6]", "napari[pyside6]"}
+
+
+def test_a_release_needs_no_password_and_every_check():
+    jobs = yaml.safe_load((GITHUB / "workflows" / "release.yml").read_text(encoding="utf-8"))["jobs"]
+    publish = jobs["publish"]
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["environment"] == "pypi"
+    assert {*publish["needs"]} == jobs.keys() - {"publish"}
+    assert "secrets" not in str(jobs)
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_issue_forms_can_be_filled_in(path):
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= form.keys()
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert len({field["id"] for field in fields}) == len(fields)
+    assert {field["type"] for field in fields} <= {"input", "textarea", "dropdown", "checkboxes"}
+    assert all(field["attributes"]["label"] for field in fields)
+    assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_a_bug_comes_with_versions_and_with_what_stinr_says_of_the_data():
+    text = (GITHUB / "ISSUE_TEMPLATE" / "bug.yml").read_text(encoding="utf-8")
+    assert "`stinr --version`" in text
+    assert "`stinr info " in text
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    optional = project()["optional-dependencies"]
+    lines = [*project()["dependencies"], *(line for extra in extras for line in optional[extra])]
+    return [need for need in map(Requirement, lines) if need.name != NAME]
+
+
+def top_names(path: Path) -> set[str]:
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    found = {alias.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return found | {(node.module or "").partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+def jobs_of(path: Path) -> list[dict[str, Any]]:
+    return [*yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()]
+
+
+def pythons_of(path: Path) -> set[str]:
+    found = set()
+    for job in jobs_of(path):
+        found |= {*job.get("strategy", {}).get("matrix", {}).get("python", [])}
+        versions = [step.get("with", {}).get("python-version", "") for step in job.get("steps", [])]
+        found |= {version for version in versions if version and "matrix" not in version}
+    return found
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
 def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def skip_unless_installed() -> None:

@@ -4,19 +4,18 @@
 set -euo pipefail
 python=$1
 shift
-# 6.12.0 loses a reference to None with every call that returns nothing, and brings Python 3.11 down after a while.
-version=6.9.3
 folder=.venv-pyside
+stamp=$folder/.stamp-$(grep '^PySide6==' constraints.txt | cksum | cut -d ' ' -f 1)
 
-if [[ ! -e $folder/.stamp-$version ]]; then
+if [[ ! -e $stamp ]]; then
     rm -rf "$folder"
     "$python" -m venv "$folder"
-    "$folder/bin/python" -m pip install --disable-pip-version-check --quiet "PySide6==$version"
+    "$folder/bin/python" -m pip install --disable-pip-version-check --quiet --constraint constraints.txt PySide6
     packages=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     # addsitedir and not a bare path: an editable install is itself such a file.
     echo "import site; site.addsitedir('$packages')" \
         >"$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
-    touch "$folder/.stamp-$version"
+    touch "$stamp"
 fi
 if ! bash "$(dirname "$0")/system_packages.sh"; then
     exit 0 # it has said why
