@@ -111,41 +111,14 @@ def write_figure(
 
 
 def views(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Project a volume along its three axes.
-
-    Parameters
-    ----------
-    volume : ndarray
-        `(z, y, x)` potential [V].
-
-    Returns
-    -------
-    tuple of ndarray
-        Means along z `(y, x)`, along y `(z, x)` and along x `(y, z)` [V]; the last has z to the right, as the
-        projection at 90 degrees has.
-    """
+    """Return means along z `(y, x)`, y `(z, x)` and x `(y, z)`; in the last z is to the right, as at 90 degrees."""
     return volume.mean(axis=0), volume.mean(axis=1), volume.mean(axis=2).T
 
 
 def composite(
     specimen: NDArray[np.float32], contamination: NDArray[np.float32] | None, white: float
 ) -> NDArray[np.float64]:
-    """Colour an image: the specimen grey, the contamination on it orange.
-
-    Parameters
-    ----------
-    specimen : ndarray
-        `(height, width)` values.
-    contamination : ndarray or None
-        `(height, width)` values that were added.
-    white : float
-        Value shown white.
-
-    Returns
-    -------
-    ndarray
-        `(height, width, 3)` red, green and blue, 0 to 1. The brightness is that of the sum.
-    """
+    """Return red, green and blue `(height, width, 3)`, 0 to 1: the specimen grey, what was added orange."""
     grey = np.clip(specimen, 0, None)
     orange = np.zeros_like(grey) if contamination is None else np.clip(contamination, 0, None)
     total = np.asarray(grey + orange, dtype=np.float64)

@@ -169,18 +169,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 
 def temporary_beside(target: Path) -> Path:
-    """Return a new name for a temporary file in the folder of a file.
-
-    Parameters
-    ----------
-    target : Path
-        The file that it shall become.
-
-    Returns
-    -------
-    Path
-        It ends like `target` and tells which process of which computer it belongs to; nothing is written.
-    """
+    """Return a new name beside a file that ends like it and tells its process and computer; write nothing."""
     return target.with_name(f".stinr-{_computer()}-{os.getpid()}-{secrets.token_hex(4)}-{_tail(target)}")
 
 
