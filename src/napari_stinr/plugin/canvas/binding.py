@@ -33,18 +33,7 @@ _BINDINGS: dict[int, ViewerBinding] = {}
 
 
 def binding_of(viewer: Any) -> ViewerBinding:
-    """Return the binding of a viewer, made where there is none: docks of one viewer share it.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer, or the proxy of it that plugins get.
-
-    Returns
-    -------
-    ViewerBinding
-        Alive until the window closes.
-    """
+    """Return the binding of a viewer, or proxy of it, made where there is none: docks of one viewer share it."""
     bare = getattr(viewer, "__wrapped__", viewer)
     if id(bare) not in _BINDINGS:
         _BINDINGS[id(bare)] = ViewerBinding(bare)
@@ -52,13 +41,7 @@ def binding_of(viewer: Any) -> ViewerBinding:
 
 
 class ViewerBinding(QObject):
-    """A session with its viewer.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer itself, not a proxy.
-    """
+    """A session with its viewer, which is the viewer itself and no proxy."""
 
     # The signals of the session again, as Qt's: they let go of a dock that was closed.
     state_changed = Signal()
@@ -128,13 +111,7 @@ class ViewerBinding(QObject):
             self._is_polling = False
 
     def open_files(self, paths: list[Path]) -> None:
-        """Open what was dropped: a stack, its angles and times, or a reconstruction.
-
-        Parameters
-        ----------
-        paths : list of Path
-            In any order; a stack is taken before the angles that belong to it.
-        """
+        """Open what was dropped, in any order: a stack, its angles and times, or a reconstruction."""
         dropped, draft = Dropped.of(paths), self.session.draft
         if dropped.stacks or (dropped.tables and draft is not None):
             name = (dropped.stacks or dropped.tables)[0].name

@@ -41,15 +41,7 @@ _LEAST_DENSITY = 0.05  # of the highest: below, there is no matter that could ha
 
 
 class ViewerLayers(TimeSlider, QObject):
-    """Adds and updates the layers of one session.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where.
-    parent : QObject
-        Owner.
-    """
+    """Adds and updates the layers of one session."""
 
     volume_ready = Signal()
     """Something that the slider asked for has been computed; may be emitted in another thread."""
@@ -69,13 +61,7 @@ class ViewerLayers(TimeSlider, QObject):
         viewer.layers.events.removed.connect(self._on_removed)
 
     def show_series(self, draft: SeriesDraft) -> None:
-        """Show a tilt series, or bring the layer that shows it up to date.
-
-        Parameters
-        ----------
-        draft : SeriesDraft
-            Valid or not yet.
-        """
+        """Show a tilt series, valid or not yet, or bring the layer that shows it up to date."""
         layer = self._series_layer
         if layer is None or layer not in self._viewer.layers or _stack_of(layer) is not draft.stack:
             layer = next((kept for kept in self._viewer.layers if _stack_of(kept) is draft.stack), None)
@@ -96,15 +82,7 @@ class ViewerLayers(TimeSlider, QObject):
         self._series_layer, self._series_axis = layer, time_axis_of(draft)
 
     def show_reconstruction(self, reconstruction: Reconstruction, draft: SeriesDraft | None, *, again: bool) -> None:
-        """Stream a reconstruction into its 4D layer.
-
-        Parameters
-        ----------
-        reconstruction, draft : Reconstruction, SeriesDraft or None
-            What to show from now on, and its series where that is known.
-        again : bool
-            Show the layer also where it was hidden or deleted.
-        """
+        """Stream a reconstruction into its 4D layer; `again`: also where that was hidden or deleted."""
         axis = time_axis_of(draft) if draft is not None else _axis_of(reconstruction)
         shape = reconstruction.grid.shape
         if self.stream is not None and (self.stream.shape != (axis.n_steps, *shape) or draft is not self._run_draft):
@@ -124,17 +102,7 @@ class ViewerLayers(TimeSlider, QObject):
     def add_volume(
         self, volume: NDArray[np.float32], what: str, reconstruction: Reconstruction, **options: Any
     ) -> Image:
-        """Add a 3D layer that was made from a reconstruction, or show the one again that is the same.
-
-        Parameters
-        ----------
-        volume : ndarray
-            `(z, y, x)` values.
-        what, reconstruction : str, Reconstruction
-            What it is, ``clean (t = 0)``, ``contamination`` or ``arrival time``, and of what.
-        **options
-            For ``viewer.add_image``, in place of the usual ones.
-        """
+        """Add the layer of a volume `(z, y, x)` made from a reconstruction, or show the same one again."""
         mark = (what, options.get("name"), self._number_of(reconstruction))
         # Contamination and arrival time lie over the clean specimen, one of them at a time; a clean one stands alone.
         self._hide(*self._made(CONTAMINATION, ARRIVAL, *((CLEAN,) if what == CLEAN else ())))

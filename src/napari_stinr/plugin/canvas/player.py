@@ -15,17 +15,7 @@ _MILLISECONDS = 1000.0
 
 
 class Player(QObject):
-    """Moves the time slider to and past its end, and begins again.
-
-    Parameters
-    ----------
-    layers : ViewerLayers
-        Whose slider.
-    session : Session
-        Whose settings say how fast.
-    parent : QObject
-        Owner.
-    """
+    """Moves the time slider to and past its end, and begins again."""
 
     changed = Signal(bool)
 

@@ -19,17 +19,7 @@ if TYPE_CHECKING:
 
 
 class ProjectionWatch(QObject):
-    """Predicts the projection that the time slider is at. One at a time: what was missed meanwhile is passed over.
-
-    Parameters
-    ----------
-    binding : ViewerBinding
-        Whose session.
-    view : ProjectionView
-        Where it is shown; also the owner.
-    is_seen : callable
-        Whether anybody can see it.
-    """
+    """Predicts the projection at the time slider, one at a time: what was missed meanwhile is passed over."""
 
     def __init__(self, binding: ViewerBinding, view: ProjectionView, is_seen: Callable[[], bool]) -> None:
         super().__init__(view)

@@ -32,13 +32,7 @@ _CURVE_EVERY = 5.0
 
 
 class ExploreDock(Dock):
-    """Look at a reconstruction in time, and take out of it what is wanted.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        The viewer.
-    """
+    """Look at a reconstruction in time, and take out of it what is wanted."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)

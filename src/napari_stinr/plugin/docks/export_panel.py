@@ -19,13 +19,7 @@ _MOST_TIMES = 1001
 
 
 class ExportPanel(QGroupBox):
-    """What to export, in which format, with progress and cancel.
-
-    Parameters
-    ----------
-    dock : Dock
-        Owner.
-    """
+    """What to export, in which format, with progress and cancel."""
 
     def __init__(self, dock: Dock) -> None:
         super().__init__("Export", dock)
@@ -77,15 +71,7 @@ class ExportPanel(QGroupBox):
             self.export_to(Path(dialog.selectedFiles()[0]), may_replace=True)
 
     def export_to(self, path: Path, *, may_replace: bool = False) -> None:
-        """Write what is chosen, in the background.
-
-        Parameters
-        ----------
-        path : Path
-            File to write.
-        may_replace : bool
-            The person has agreed that a file of this name is replaced.
-        """
+        """Write what is chosen, in the background; `may_replace`: the person has agreed to that."""
         reconstruction = self._dock.session.reconstruction
         if reconstruction is None or self.is_running:
             return

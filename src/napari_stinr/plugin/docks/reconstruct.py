@@ -32,13 +32,7 @@ _RUN_FILTER = f"Reconstruction (*{RUN_ENDING})"
 
 
 class ReconstructDock(Dock):
-    """Train a field on the tilt series and watch it.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        The viewer.
-    """
+    """Train a field on the tilt series and watch it."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -108,13 +102,7 @@ class ReconstructDock(Dock):
             self.save_run(path)
 
     def save_run(self, path: Path) -> None:
-        """Save the newest reconstruction in the background.
-
-        Parameters
-        ----------
-        path : Path
-            File to write; replaced if it is there.
-        """
+        """Save the newest reconstruction in the background, over a file that is there."""
         reconstruction = self.session.reconstruction
         if reconstruction is not None:
             self.binding.run(
@@ -130,18 +118,7 @@ class ReconstructDock(Dock):
             self._try(lambda: self.load_settings(Path(name)))
 
     def load_settings(self, path: Path) -> None:
-        """Take the settings from a YAML file.
-
-        Parameters
-        ----------
-        path : Path
-            A file that :meth:`save_settings` or ``stinr info RUN`` gave.
-
-        Raises
-        ------
-        StinrError
-            It cannot be read, or a setting is wrong.
-        """
+        """Take the settings from YAML that :meth:`save_settings` or ``stinr info RUN`` gave."""
         self.session.customise(ReconstructionConfig.from_yaml(read_settings_text(path)))
 
     def ask_for_settings_target(self) -> None:
@@ -151,18 +128,7 @@ class ReconstructDock(Dock):
             self._try(lambda: self.save_settings(path))
 
     def save_settings(self, path: Path) -> None:
-        """Write the settings, headed by the command that repeats the run.
-
-        Parameters
-        ----------
-        path : Path
-            YAML file to write.
-
-        Raises
-        ------
-        StinrError
-            It cannot be written.
-        """
+        """Write the settings as YAML, headed by the command that repeats the run."""
         written = save_settings(path, self.session.draft, self.session.config)
         show_info("Saved " + ", ".join(file.name for file in written))
 

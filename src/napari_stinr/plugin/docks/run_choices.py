@@ -22,13 +22,7 @@ _CUSTOM = "Custom"
 
 
 class RunChoices(QWidget):
-    """Preset, quality, device and threads.
-
-    Parameters
-    ----------
-    dock : Dock
-        Owner.
-    """
+    """Preset, quality, device and threads."""
 
     def __init__(self, dock: Dock) -> None:
         super().__init__(dock)
