@@ -15,6 +15,7 @@ from napari_stinr.plugin.canvas.layer_data import contents_of
 from napari_stinr.plugin.canvas.layers import ViewerLayers
 from napari_stinr.plugin.canvas.player import PLAY_KEY, Player
 from napari_stinr.plugin.canvas.requirements_watch import CostWatch
+from napari_stinr.plugin.canvas.time_slider import TimeSlider
 from napari_stinr.plugin.session.opening import Dropped, matching_draft
 from napari_stinr.plugin.session.preferences import plugin_settings, unwatch_settings, watch_settings
 from napari_stinr.plugin.session.session import Session
@@ -63,7 +64,8 @@ class ViewerBinding(QObject):
         super().__init__(self._window)
         self.viewer = viewer
         self.session = Session(plugin_settings())
-        self.layers = ViewerLayers(viewer, self)
+        self.slider = TimeSlider(viewer)
+        self.layers = ViewerLayers(viewer, self.slider, self)
         self.tasks = BackgroundTasks()
         self.run = self.tasks.run
         self.exporter = Exporter(self.tasks)
@@ -93,7 +95,7 @@ class ViewerBinding(QObject):
         self.costs = CostWatch(session, self.run, self)
         self.draft_changed.connect(self.costs.look_again)
         self.config_changed.connect(self.costs.look_again)
-        self.player = Player(self.layers, session, self)
+        self.player = Player(self.slider, self.layers, session, self)
         viewer.bind_key(PLAY_KEY, self.player.toggle, overwrite=True)
         self._take_newest_layer()
 
@@ -224,7 +226,7 @@ class ViewerBinding(QObject):
         self.state_changed.emit()
 
     def _on_point_changed(self, event: Any) -> None:
-        self.t_changed.emit(self.layers.t)
+        self.t_changed.emit(self.slider.t)
 
     def _on_theme_changed(self, event: Any) -> None:
         self.theme_changed.emit(str(event.value))

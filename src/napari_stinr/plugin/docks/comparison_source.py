@@ -38,7 +38,7 @@ class ProjectionWatch(QObject):
 
     def update(self) -> None:
         """Show the projection of the current time."""
-        session, axis = self._binding.session, self._binding.layers.axis
+        session, axis = self._binding.session, self._binding.slider.axis
         reconstruction, draft = session.reconstruction, session.run_draft
         if reconstruction is None or draft is None or not len(axis.projection_at) or not self._is_seen():
             return
@@ -46,7 +46,7 @@ class ProjectionWatch(QObject):
             self._is_stale = True
             return
         known = session.series or self._series
-        tilt = int(axis.projection_at[axis.step_of(self._binding.layers.t)])
+        tilt = int(axis.projection_at[axis.step_of(self._binding.slider.t)])
 
         def predict(_: Progress) -> tuple[TiltSeries, int, NDArray[Any], Reconstruction]:
             from napari_stinr.reconstruction.prediction import predict_projections

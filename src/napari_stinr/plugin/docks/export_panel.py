@@ -66,7 +66,7 @@ class ExportPanel(QGroupBox):
         dialog = QFileDialog(self, "Export", "", f"{kind.name} (*{kind.ending})")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(kind.ending.lstrip("."))
-        dialog.selectFile(suggested_name(reconstruction, content, self._dock.binding.layers.t, kind))
+        dialog.selectFile(suggested_name(reconstruction, content, self._dock.binding.slider.t, kind))
         if dialog.exec():
             self.export_to(Path(dialog.selectedFiles()[0]), may_replace=True)
 
@@ -80,7 +80,7 @@ class ExportPanel(QGroupBox):
             reconstruction,
             path,
             content=content,
-            t=self._dock.binding.layers.t,
+            t=self._dock.binding.slider.t,
             n_times=self.n_times.value(),
             may_replace=may_replace,
         )
