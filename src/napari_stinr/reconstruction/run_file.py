@@ -50,15 +50,7 @@ _USE_AN_EARLIER_ONE = "Use an earlier checkpoint, or copy it again from where it
 
 @dataclass(frozen=True)
 class RunFile:
-    """What the file of a run holds.
-
-    Parameters
-    ----------
-    header : mapping of str
-        Texts by name.
-    tensors : mapping of Tensor
-        Tensors by name.
-    """
+    """What the file of a run holds: texts and tensors by name."""
 
     header: Mapping[str, str]
     tensors: Mapping[str, torch.Tensor]

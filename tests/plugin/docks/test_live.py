@@ -203,7 +203,7 @@ def test_series_that_does_not_fit_says_so_before_start(make_napari_viewer, qtbot
     needed = expected_memory(series.projections.shape, window.session.config)
     free = type("Memory", (), {"available": int(0.6 * needed)})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
-    window.binding.costs.look_again()
+    window.binding.requirements.look_again()
     wait(qtbot, lambda: window.session.estimate is not None and bool(window.session.estimate.problem))
     start = window.reconstruct.controls.start
     assert not start.isEnabled()

@@ -14,7 +14,7 @@ from napari_stinr.plugin.canvas.exporter import Exporter
 from napari_stinr.plugin.canvas.layer_data import contents_of
 from napari_stinr.plugin.canvas.layers import ViewerLayers
 from napari_stinr.plugin.canvas.player import PLAY_KEY, Player
-from napari_stinr.plugin.canvas.requirements_watch import CostWatch
+from napari_stinr.plugin.canvas.requirements_watch import RequirementsWatch
 from napari_stinr.plugin.canvas.time_slider import TimeSlider
 from napari_stinr.plugin.session.opening import Dropped, matching_draft
 from napari_stinr.plugin.session.preferences import plugin_settings, unwatch_settings, watch_settings
@@ -92,9 +92,9 @@ class ViewerBinding(QObject):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close)
-        self.costs = CostWatch(session, self.run, self)
-        self.draft_changed.connect(self.costs.look_again)
-        self.config_changed.connect(self.costs.look_again)
+        self.requirements = RequirementsWatch(session, self.run, self)
+        self.draft_changed.connect(self.requirements.look_again)
+        self.config_changed.connect(self.requirements.look_again)
         self.player = Player(self.slider, self.layers, session, self)
         viewer.bind_key(PLAY_KEY, self.player.toggle, overwrite=True)
         self._take_newest_layer()
@@ -135,16 +135,17 @@ class ViewerBinding(QObject):
     def show_saved(self, reconstruction: Reconstruction) -> None:
         """Show a reconstruction that was not trained here; its series is the one that is open, where that fits."""
         draft = matching_draft(self.session.draft, reconstruction)
-        self._ask(lambda: self.session.show(reconstruction, draft=draft))
+        self.attempt(lambda: self.session.show(reconstruction, draft=draft))
 
     def set_draft(self, draft: SeriesDraft | None) -> None:
         """Take a tilt series; the person is told where that is not possible now."""
-        self._ask(lambda: self.session.set_draft(draft))
+        self.attempt(lambda: self.session.set_draft(draft))
 
-    def _ask(self, do: Callable[[], Any]) -> None:
+    def attempt(self, do: Callable[[], Any]) -> None:
+        """Do something; where it is not possible, the person is told why."""
         try:
             do()
-        except StinrError as error:
+        except (StinrError, OSError) as error:
             show_error(str(error))
 
     def close(self) -> None:
@@ -219,7 +220,7 @@ class ViewerBinding(QObject):
         if not self.session.is_active:
             self.tasks.close_bar(self.session)
             if self.session.estimate is None:
-                self.costs.look_again()
+                self.requirements.look_again()
             if self.session.failure and self.session.failure != self._failure_said:
                 self._failure_said = self.session.failure
                 show_error(self.session.failure)

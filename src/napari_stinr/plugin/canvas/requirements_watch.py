@@ -31,7 +31,7 @@ _ENOUGH = 4
 """Measurements of which the fastest counts: napari itself is busy when the first ones are taken."""
 
 
-class CostWatch(QObject):
+class RequirementsWatch(QObject):
     """Keeps the estimate of a session up to date."""
 
     devices_changed = Signal()

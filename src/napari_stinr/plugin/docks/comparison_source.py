@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.plugin.canvas.binding import ViewerBinding
     from napari_stinr.plugin.session.tasks import Progress
-    from napari_stinr.plugin.widgets.comparison import ProjectionView
+    from napari_stinr.plugin.widgets.comparison import ComparisonView
     from napari_stinr.reconstruction import Reconstruction
 
 
-class ProjectionWatch(QObject):
+class ComparisonSource(QObject):
     """Predicts the projection at the time slider, one at a time: what was missed meanwhile is passed over."""
 
-    def __init__(self, binding: ViewerBinding, view: ProjectionView, is_seen: Callable[[], bool]) -> None:
+    def __init__(self, binding: ViewerBinding, view: ComparisonView, is_seen: Callable[[], bool]) -> None:
         super().__init__(view)
         self._binding, self._view, self._is_seen = binding, view, is_seen
         self._is_busy = self._is_stale = False

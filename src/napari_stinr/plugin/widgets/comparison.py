@@ -24,7 +24,7 @@ _SHARE_SHOWN = 99.8
 _COLD, _HOT = np.array([33, 102, 172]), np.array([178, 24, 43])
 
 
-class ProjectionView(QWidget):
+class ComparisonView(QWidget):
     """Measured and predicted projection in the same greys, and their difference in blue and red."""
 
     # Row 0 is at the top and the tilt axis is vertical, as in the array.
