@@ -17,13 +17,7 @@ class Update(Protocol):
 
 
 class Pace:
-    """How fast something advances, from what it reported within the last `PACE_WINDOW` seconds.
-
-    Parameters
-    ----------
-    window : float
-        Time to look back [s].
-    """
+    """How fast something advances, from what it reported within the last `window` seconds."""
 
     def __init__(self, window: float = PACE_WINDOW) -> None:
         self._window = window

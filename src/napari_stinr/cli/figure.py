@@ -38,24 +38,15 @@ _DOTS_PER_INCH = 160
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One column of the figure: a volume seen along z, y and x.
-
-    Parameters
-    ----------
-    title : str
-        What it is, in a few words.
-    volume : ndarray
-        `(z, y, x)` potential, shown grey [V].
-    contamination : ndarray, optional
-        `(z, y, x)` potential that was added to it, shown in orange [V].
-    caption : str
-        A smaller line below the title, such as a score.
-    """
+    """One column of the figure: a volume seen along z, y and x."""
 
     title: str
     volume: NDArray[np.float32]
+    """`(z, y, x)`, shown grey [V]."""
     contamination: NDArray[np.float32] | None = None
+    """`(z, y, x)`, what was added to it, shown in orange [V]."""
     caption: str = ""
+    """A smaller line below the title, such as a score."""
 
 
 def write_figure(
@@ -67,28 +58,9 @@ def write_figure(
     voxel_size: float,
     length_unit: str = "Å",
 ) -> None:
-    """Draw measured projections and volumes side by side: rows are the views along z, y (the tilt axis) and x.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Image to write, ending in ``.png``.
-    panels : sequence of Panel
-        Volumes on the grid of the truth, from left to right.
-    series : TiltSeries
-        The measured projections, shown in the first column: the last one along z, a sinogram, one along x.
-    truth : ndarray
-        `(z, y, x)` true potential, which sets the grey scale of all [V].
-    voxel_size : float
-        Edge of a voxel [length_unit].
-    length_unit : str
-        ``"Å"`` or ``"pixel"``.
-
-    Raises
-    ------
-    StinrError
-        A volume has another shape than the truth, or the file cannot be written.
-    """
+    """Draw measured projections and volumes side by side, seen along z, y (the tilt axis) and x, as PNG."""
+    # The first column shows the last projection, a sinogram, and one along x; all have the grid and grey scale of the
+    # truth.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     _check_shapes(panels, truth.shape)

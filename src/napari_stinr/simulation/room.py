@@ -20,21 +20,14 @@ MINIMUM_HEIGHT = 8.0
 
 @dataclass(frozen=True)
 class Room:
-    """Radii inside the cylinder around the tilt axis that every tilt sees.
-
-    Parameters
-    ----------
-    radius : float
-        Largest distance of any atom from the tilt axis [Å].
-    shell : float
-        Thickness of the layer of contamination [Å].
-    gap : float
-        Least distance between contamination and specimen [Å].
-    """
+    """Radii [Å] inside the cylinder around the tilt axis that every tilt sees."""
 
     radius: float
+    """Largest distance of any atom from the tilt axis."""
     shell: float
+    """Thickness of the layer of contamination."""
     gap: float
+    """Least distance between contamination and specimen."""
 
     @property
     def specimen_radius(self) -> float:
