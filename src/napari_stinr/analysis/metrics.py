@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = [
-    "Evaluation",
-    "contamination_left",
-    "contamination_removed",
-    "correlation",
-    "evaluate",
-    "fitted_scale",
-    "fourier_shell_correlation",
-    "fsc_resolution",
-    "nrmse",
-]
-
 SHELL_CONTAMINATION = 0.1
 """A voxel is in the contamination shell where the contamination exceeds this fraction of its maximum ..."""
 

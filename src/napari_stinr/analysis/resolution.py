@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 
 def fourier_shell_correlation(
-    volume: ArrayLike, truth: ArrayLike, *, voxel_size: float, edge_width: float = 0.0
+    volume: ArrayLike, truth: ArrayLike, *, voxel_size: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return frequencies `(n,)` [1/Å] of Fourier shells up to Nyquist and their correlation `(n,)`."""
     # Harauz and van Heel, Optik 73, 146 (1986); a shell in which one volume has nothing has correlation 0. Against a
     # noise-free truth, 0.5 marks the shell where noise holds three times the energy of the signal; on thresholds see
-    # van Heel and Schatz, J. Struct. Biol. 151, 250 (2005). A cosine edge of `edge_width` [Å] is for specimens that a
-    # face cuts; the same mask on both volumes correlates neighbouring shells and raises weak values a little.
+    # van Heel and Schatz, J. Struct. Biol. 151, 250 (2005).
     values, true_values = checked_pair(volume, truth)
     if not (math.isfinite(voxel_size) and voxel_size > 0):
         raise StinrError(
@@ -28,8 +27,7 @@ def fourier_shell_correlation(
             expected="a positive number of Å",
             cure="Give lengths in Å (1 nm = 10 Å).",
         )
-    mask = _cosine_edge(values.shape, edge_width / voxel_size)
-    first, second = np.fft.rfftn(values * mask), np.fft.rfftn(true_values * mask)
+    first, second = np.fft.rfftn(values), np.fft.rfftn(true_values)
     shells, longest = _shells(values.shape), max(values.shape)
     last = longest // 2
 
@@ -92,21 +90,6 @@ def checked_pair(
     if not true_values.any():
         raise StinrError(f"the {what} is 0 everywhere", expected="a potential", cure=f"Check the file of the {what}.")
     return values, true_values
-
-
-def _cosine_edge(shape: tuple[int, ...], edge: float) -> NDArray[np.float64]:
-    if not 0 <= edge <= min(shape) / 2:
-        raise StinrError(
-            f"the cosine edge is {edge:g} voxels wide",
-            expected=f"0 to {min(shape) / 2:g}, half of the shortest side",
-            cure="Give a narrower edge, in Å.",
-        )
-    mask = np.ones((1, 1, 1))
-    for axis, length in enumerate(shape):
-        depth = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5  # distance from the nearer face [voxel]
-        profile = np.ones(length) if edge == 0 else 0.5 - 0.5 * np.cos(np.pi * np.minimum(depth / edge, 1))
-        mask = mask * np.expand_dims(profile, [other for other in range(3) if other != axis])
-    return mask
 
 
 def _shells(shape: tuple[int, ...]) -> NDArray[np.int64]:
