@@ -80,12 +80,12 @@ def scrub(binding: ViewerBinding, shape: tuple[int, int, int], ndisplay: int) ->
     beat = Beat(binding)
     for step in range(0, 100, 7):
         start = time.perf_counter()
-        layers.set_t(step / 100)
+        binding.slider.set_t(step / 100)
         wait(lambda: not stream.is_busy)
         answers.append(time.perf_counter() - start)
         pump(0.001)
         drawn.append(time.perf_counter() - start)
-    expected = stream.field.at(layers.t, (slice(None),) * 3)
+    expected = stream.field.at(binding.slider.t, (slice(None),) * 3)
     shown = np.asarray(layer._slice.image.view)
     plane = expected if ndisplay == 3 else expected[viewer.dims.current_step[1]]
     assert np.allclose(shown, plane, atol=1e-4), "the last position did not win"
@@ -153,7 +153,7 @@ def blocked_while_training(binding: ViewerBinding, shape: tuple[int, int, int], 
     moving = Beat(binding)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        binding.layers.set_t((time.perf_counter() * 0.3) % 1.0)
+        binding.slider.set_t((time.perf_counter() * 0.3) % 1.0)
         pump(0.03)
     both = moving.stop()
     session.stop()

@@ -144,7 +144,7 @@ def take_tilt_series(window: Window) -> None:
     window.wait("estimate", lambda: window.session.estimate is not None)
     window.viewer.reset_view()
     window.settle()
-    window.binding.layers.set_t(0.5)
+    window.binding.slider.set_t(0.5)
     window.settle()
     window.save("tilt-series")
 
@@ -172,7 +172,7 @@ def take_explore(window: Window) -> NDArray[Any]:
     """Look at the end of the series in 3D, where all of the contamination is there."""
     window.show_dock("Explore")
     window.viewer.dims.ndisplay = 3
-    window.binding.layers.set_t(1.0)
+    window.binding.slider.set_t(1.0)
     window.settle()
     window.viewer.reset_view()
     window.viewer.scene.camera.angles = ANGLES

@@ -37,13 +37,7 @@ class DeviceInfo:
 
 
 def list_devices() -> tuple[DeviceInfo, ...]:
-    """Return the devices of this machine: the CPU first, then all that CUDA and MPS know. Never raises.
-
-    Returns
-    -------
-    tuple of DeviceInfo
-        At least the CPU.
-    """
+    """Return the devices of this machine: the CPU first, then all that CUDA and MPS know. Never raises."""
     cores = available_threads()
     memory = int(psutil.virtual_memory().available)
     devices = [DeviceInfo("cpu", f"CPU, {cores} core{'s' if cores > 1 else ''}", memory)]

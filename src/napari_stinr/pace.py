@@ -17,13 +17,7 @@ class Update(Protocol):
 
 
 class Pace:
-    """How fast something advances, from what it reported within the last `PACE_WINDOW` seconds.
-
-    Parameters
-    ----------
-    window : float
-        Time to look back [s].
-    """
+    """How fast something advances, from what it reported within the last `window` seconds."""
 
     def __init__(self, window: float = PACE_WINDOW) -> None:
         self._window = window
@@ -45,18 +39,7 @@ class Pace:
 
 
 def remaining_text(seconds: float | None) -> str:
-    """Return a remaining time as people say it.
-
-    Parameters
-    ----------
-    seconds : float or None
-        Remaining time [s]; None where it is not known.
-
-    Returns
-    -------
-    str
-        Such as ``"42 s left"``, ``"3 min 10 s left"``, ``"2 h 5 min left"``; empty where it is not known.
-    """
+    """Return a remaining time [s] as ``"42 s left"`` or ``"2 h 5 min left"``; empty where it is None."""
     if seconds is None:
         return ""
     whole = round(seconds)

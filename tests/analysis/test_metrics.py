@@ -15,10 +15,9 @@ from napari_stinr.analysis.metrics import (
     correlation,
     evaluate,
     fitted_scale,
-    fourier_shell_correlation,
-    fsc_resolution,
     nrmse,
 )
+from napari_stinr.analysis.resolution import fourier_shell_correlation, fsc_resolution
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def test_metrics_leave_their_arguments_alone() -> None:
     volume, truth = white(0), white(1)
     before = volume.copy(), truth.copy()
     correlation(volume, truth)
-    fourier_shell_correlation(volume, truth, voxel_size=VOXEL, edge_width=1.0)
+    fourier_shell_correlation(volume, truth, voxel_size=VOXEL)
     np.testing.assert_array_equal((volume, truth), before)
 
 
@@ -132,17 +131,6 @@ def test_shells_are_spheres_where_edges_differ() -> None:
     np.testing.assert_allclose(fsc[frequencies < 0.57], 1.0)
     np.testing.assert_array_equal(fsc[frequencies > 0.63], 0.0)
     assert fsc_resolution(frequencies, fsc) == pytest.approx(1 / 0.6, rel=0.06)
-
-
-def test_cosine_edge_hides_what_differs_at_the_faces() -> None:
-    truth = blob((32, 32, 32), (15, 16, 17), 2.0, 1.0)
-    volume = truth.copy()
-    volume[:, 0], volume[:, -1] = 1.0, -1.0
-    _, plain = fourier_shell_correlation(volume, truth, voxel_size=VOXEL)
-    _, masked = fourier_shell_correlation(volume, truth, voxel_size=VOXEL, edge_width=4.0)
-    assert masked[:5].mean() > plain[:5].mean() + 0.2
-    with pytest.raises(StinrError, match="17 voxels"):
-        fourier_shell_correlation(volume, truth, voxel_size=VOXEL, edge_width=8.5)
 
 
 def test_resolution_is_interpolated_and_bounded() -> None:

@@ -86,43 +86,13 @@ def find_atoms(
     threshold: float = THRESHOLD,
     atom_width: float = ATOM_WIDTH,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Find atoms as peaks of the negative Laplacian of Gaussian, to a fraction of a voxel.
-
-    Parameters
-    ----------
-    volume : array_like
-        `(z, y, x)` potential [V, or any other unit].
-    voxel_size : float
-        Edge of a voxel [Å].
-    minimum_distance : float
-        Of two peaks nearer than this, the weaker is dropped [Å].
-    threshold : float
-        Weakest response that counts, as a fraction of the typical one. Lower finds more atoms and more false peaks.
-    atom_width : float
-        Standard deviation of the Gaussian [Å].
-
-    Returns
-    -------
-    positions : ndarray
-        `(n, 3)` positions (z, y, x) from the centre of the first voxel, strongest first [Å].
-    heights : ndarray
-        `(n,)` response, 0.53 h for a Gaussian atom of width `atom_width` and height h [unit of the volume].
-
-    Raises
-    ------
-    StinrError
-        The volume has not three axes or is not finite, or a length or the threshold is not positive.
-
-    Notes
-    -----
-    The filter is the scale-normalised blob detector of Lindeberg (Int. J. Comput. Vis. 30, 79, 1998) at one scale.
-    Unlike the potential it does not respond to the smooth tail of a heavy neighbour, and it separates touching atoms.
-
-    The typical response is that of the peak at `TYPICAL_SHARE` of the summed response above a floor: `NOISE_FACTOR`
-    robust standard deviations of the response, within 5 % and 50 % of the median weighted by the cube of the height.
-    Light atoms with less than that share, or 20 times weaker than the heavy ones, are missed: lower the threshold. The
-    rule is relative, so a volume of noise alone yields peaks of noise.
-    """
+    """Return `(n, 3)` positions, strongest first, and `(n,)` heights of the atoms in a volume `(z, y, x)`."""
+    # Peaks of the negative Laplacian of Gaussian, the scale-normalised blob detector of Lindeberg (Int. J. Comput. Vis.
+    # 30, 79, 1998) at one scale: unlike the potential it does not respond to the smooth tail of a heavy neighbour, and
+    # it separates touching atoms. A Gaussian atom of width `atom_width` and height h has the height 0.53 h. Of two
+    # peaks nearer than `minimum_distance` the weaker is dropped. The threshold is a fraction of the typical height:
+    # light atoms 20 times weaker than the heavy ones need a lower one, and a volume of noise alone yields peaks of
+    # noise.
     values = _checked_volume(volume)
     lengths = (voxel_size, minimum_distance, atom_width)
     if not all(math.isfinite(number) and number > 0 for number in (*lengths, threshold)):
@@ -145,27 +115,7 @@ def find_atoms(
 def match_atoms(
     found: ArrayLike, expected: ArrayLike, *, tolerance: float = MATCH_TOLERANCE
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Pair found and expected atoms one to one, nearest pairs first.
-
-    Parameters
-    ----------
-    found, expected : array_like
-        `(n, 3)` and `(m, 3)` positions in the same frame [Å].
-    tolerance : float
-        Farthest that two paired atoms may be apart [Å].
-
-    Returns
-    -------
-    found_indices, expected_indices : ndarray
-        `(k,)` rows of `found` and of `expected`; each row occurs at most once.
-    distances : ndarray
-        `(k,)` distance of each pair, ascending [Å].
-
-    Raises
-    ------
-    StinrError
-        Positions have not three columns or are not finite.
-    """
+    """Return indices `(k,)` of `found` and of `expected`, paired nearest first, and distances [Å]."""
     found_zyx, expected_zyx = _checked_positions(found, "found"), _checked_positions(expected, "expected")
     near = cKDTree(found_zyx).sparse_distance_matrix(cKDTree(expected_zyx), tolerance, output_type="ndarray")
     near = near[np.lexsort((near["j"], near["i"], near["v"]))]
@@ -182,27 +132,7 @@ def match_atoms(
 def score_atoms(
     found: ArrayLike, expected: ArrayLike, *, groups: Sequence[object] | None = None, tolerance: float = MATCH_TOLERANCE
 ) -> AtomScore:
-    """Score found atoms against those that were put in.
-
-    Parameters
-    ----------
-    found, expected : array_like
-        `(n, 3)` and `(m, 3)` positions in the same frame [Å].
-    groups : sequence, optional
-        `(m,)` label of each expected atom; recall is also given for each label.
-    tolerance : float
-        Farthest a peak may be from the atom it counts for [Å].
-
-    Returns
-    -------
-    AtomScore
-        Each peak counts for one atom at most, and each atom for one peak.
-
-    Raises
-    ------
-    StinrError
-        There are no expected atoms, counts differ, or positions have not three columns or are not finite.
-    """
+    """Score found `(n, 3)` against expected atoms `(m, 3)` [Å], also by the group `(m,)` of each."""
     n_found, n_expected = len(_checked_positions(found, "found")), len(_checked_positions(expected, "expected"))
     if n_expected == 0:
         raise StinrError("there are 0 expected atoms", expected="at least 1", cure="Give the atoms of the specimen.")

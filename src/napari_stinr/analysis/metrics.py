@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = [
-    "Evaluation",
-    "contamination_left",
-    "contamination_removed",
-    "correlation",
-    "evaluate",
-    "fitted_scale",
-    "fourier_shell_correlation",
-    "fsc_resolution",
-    "nrmse",
-]
-
 SHELL_CONTAMINATION = 0.1
 """A voxel is in the contamination shell where the contamination exceeds this fraction of its maximum ..."""
 
@@ -76,45 +64,13 @@ class Evaluation:
 
 
 def nrmse(volume: ArrayLike, truth: ArrayLike) -> float:
-    """Return the normalised root mean square error, ``||volume - truth|| / ||truth||``.
-
-    Parameters
-    ----------
-    volume, truth : array_like
-        `(z, y, x)` potential [V].
-
-    Returns
-    -------
-    float
-        0 for the truth itself, 1 for an empty volume.
-
-    Raises
-    ------
-    StinrError
-        Shapes differ, values are not finite, or the truth is 0 everywhere.
-    """
+    """Return ``||volume - truth|| / ||truth||``: 0 for the truth itself, 1 for an empty volume."""
     values, true_values = checked_pair(volume, truth)
     return float(np.linalg.norm(values - true_values) / np.linalg.norm(true_values))
 
 
 def correlation(volume: ArrayLike, truth: ArrayLike) -> float:
-    """Return Pearson's correlation of the voxels, blind to scale and offset.
-
-    Parameters
-    ----------
-    volume, truth : array_like
-        `(z, y, x)` potential [V].
-
-    Returns
-    -------
-    float
-        From -1 to 1; NaN where one of the two is constant.
-
-    Raises
-    ------
-    StinrError
-        Shapes differ, values are not finite, or the truth is 0 everywhere.
-    """
+    """Return Pearson's correlation of the voxels; NaN where volume or truth is constant."""
     values, true_values = checked_pair(volume, truth)
     values -= values.mean()
     true_values -= true_values.mean()
@@ -123,23 +79,7 @@ def correlation(volume: ArrayLike, truth: ArrayLike) -> float:
 
 
 def fitted_scale(volume: ArrayLike, truth: ArrayLike) -> float:
-    """Return the factor a that minimises ``||volume - a truth||``: 1 where the volume is on the scale of the truth.
-
-    Parameters
-    ----------
-    volume, truth : array_like
-        `(z, y, x)` potential [V].
-
-    Returns
-    -------
-    float
-        ``sum(volume * truth) / sum(truth**2)``.
-
-    Raises
-    ------
-    StinrError
-        Shapes differ, values are not finite, or the truth is 0 everywhere.
-    """
+    """Return the factor a that minimises ``||volume - a truth||``: 1 where both are on the same scale."""
     values, true_values = checked_pair(volume, truth)
     return float(np.sum(values * true_values) / np.sum(true_values**2))
 
@@ -147,30 +87,10 @@ def fitted_scale(volume: ArrayLike, truth: ArrayLike) -> float:
 def contamination_left(
     volume: ArrayLike, truth: ArrayLike, contamination: ArrayLike, *, absolute: bool = False
 ) -> float:
-    """Return the contamination still in the volume at t = 0, as a fraction of the full contamination.
-
-    Parameters
-    ----------
-    volume, truth : array_like
-        `(z, y, x)` potential of the reconstruction and of the clean specimen at t = 0 [V].
-    contamination : array_like
-        `(z, y, x)` true potential of the full contamination, at t = 1 [V].
-    absolute : bool
-        Sum absolute values. The signed mean is the contamination proper, but artefacts of both signs cancel in it; the
-        absolute one counts them as well, so it is not 0 for noise. Report the signed one, and doubt it where the other
-        is much larger.
-
-    Returns
-    -------
-    float
-        ``sum(volume - truth) / sum(contamination)`` over the contamination shell: voxels where the contamination
-        exceeds `SHELL_CONTAMINATION` of its maximum and the specimen is below `SHELL_SPECIMEN` of that maximum.
-
-    Raises
-    ------
-    StinrError
-        Shapes differ, values are not finite, truth or contamination is 0 everywhere, or no voxel is in the shell.
-    """
+    """Return the contamination in a volume at t = 0 as a fraction of the full contamination, at t = 1."""
+    # Voxels where the contamination exceeds `SHELL_CONTAMINATION` of its maximum and the specimen is below
+    # `SHELL_SPECIMEN` of that maximum count. In the signed mean artefacts of both signs cancel; the absolute one counts
+    # them as well, so it is not 0 for noise: report the signed one, and doubt it where the other is much larger.
     values, true_values = checked_pair(volume, truth)
     _, carbon = checked_pair(volume, contamination, what="contamination")
     highest = carbon.max()
@@ -186,27 +106,7 @@ def contamination_left(
 
 
 def contamination_removed(left: float, *, left_static: float, left_uncontaminated: float) -> float:
-    """Put `contamination_left` between what existing software leaves and what cannot be told from a clean recording.
-
-    Parameters
-    ----------
-    left : float
-        Contamination left by the method in question.
-    left_static : float
-        The same for the static reconstruction of the same data.
-    left_uncontaminated : float
-        The same for the specimen recorded without contamination, reconstructed in the same way.
-
-    Returns
-    -------
-    float
-        Fraction removed: 0 as good as static, 1 as good as never contaminated.
-
-    Raises
-    ------
-    StinrError
-        The static reconstruction has no more contamination than the clean recording.
-    """
+    """Return what was removed: 0 is as good as static, 1 as good as never contaminated."""
     if not left_static > left_uncontaminated:
         raise StinrError(
             f"the static reconstruction leaves {left_static:g}, the uncontaminated one {left_uncontaminated:g}",

@@ -14,40 +14,12 @@ if TYPE_CHECKING:
 
 
 def fourier_shell_correlation(
-    volume: ArrayLike, truth: ArrayLike, *, voxel_size: float, edge_width: float = 0.0
+    volume: ArrayLike, truth: ArrayLike, *, voxel_size: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Correlate two volumes shell by shell in Fourier space.
-
-    Parameters
-    ----------
-    volume, truth : array_like
-        `(z, y, x)` potential; the edges may differ in length [V].
-    voxel_size : float
-        Edge of a voxel [Å].
-    edge_width : float
-        Width of a cosine edge over which both volumes fall to 0 towards the faces [Å]. Use it where a face cuts the
-        specimen; 0 leaves them as they are.
-
-    Returns
-    -------
-    frequencies : ndarray
-        `(n,)` centres of the shells up to Nyquist, 1 / (longest edge) apart; the mean of the volume, frequency 0,
-        is left out [1/Å].
-    fsc : ndarray
-        `(n,)` correlation, -1 to 1; 0 where one of the two has nothing in the shell.
-
-    Raises
-    ------
-    StinrError
-        Shapes differ, values are not finite, the truth is 0 everywhere, the voxel size is not positive, or the edge is
-        wider than half of the shortest side.
-
-    Notes
-    -----
-    Harauz and van Heel, Optik 73, 146 (1986). Against a noise-free truth, 0.5 marks the shell where noise holds three
-    times the energy of the signal; on thresholds see van Heel and Schatz, J. Struct. Biol. 151, 250 (2005). The same
-    mask on both volumes correlates neighbouring shells and raises weak values a little.
-    """
+    """Return frequencies `(n,)` [1/Å] of Fourier shells up to Nyquist and their correlation `(n,)`."""
+    # Harauz and van Heel, Optik 73, 146 (1986); a shell in which one volume has nothing has correlation 0. Against a
+    # noise-free truth, 0.5 marks the shell where noise holds three times the energy of the signal; on thresholds see
+    # van Heel and Schatz, J. Struct. Biol. 151, 250 (2005).
     values, true_values = checked_pair(volume, truth)
     if not (math.isfinite(voxel_size) and voxel_size > 0):
         raise StinrError(
@@ -55,8 +27,7 @@ def fourier_shell_correlation(
             expected="a positive number of Å",
             cure="Give lengths in Å (1 nm = 10 Å).",
         )
-    mask = _cosine_edge(values.shape, edge_width / voxel_size)
-    first, second = np.fft.rfftn(values * mask), np.fft.rfftn(true_values * mask)
+    first, second = np.fft.rfftn(values), np.fft.rfftn(true_values)
     shells, longest = _shells(values.shape), max(values.shape)
     last = longest // 2
 
@@ -75,30 +46,10 @@ def fourier_shell_correlation(
 
 
 def fsc_resolution(frequencies: ArrayLike, fsc: ArrayLike, *, threshold: float = 0.5) -> float:
-    """Return the resolution at which the Fourier shell correlation first falls below a threshold.
-
-    Parameters
-    ----------
-    frequencies : array_like
-        `(n,)` ascending centres of the shells [1/Å].
-    fsc : array_like
-        `(n,)` correlation of each shell.
-    threshold : float
-        0.5 against a truth; 0.143 between two halves of the data.
-
-    Returns
-    -------
-    float
-        Resolution by linear interpolation between shells [Å]. Where the correlation never falls below the threshold it
-        is that of the last frequency, Nyquist: the true one may be better. Where the first shell is below the
-        threshold, it is that of the first frequency: the true one is worse. Contamination lowers the first shells most
-        of all, so a contaminated volume can have sharp atoms and still cross early.
-
-    Raises
-    ------
-    StinrError
-        The two have different lengths or are empty.
-    """
+    """Return the resolution [Å] at which the correlation first falls below a threshold, between shells."""
+    # Never below it: that of Nyquist, and the true one may be better. At once: that of the first shell, and it is
+    # worse. Contamination lowers the first shells most of all, so a contaminated volume with sharp atoms can cross
+    # early.
     shells, values = np.asarray(frequencies, dtype=np.float64), np.asarray(fsc, dtype=np.float64)
     if shells.shape != values.shape or shells.ndim != 1 or not len(shells):
         raise StinrError(
@@ -120,25 +71,7 @@ def fsc_resolution(frequencies: ArrayLike, fsc: ArrayLike, *, threshold: float =
 def checked_pair(
     volume: ArrayLike, truth: ArrayLike, what: str = "truth"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return copies of two volumes in float64, checked to be on one grid, finite, and the second not empty.
-
-    Parameters
-    ----------
-    volume, truth : array_like
-        `(z, y, x)` potential [V].
-    what : str
-        Name of the second in messages.
-
-    Returns
-    -------
-    tuple of ndarray
-        `(z, y, x)` both volumes [V].
-
-    Raises
-    ------
-    StinrError
-        Shapes differ, values are not finite, or the second is 0 everywhere.
-    """
+    """Return float64 copies of two volumes that are on one grid and finite, the second not empty."""
     values, true_values = np.array(volume, dtype=np.float64), np.array(truth, dtype=np.float64)
     if values.ndim != 3 or values.shape != true_values.shape or not values.size:
         raise StinrError(
@@ -157,21 +90,6 @@ def checked_pair(
     if not true_values.any():
         raise StinrError(f"the {what} is 0 everywhere", expected="a potential", cure=f"Check the file of the {what}.")
     return values, true_values
-
-
-def _cosine_edge(shape: tuple[int, ...], edge: float) -> NDArray[np.float64]:
-    if not 0 <= edge <= min(shape) / 2:
-        raise StinrError(
-            f"the cosine edge is {edge:g} voxels wide",
-            expected=f"0 to {min(shape) / 2:g}, half of the shortest side",
-            cure="Give a narrower edge, in Å.",
-        )
-    mask = np.ones((1, 1, 1))
-    for axis, length in enumerate(shape):
-        depth = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5  # distance from the nearer face [voxel]
-        profile = np.ones(length) if edge == 0 else 0.5 - 0.5 * np.cos(np.pi * np.minimum(depth / edge, 1))
-        mask = mask * np.expand_dims(profile, [other for other in range(3) if other != axis])
-    return mask
 
 
 def _shells(shape: tuple[int, ...]) -> NDArray[np.int64]:

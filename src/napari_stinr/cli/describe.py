@@ -25,23 +25,7 @@ _LABEL_WIDTH = 19
 
 
 def describe_files(paths: Sequence[Path]) -> list[str]:
-    """Describe a tilt series or a reconstruction: what was found, where, and what is missing.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        What :func:`napari_stinr.read_tilt_series` reads, or a reconstruction (``.stinr``).
-
-    Returns
-    -------
-    list of str
-        Lines.
-
-    Raises
-    ------
-    StinrError
-        A file is missing, damaged or of another kind.
-    """
+    """Describe a tilt series or a reconstruction: what was found, where, and what is missing."""
     from napari_stinr.io.series.discovery import find_series
     from napari_stinr.io.series.reading import load_series
     from napari_stinr.io.series.sources import MDOC_ENDING
@@ -74,23 +58,7 @@ def describe_files(paths: Sequence[Path]) -> list[str]:
 
 
 def describe_mdoc(path: Path) -> list[str]:
-    """Describe an ``.mdoc`` whose images are not beside it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    list of str
-        Lines.
-
-    Raises
-    ------
-    StinrError
-        It describes a montage or cannot be read.
-    """
+    """Describe an ``.mdoc`` whose images are not beside it."""
     from napari_stinr.io.series.mdoc import read_mdoc
 
     mdoc = read_mdoc(path)
@@ -106,18 +74,7 @@ def describe_mdoc(path: Path) -> list[str]:
 
 
 def describe_problem(error: Exception) -> StinrError:
-    """Put any error that a person can mend into the one form they are shown in.
-
-    Parameters
-    ----------
-    error : Exception
-        A `StinrError`, `OSError`, `MemoryError`, or an error of typer about the words of a command.
-
-    Returns
-    -------
-    StinrError
-        Found, expected, cure: one line.
-    """
+    """Put any error that a person can mend into the one form they are shown in: found, expected, cure."""
     if isinstance(error, StinrError):
         return error
     if isinstance(error, OSError):
@@ -141,18 +98,7 @@ def describe_problem(error: Exception) -> StinrError:
 
 
 def describe_series(series: TiltSeries) -> list[str]:
-    """Describe a tilt series, and say where its angles, times and pixel size come from.
-
-    Parameters
-    ----------
-    series : TiltSeries
-        What was read.
-
-    Returns
-    -------
-    list of str
-        Lines.
-    """
+    """Describe a tilt series, and say where its angles, times and pixel size come from."""
     angles = series.tilt_angles
     steps = np.abs(np.diff(np.sort(angles)))
     step = f"step {steps.mean():.4g}" if np.ptp(steps) < 0.05 else f"steps {steps.min():.4g} to {steps.max():.4g}"
@@ -174,18 +120,7 @@ def describe_series(series: TiltSeries) -> list[str]:
 
 
 def describe_run(reconstruction: Reconstruction) -> list[str]:
-    """Describe a reconstruction, with its configuration as YAML at the end.
-
-    Parameters
-    ----------
-    reconstruction : Reconstruction
-        What was loaded.
-
-    Returns
-    -------
-    list of str
-        Lines.
-    """
+    """Describe a reconstruction, with its configuration as YAML at the end."""
     config, grid = reconstruction.config, reconstruction.grid
     first, last = reconstruction.time_range
     unit = f" {reconstruction.time_unit}" if reconstruction.time_unit else ""
@@ -202,20 +137,7 @@ def describe_run(reconstruction: Reconstruction) -> list[str]:
 
 
 def evaluation_table(evaluations: Mapping[str, Evaluation], *, seconds: Mapping[str, float] | None = None) -> Table:
-    """Make a table of evaluations, one column for each.
-
-    Parameters
-    ----------
-    evaluations : mapping of str to Evaluation
-        What was evaluated, by the name that heads its column.
-    seconds : mapping of str to float, optional
-        Time the training took, for those that were trained [s].
-
-    Returns
-    -------
-    rich.table.Table
-        What is not known for any of them has no row.
-    """
+    """Make a table with a column for each evaluation; what is not known for any has no row, seconds are [s]."""
     from rich import box
     from rich.table import Table
 

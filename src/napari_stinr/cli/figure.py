@@ -38,24 +38,15 @@ _DOTS_PER_INCH = 160
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One column of the figure: a volume seen along z, y and x.
-
-    Parameters
-    ----------
-    title : str
-        What it is, in a few words.
-    volume : ndarray
-        `(z, y, x)` potential, shown grey [V].
-    contamination : ndarray, optional
-        `(z, y, x)` potential that was added to it, shown in orange [V].
-    caption : str
-        A smaller line below the title, such as a score.
-    """
+    """One column of the figure: a volume seen along z, y and x."""
 
     title: str
     volume: NDArray[np.float32]
+    """`(z, y, x)`, shown grey [V]."""
     contamination: NDArray[np.float32] | None = None
+    """`(z, y, x)`, what was added to it, shown in orange [V]."""
     caption: str = ""
+    """A smaller line below the title, such as a score."""
 
 
 def write_figure(
@@ -67,28 +58,9 @@ def write_figure(
     voxel_size: float,
     length_unit: str = "Å",
 ) -> None:
-    """Draw measured projections and volumes side by side: rows are the views along z, y (the tilt axis) and x.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Image to write, ending in ``.png``.
-    panels : sequence of Panel
-        Volumes on the grid of the truth, from left to right.
-    series : TiltSeries
-        The measured projections, shown in the first column: the last one along z, a sinogram, one along x.
-    truth : ndarray
-        `(z, y, x)` true potential, which sets the grey scale of all [V].
-    voxel_size : float
-        Edge of a voxel [length_unit].
-    length_unit : str
-        ``"Å"`` or ``"pixel"``.
-
-    Raises
-    ------
-    StinrError
-        A volume has another shape than the truth, or the file cannot be written.
-    """
+    """Draw measured projections and volumes side by side, seen along z, y (the tilt axis) and x, as PNG."""
+    # The first column shows the last projection, a sinogram, and one along x; all have the grid and grey scale of the
+    # truth.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     _check_shapes(panels, truth.shape)
@@ -111,41 +83,14 @@ def write_figure(
 
 
 def views(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Project a volume along its three axes.
-
-    Parameters
-    ----------
-    volume : ndarray
-        `(z, y, x)` potential [V].
-
-    Returns
-    -------
-    tuple of ndarray
-        Means along z `(y, x)`, along y `(z, x)` and along x `(y, z)` [V]; the last has z to the right, as the
-        projection at 90 degrees has.
-    """
+    """Return means along z `(y, x)`, y `(z, x)` and x `(y, z)`; in the last z is to the right, as at 90 degrees."""
     return volume.mean(axis=0), volume.mean(axis=1), volume.mean(axis=2).T
 
 
 def composite(
     specimen: NDArray[np.float32], contamination: NDArray[np.float32] | None, white: float
 ) -> NDArray[np.float64]:
-    """Colour an image: the specimen grey, the contamination on it orange.
-
-    Parameters
-    ----------
-    specimen : ndarray
-        `(height, width)` values.
-    contamination : ndarray or None
-        `(height, width)` values that were added.
-    white : float
-        Value shown white.
-
-    Returns
-    -------
-    ndarray
-        `(height, width, 3)` red, green and blue, 0 to 1. The brightness is that of the sum.
-    """
+    """Return red, green and blue `(height, width, 3)`, 0 to 1: the specimen grey, what was added orange."""
     grey = np.clip(specimen, 0, None)
     orange = np.zeros_like(grey) if contamination is None else np.clip(contamination, 0, None)
     total = np.asarray(grey + orange, dtype=np.float64)

@@ -19,26 +19,8 @@ _RADIANS = "degrees: are they in radians? Give them in degrees."
 
 
 def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Return the stack as float32, or say what is wrong with it.
-
-    Parameters
-    ----------
-    values : array_like
-        `(n_tilts, height, width)` projections.
-    name : str
-        Name of the series for messages.
-
-    Returns
-    -------
-    ndarray
-        `(n_tilts, height, width)` float32; NaN is left in. An array that nobody can write to any more is shared, as a
-        second copy may not fit into memory; every other one is copied.
-
-    Raises
-    ------
-    StinrError
-        With the value found, the value expected and the cure.
-    """
+    """Return the stack `(n_tilts, height, width)` as float32, NaN left in, or say what is wrong with it."""
+    # An array that nobody can write to any more is shared, as a second copy may not fit into memory.
     final = (
         isinstance(values, np.ndarray)
         and values.dtype == np.float32
@@ -106,20 +88,8 @@ def checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.floa
 
 
 def asked_about_radians(notes: tuple[str, ...], angles: NDArray[np.float64]) -> tuple[str, ...]:
-    """Return the notes with a question where the tilt angles look like radians, and without it where they do not.
-
-    Parameters
-    ----------
-    notes : tuple of str
-        Notes on a series; the question may be among them, of these angles or of earlier ones.
-    angles : ndarray
-        `(n_tilts,)` tilt angles [degrees].
-
-    Returns
-    -------
-    tuple of str
-        The notes. Nothing is refused: so small a range can be meant.
-    """
+    """Return the notes with a question where the angles [degrees] look like radians, else without it."""
+    # Nothing is refused: so small a range can be meant.
     kept = tuple(note for note in notes if not note.endswith(_RADIANS))
     is_small = len(angles) >= _MANY_TILTS and np.abs(angles).max() <= np.pi * (1 + 1e-6)
     if not is_small or np.median(np.diff(np.unique(angles))) >= _SMALL_STEP:
@@ -217,27 +187,7 @@ def checked_pixel_size(value: float | None) -> float | None:
 def mask_unmeasured(
     projections: NDArray[np.float32], mask: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Turn NaN into a mask.
-
-    Parameters
-    ----------
-    projections : ndarray
-        `(n_tilts, height, width)` projections; NaN is replaced by 0, in place where they may be written to.
-    mask : ndarray or None
-        `(n_tilts, height, width)` bool, True where a pixel counts.
-
-    Returns
-    -------
-    projections : ndarray
-        The same without NaN.
-    mask : ndarray or None
-        Mask with the NaN pixels left out; None where every pixel counts.
-
-    Raises
-    ------
-    StinrError
-        With the value found, the value expected and the cure.
-    """
+    """Return the stack with NaN as 0, in place if it may be, and the mask without them, None if all count."""
     if mask is not None and mask.shape != projections.shape:
         raise StinrError(
             f"the mask has the shape {mask.shape}",

@@ -36,13 +36,7 @@ class Binning:
 
     @classmethod
     def of(cls, height: int, width: int, factor: int) -> Binning:
-        """Return the binning after checking the factor.
-
-        Raises
-        ------
-        StinrError
-            The factor is less than 1, or so large that fewer than two columns or no row would be left.
-        """
+        """Return the binning; a StinrError refuses a factor that leaves fewer than two columns or no row."""
         most = max(1, min(height, width // 2))
         if not 1 <= factor <= most:
             raise StinrError(
@@ -72,13 +66,7 @@ class Binning:
         return f"Binned {self.factor} x {self.factor} to {height} x {width} pixels{left_out}."
 
     def axis_offset(self, offset: float) -> float:
-        """Return the position of the rotation axis from the centre of a binned image [binned pixel].
-
-        Parameters
-        ----------
-        offset : float
-            The same in an image as it was [pixel].
-        """
+        """Return the axis position [binned pixel] for one from the centre of the image as it was [pixel]."""
         # A column more is left out on the right than on the left where their number is odd.
         shift = (self.width - self.shape[1] * self.factor) / 2 - self._start(self.width)
         return (offset + shift) / self.factor
@@ -165,18 +153,7 @@ def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
 
 
 def invert_contrast(series: TiltSeries) -> TiltSeries:
-    """Return a tilt series whose matter is bright: the background minus the projections.
-
-    Parameters
-    ----------
-    series : TiltSeries
-        Data in which matter is dark, such as bright-field images.
-
-    Returns
-    -------
-    TiltSeries
-        The inverted series.
-    """
+    """Return a series whose matter is bright, of one whose matter is dark: the background minus it."""
     background = np.float32(background_level(series.projections, series.mask))
     return replace(
         series,

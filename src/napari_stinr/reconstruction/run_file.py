@@ -50,37 +50,14 @@ _USE_AN_EARLIER_ONE = "Use an earlier checkpoint, or copy it again from where it
 
 @dataclass(frozen=True)
 class RunFile:
-    """What the file of a run holds.
-
-    Parameters
-    ----------
-    header : mapping of str
-        Texts by name.
-    tensors : mapping of Tensor
-        Tensors by name.
-    """
+    """What the file of a run holds: texts and tensors by name."""
 
     header: Mapping[str, str]
     tensors: Mapping[str, torch.Tensor]
 
 
 def write_run(path: str | Path, content: RunFile, *, overwrite: bool = True) -> None:
-    """Write the file of a run, whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-        Where to.
-    content : RunFile
-        What to write; format, version and checksum are added to its header.
-    overwrite : bool
-        Replace a file that is there.
-
-    Raises
-    ------
-    StinrError
-        The file cannot be written, or is there and must not be replaced, or a tensor is not finite.
-    """
+    """Write the file of a run, whole or not at all; format, version and checksum are added to its header."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in content.tensors.items()}
     not_finite = _not_finite(tensors)
     if not_finite:
@@ -115,26 +92,8 @@ def _header_bytes(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor]
 
 
 def read_run(path: Path, check: _Check) -> RunFile:
-    """Read the file of a run.
-
-    Parameters
-    ----------
-    path : Path
-        A file that :func:`write_run` wrote.
-    check : callable
-        Called with the header and the `{name: shape}` of the tensors before memory is taken for them; raises
-        ValueError where they do not belong together.
-
-    Returns
-    -------
-    RunFile
-        What was written, with format and version.
-
-    Raises
-    ------
-    StinrError
-        The file is not there, of another kind or version, truncated or damaged.
-    """
+    """Read what `write_run` wrote; `check` sees the header and `{name: shape}` before memory is taken for tensors."""
+    # It raises ValueError where they do not belong together.
     _check_kind(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -159,20 +118,7 @@ def read_run(path: Path, check: _Check) -> RunFile:
 
 
 def damaged(path: str | Path, reason: str) -> StinrError:
-    """Return the error that says that the file of a run is damaged.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    reason : str
-        What is wrong with it.
-
-    Returns
-    -------
-    StinrError
-        To be raised.
-    """
+    """Return the error that says that the file of a run is damaged, and why."""
     return StinrError(
         f"{path} is damaged ({printable(reason)})",
         expected="a whole file that `stinr train` wrote",

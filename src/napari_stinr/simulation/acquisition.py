@@ -29,24 +29,7 @@ FOREGROUND = 0.05
 def rotate_about_axis(
     positions: NDArray[np.float64], theta_rad: float, grid: tuple[int, int, int], voxel_size: float
 ) -> NDArray[np.float64]:
-    """Turn the specimen as the stage does: afterwards x is the detector coordinate u and z points along the beam.
-
-    Parameters
-    ----------
-    positions : ndarray
-        `(n_atoms, 3)` positions x, y, z, with the origin at the centre of voxel (0, 0, 0) [Å].
-    theta_rad : float
-        Tilt angle [radians].
-    grid : tuple of int
-        Number of voxels `(z, y, x)`; the axis runs through index (n - 1) / 2 of z and x.
-    voxel_size : float
-        Edge of a voxel [Å].
-
-    Returns
-    -------
-    ndarray
-        `(n_atoms, 3)` positions with u = x cos(theta) + z sin(theta), measured from the axis [Å].
-    """
+    """Turn positions `(n_atoms, 3)` (x, y, z) [Å] as the stage does: afterwards x is u, z along the beam."""
     centre = (np.array(grid[::-1]) - 1) / 2 * voxel_size
     x, _, z = (positions - centre).T
     cosine, sine = np.cos(theta_rad), np.sin(theta_rad)
@@ -60,26 +43,7 @@ def project_atoms(
     grid: tuple[int, int, int],
     voxel_size: float,
 ) -> NDArray[np.float32]:
-    """Project the potential of atoms at one tilt.
-
-    Parameters
-    ----------
-    positions : ndarray
-        `(n_atoms, 3)` positions x, y, z, with the origin at the centre of voxel (0, 0, 0) [Å].
-    numbers : ndarray
-        `(n_atoms,)` atomic numbers.
-    theta_rad : float
-        Tilt angle [radians].
-    grid : tuple of int
-        Number of voxels `(z, y, x)`.
-    voxel_size : float
-        Edge of a voxel and of a pixel [Å].
-
-    Returns
-    -------
-    ndarray
-        `(height, width)` projected potential, integrated over all of z [V·Å].
-    """
+    """Return the projected potential `(height, width)` [V·Å] of atoms at one tilt, integrated over all of z."""
     rotated = rotate_about_axis(positions, theta_rad, grid, voxel_size)
     # Which z an atom is at does not matter to an infinite projection, only that it is in the box.
     rotated[:, 2] = grid[0] * voxel_size / 2
@@ -90,27 +54,9 @@ def project_atoms(
 def true_volume(
     positions: NDArray[np.float64], numbers: NDArray[np.int64], grid: tuple[int, int, int], voxel_size: float
 ) -> NDArray[np.float32]:
-    """Sample the potential of atoms on the voxel grid, on the scale of the projections.
-
-    abTEM's finite slices are integrals over one voxel in z, cut off at a distance where an infinite projection is
-    not: they sum to 9-16 % less. Each element is therefore scaled to the sum of its projection.
-
-    Parameters
-    ----------
-    positions : ndarray
-        `(n_atoms, 3)` positions x, y, z, with the origin at the centre of voxel (0, 0, 0) [Å].
-    numbers : ndarray
-        `(n_atoms,)` atomic numbers.
-    grid : tuple of int
-        Number of voxels `(z, y, x)`.
-    voxel_size : float
-        Edge of a voxel [Å].
-
-    Returns
-    -------
-    ndarray
-        `(z, y, x)` potential; ``volume.sum() * voxel_size`` is the sum of a projection of the same atoms [V].
-    """
+    """Return the potential `(z, y, x)` [V] of atoms, so that its sum times the voxel size is that of a projection."""
+    # abTEM's finite slices are integrals over one voxel in z, cut off at a distance where an infinite projection is
+    # not: they sum to 9-16 % less. Each element is therefore scaled to the sum of its projection.
     volume = np.zeros(grid, dtype=np.float32)
     # Slice j of abTEM reaches from j to j + 1 voxels, and voxel j is centred on j.
     shifted = positions + np.array([0, 0, voxel_size / 2])
@@ -132,28 +78,7 @@ def record_tilt_series(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Project a specimen at every tilt with the contamination that has arrived by then, and without any.
-
-    Parameters
-    ----------
-    specimen : Specimen
-        What was put in.
-    contamination : Contamination
-        What grows on it.
-    tilt_angles : ndarray
-        `(n_tilts,)` tilt angles [degrees].
-    times : ndarray
-        `(n_tilts,)` time of every projection, 0 to 1.
-    progress : callable, optional
-        Called as ``progress(done, total)`` after every tilt.
-
-    Returns
-    -------
-    projections : ndarray
-        `(n_tilts, height, width)` the specimen as it was when each projection was taken [V·Å].
-    clean_projections : ndarray
-        `(n_tilts, height, width)` the specimen, never contaminated [V·Å].
-    """
+    """Return two stacks `(n_tilts, height, width)` [V·Å]: with the carbon that has arrived, and clean."""
     grid, voxel_size = specimen.grid, specimen.voxel_size
     positions, numbers = specimen.atoms.positions, specimen.atoms.numbers
     clean = np.empty((len(tilt_angles), grid[1], grid[2]), dtype=np.float32)
@@ -168,28 +93,8 @@ def record_tilt_series(
 
 
 def measurement_noise(projections: NDArray[np.float32], noise: float, *, seed: int) -> NDArray[np.float32]:
-    """Draw Gaussian noise for a stack of projections.
-
-    Parameters
-    ----------
-    projections : ndarray
-        `(n_tilts, height, width)` projections without noise [V·Å].
-    noise : float
-        Standard deviation as a fraction of the mean of the foreground: all pixels above 5 % of the maximum of the
-        stack.
-    seed : int
-        Seed of the noise.
-
-    Returns
-    -------
-    ndarray
-        `(n_tilts, height, width)` noise to be added [V·Å].
-
-    Raises
-    ------
-    StinrError
-        `noise` is negative or not finite.
-    """
+    """Draw noise `(n_tilts, height, width)` [V·Å] of `noise` times the mean foreground of the stack."""
+    # The foreground is all pixels above 5 % of the maximum of the stack.
     if not np.isfinite(noise) or noise < 0:
         raise StinrError(
             f"the noise is {noise:g}", expected="0 or more", cure="Give 0.03 for noise of 3 % of the mean foreground."

@@ -42,18 +42,7 @@ class Contamination:
     arrival: NDArray[np.float64]
 
     def arrived(self, t: float) -> NDArray[np.float64]:
-        """Return the atoms that are there at a time.
-
-        Parameters
-        ----------
-        t : float
-            Time, 0 to 1.
-
-        Returns
-        -------
-        ndarray
-            `(n_arrived, 3)` positions x, y, z [Å].
-        """
+        """Return positions `(n_arrived, 3)` (x, y, z) [Å] of the atoms that are there at a time."""
         return self.positions[self.arrival <= t]
 
 

@@ -20,21 +20,14 @@ MINIMUM_HEIGHT = 8.0
 
 @dataclass(frozen=True)
 class Room:
-    """Radii inside the cylinder around the tilt axis that every tilt sees.
-
-    Parameters
-    ----------
-    radius : float
-        Largest distance of any atom from the tilt axis [Å].
-    shell : float
-        Thickness of the layer of contamination [Å].
-    gap : float
-        Least distance between contamination and specimen [Å].
-    """
+    """Radii [Å] inside the cylinder around the tilt axis that every tilt sees."""
 
     radius: float
+    """Largest distance of any atom from the tilt axis."""
     shell: float
+    """Thickness of the layer of contamination."""
     gap: float
+    """Least distance between contamination and specimen."""
 
     @property
     def specimen_radius(self) -> float:
@@ -43,25 +36,7 @@ class Room:
 
 
 def available_room(grid: tuple[int, int, int], voxel_size: float) -> Room:
-    """Divide the cylinder that every tilt sees into specimen, gap and growing shell.
-
-    Parameters
-    ----------
-    grid : tuple of int
-        Number of voxels `(z, y, x)`.
-    voxel_size : float
-        Edge of a voxel [Å].
-
-    Returns
-    -------
-    Room
-        The radii; in small grids all of them shrink together.
-
-    Raises
-    ------
-    StinrError
-        Not even a chain of atoms fits with carbon around it, or the grid is less than two periods high.
-    """
+    """Divide the cylinder that every tilt sees into specimen, gap and shell; small grids shrink all three."""
     inscribed = (min(grid[0], grid[2]) - 1) / 2 * voxel_size
     room = Room(
         radius=inscribed - min(MARGIN, 0.15 * inscribed),

@@ -111,27 +111,8 @@ def build_specimen(name: str, grid: tuple[int, int, int], voxel_size: float, *, 
 
 
 def nanotube_sandwich(grid: tuple[int, int, int], voxel_size: float, *, seed: int = 0) -> Specimen:
-    """Build a carbon nanotube along the tilt axis around a ribbon of Te-Zr-Te, the specimen of the 2023 paper.
-
-    Parameters
-    ----------
-    grid : tuple of int
-        Number of voxels `(z, y, x)`. It decides the radii: two walls where they fit (44 Å across), else one, else none.
-    voxel_size : float
-        Edge of a voxel [Å].
-    seed : int
-        Seed of the rotation of the walls and of the random displacements.
-
-    Returns
-    -------
-    Specimen
-        Groups ``"sandwich"``, ``"inner wall"`` and ``"outer wall"`` (a single wall is the outer one), periodic along y.
-
-    Raises
-    ------
-    StinrError
-        The grid is too small.
-    """
+    """Build a carbon nanotube along the tilt axis around a ribbon of Te-Zr-Te, as in the 2023 paper."""
+    # The grid decides the radii: two walls where they fit (44 Å across), else one, the outer, else none.
     generator = np.random.default_rng(seed)
     room = available_room(grid, voxel_size)
     length = grid[1] * voxel_size
@@ -145,30 +126,9 @@ def nanotube_sandwich(grid: tuple[int, int, int], voxel_size: float, *, seed: in
 
 
 def iron_platinum_particle(grid: tuple[int, int, int], voxel_size: float, *, seed: int = 0) -> Specimen:
-    """Build a faceted, chemically ordered Fe-Pt particle: a truncated octahedron of the L1_0 structure.
-
-    A second specimen, for tests on what nothing was tuned to: dense, far heavier than its contamination, and ending
-    inside the grid along the tilt axis too.
-
-    Parameters
-    ----------
-    grid : tuple of int
-        Number of voxels `(z, y, x)`; the particle is as large as fits with carbon around it, and oblate in flat grids.
-    voxel_size : float
-        Edge of a voxel [Å].
-    seed : int
-        Seed of the orientation about the tilt axis and of the random displacements.
-
-    Returns
-    -------
-    Specimen
-        Groups ``"Fe"`` and ``"Pt"``; a [010] direction is along the tilt axis.
-
-    Raises
-    ------
-    StinrError
-        The grid is too small.
-    """
+    """Build a faceted, chemically ordered Fe-Pt particle: a truncated octahedron, L1_0, [010] along y."""
+    # For tests on what nothing was tuned to: dense, far heavier than its contamination, and ending inside the grid
+    # along the tilt axis too. As large as fits with carbon around it, and oblate in flat grids.
     from ase import Atoms
 
     generator = np.random.default_rng(seed)

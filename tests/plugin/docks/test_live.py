@@ -70,7 +70,7 @@ def test_scrubbing_answers_at_once_and_the_window_stays_awake(make_napari_viewer
     for _ in range(ATTEMPTS):
         beat = Heartbeat(window.binding)
         for step in range(31):
-            window.binding.layers.set_t(step / 30)
+            window.binding.slider.set_t(step / 30)
             qtbot.wait(10)
         beat.stop()
         longest.append(beat.longest)
@@ -98,7 +98,7 @@ def test_last_position_of_the_slider_wins_where_volumes_are_slow(make_napari_vie
     monkeypatch.setattr(SampledField, "at", slow)
     stream, layer = window.binding.layers.stream, window.layer("reconstruction")
     for step in range(25):
-        window.binding.layers.set_t(step / 30)
+        window.binding.slider.set_t(step / 30)
         qtbot.wait(5)
     settle(qtbot, window)
     plane = window.session.reconstruction.render(24 / 30)[window.viewer.dims.current_step[1]]
@@ -203,7 +203,7 @@ def test_series_that_does_not_fit_says_so_before_start(make_napari_viewer, qtbot
     needed = expected_memory(series.projections.shape, window.session.config)
     free = type("Memory", (), {"available": int(0.6 * needed)})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
-    window.binding.costs.look_again()
+    window.binding.requirements.look_again()
     wait(qtbot, lambda: window.session.estimate is not None and bool(window.session.estimate.problem))
     start = window.reconstruct.controls.start
     assert not start.isEnabled()

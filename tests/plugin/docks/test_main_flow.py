@@ -44,7 +44,7 @@ def test_from_the_sample_to_a_clean_tiff(make_napari_viewer, qtbot, tmp_path):
     stream = window.layer("reconstruction")
     totals = []
     for t in (1.0, 0.5, 0.0):
-        window.binding.layers.set_t(t)
+        window.binding.slider.set_t(t)
         settle(qtbot, window)
         totals.append(float(np.asarray(stream._slice.image.view).sum()))
     assert totals[0] > totals[1] > totals[2]
@@ -85,7 +85,7 @@ def test_play_moves_through_time_and_stops(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path, play_frames_per_second=50.0)
     add_series(window, steps=5)
     train(qtbot, window)
-    window.binding.layers.set_t(0.9)
+    window.binding.slider.set_t(0.9)
     window.explore.play_button.click()
     seen = []
     window.binding.t_changed.connect(seen.append)
@@ -102,7 +102,7 @@ def test_contamination_and_arrival_time_are_layers_in_the_place_of_the_clean_one
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=200)
     train(qtbot, window)
-    window.binding.layers.set_t(1.0)
+    window.binding.slider.set_t(1.0)
     window.explore.remove_contamination()
     window.explore.show_contamination()
     window.explore.show_arrival_time()
@@ -139,7 +139,7 @@ def test_every_format_keeps_values_and_voxel_size(make_napari_viewer, qtbot, tmp
     train(qtbot, window)
     panel = window.explore.export_panel
     panel.content.setCurrentText(Content.AT_T)
-    window.binding.layers.set_t(1.0)
+    window.binding.slider.set_t(1.0)
     target = tmp_path / f"volume{file_format.ending}"
     panel.export_to(target)
     wait(qtbot, lambda: not panel.is_running)

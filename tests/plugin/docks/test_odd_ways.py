@@ -47,7 +47,7 @@ def test_4d_volume_comes_back_after_remove_contamination(make_napari_viewer, qtb
     assert visible(window) == {"tilt series clean (t = 0)"}
     window.explore.show_4d()
     assert visible(window) == {"tilt series reconstruction"}
-    window.binding.layers.set_t(1.0)
+    window.binding.slider.set_t(1.0)
     window.explore.show_contamination()
     settle(qtbot, window)
     window.explore.remove_button.click()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QLabel
 
-from napari_stinr.plugin.widgets.comparison import ProjectionView
+from napari_stinr.plugin.widgets.comparison import ComparisonView
 from napari_stinr.plugin.widgets.theme import theme_colours
 
 pytestmark = pytest.mark.qt
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.qt
 
 @pytest.fixture
 def view(qtbot):
-    widget = ProjectionView()
+    widget = ComparisonView()
     qtbot.addWidget(widget)
     widget.resize(300, 170)
     widget.set_colours(theme_colours("dark"))

@@ -102,21 +102,8 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
 
 
 def write_problem(error: OSError, path: Path) -> StinrError:
-    """Return what an `OSError` while writing means to the person who wanted the file.
-
-    Parameters
-    ----------
-    error : OSError
-        What the system reported. Without an error number (NumPy reports a short write that way) a full disk is the
-        likely cause.
-    path : Path
-        The file that was to be written.
-
-    Returns
-    -------
-    StinrError
-        To be raised from `error`.
-    """
+    """Return what an `OSError` while writing means to the person who wanted the file, to be raised from it."""
+    # Without an error number (NumPy reports a short write that way) a full disk is the likely cause.
     number = errno.ENOSPC if error.errno is None else error.errno
     expected, cure = _EXPECTED_AND_CURE.get(number, ("a file that can be written", _CHOOSE_A_FOLDER))
     return StinrError(f"{path} cannot be written: {error.strerror or error}", expected=expected, cure=cure)
@@ -169,18 +156,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 
 def temporary_beside(target: Path) -> Path:
-    """Return a new name for a temporary file in the folder of a file.
-
-    Parameters
-    ----------
-    target : Path
-        The file that it shall become.
-
-    Returns
-    -------
-    Path
-        It ends like `target` and tells which process of which computer it belongs to; nothing is written.
-    """
+    """Return a new name beside a file that ends like it and tells its process and computer; write nothing."""
     return target.with_name(f".stinr-{_computer()}-{os.getpid()}-{secrets.token_hex(4)}-{_tail(target)}")
 
 

@@ -19,26 +19,7 @@ if TYPE_CHECKING:
 
 
 def write_mrc(path: Path, values: NDArray[np.float32], size: float | None, *, is_volume: bool, overwrite: bool) -> None:
-    """Write an MRC file of mode 2 without a date, so that the same input gives the same bytes.
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    values : ndarray
-        `(z, y, x)` volume [V] or `(n_tilts, height, width)` image stack.
-    size : float or None
-        Edge of a voxel or pixel [Å]; None is stored as 0, which means unknown.
-    is_volume : bool
-        Write a volume (ISPG 1) rather than an image stack (ISPG 0).
-    overwrite : bool
-        Replace a file that is there already.
-
-    Raises
-    ------
-    StinrError
-        The file cannot be written.
-    """
+    """Write a volume or stack [size in Å, None: unknown] as MRC of mode 2; the same input gives the same bytes."""
     # NaN and infinite pixels are stored as they are; mrcfile would warn because of the statistics in the header.
     with atomic_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")

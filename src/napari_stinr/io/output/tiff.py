@@ -42,30 +42,7 @@ def write_tiff(
     times: Sequence[float] | None = None,
     overwrite: bool = True,
 ) -> None:
-    """Write slices one after the other to a TIFF for ImageJ and OME readers, or for OME readers alone (``.ome.tif``).
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    pages : iterator of ndarray
-        `(y, x)` slices of all volumes, `t * z` in all.
-    shape : tuple of int
-        Numbers of frames, slices, rows and columns: (t, z, y, x).
-    voxel_size : float
-        Edge of a voxel [length_unit].
-    length_unit : str
-        A name in :data:`~napari_stinr.io.formats.units.LENGTH_UNITS`, or ``"pixel"``.
-    times : sequence of float, optional
-        `(t,)` time of every frame, on the scale of the tilt series.
-    overwrite : bool
-        Replace a file that is there already.
-
-    Raises
-    ------
-    StinrError
-        The unit is not known, the file would be too large for ImageJ, or it cannot be written.
-    """
+    """Write slices `(y, x)` of `(t, z, y, x)` one after the other to a TIFF; ``.ome.tif`` for OME readers alone."""
     n_bytes = 4 * math.prod(shape)
     ome_only = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
     if n_bytes > MAXIMUM_IMAGEJ_BYTES and not ome_only:

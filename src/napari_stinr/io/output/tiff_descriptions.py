@@ -20,27 +20,8 @@ def ome_description(
     *,
     times: Sequence[float] | None = None,
 ) -> str:
-    """Return the OME-XML that describes volumes of float32.
-
-    Parameters
-    ----------
-    name : str
-        Name of the image.
-    shape : tuple of int
-        Numbers of frames, slices, rows and columns: (t, z, y, x).
-    voxel_size : float
-        Edge of a voxel [length_unit].
-    length_unit : str
-        Unit as OME spells it; ``"pixel"`` leaves the physical size out.
-    times : sequence of float, optional
-        `(t,)` time of every frame, on the scale of the tilt series; OME has no field for a time without a unit, so it
-        goes to the description.
-
-    Returns
-    -------
-    str
-        XML in ASCII; the same input gives the same text, as no identifier is drawn at random.
-    """
+    """Return the OME-XML, in ASCII and without random identifiers, of volumes of float32 `(t, z, y, x)`."""
+    # OME has no field for a time without a unit, so the times go to the description.
     n_frames, depth, height, width = shape
     size = (
         ""
@@ -65,24 +46,7 @@ def ome_description(
 def imagej_description(
     shape: tuple[int, int, int, int], voxel_size: float, unit: str, *, times: Sequence[float] | None = None
 ) -> str:
-    """Return the description by which ImageJ knows a stack or hyperstack.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Numbers of frames, slices, rows and columns: (t, z, y, x).
-    voxel_size : float
-        Distance between slices [unit].
-    unit : str
-        Unit in ASCII.
-    times : sequence of float, optional
-        `(t,)` time of every frame, on the scale of the tilt series.
-
-    Returns
-    -------
-    str
-        Lines of ``key=value``.
-    """
+    """Return the ``key=value`` lines by which ImageJ knows a hyperstack `(t, z, y, x)`; the unit is ASCII."""
     n_frames, depth = shape[:2]
     lines = ["ImageJ=1.11a", f"images={n_frames * depth}", f"slices={depth}"]
     if n_frames > 1:
@@ -94,18 +58,7 @@ def imagej_description(
 
 
 def resolution(pixel_size: float) -> tuple[int, int]:
-    """Return the resolution of an image as a fraction of two numbers that ImageJ reads, signed 32-bit integers.
-
-    Parameters
-    ----------
-    pixel_size : float
-        Width of a pixel [unit].
-
-    Returns
-    -------
-    tuple of int
-        Numerator and denominator of the number of pixels per unit.
-    """
+    """Return the pixels per unit as a fraction of two numbers that ImageJ reads, signed 32-bit integers."""
     limit = max(1, int(2**30 / max(pixel_size, 1.0 / pixel_size)))
     if pixel_size >= 1:
         fraction = Fraction(pixel_size).limit_denominator(min(limit, 10**6))

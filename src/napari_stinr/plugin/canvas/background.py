@@ -80,22 +80,7 @@ class BackgroundTasks:
         on_cancelled: Callable[[], Any] | None = None,
         bar: bool = True,
     ) -> Task[Any]:
-        """Do something in the background.
-
-        Parameters
-        ----------
-        title : str
-            What is being done.
-        work, on_result, on_error, on_cancelled : callable
-            As for :class:`Task`.
-        bar : bool
-            Show a progress bar.
-
-        Returns
-        -------
-        Task
-            To be cancelled through its `progress`.
-        """
+        """Do something in the background, as :class:`Task` says, with a progress bar if `bar`."""
         task = Task(title, work, on_result, on_error, on_cancelled)
         if bar:
             self.open_bar(task, title)

@@ -14,7 +14,8 @@ from napari_stinr.plugin.canvas.exporter import Exporter
 from napari_stinr.plugin.canvas.layer_data import contents_of
 from napari_stinr.plugin.canvas.layers import ViewerLayers
 from napari_stinr.plugin.canvas.player import PLAY_KEY, Player
-from napari_stinr.plugin.canvas.requirements_watch import CostWatch
+from napari_stinr.plugin.canvas.requirements_watch import RequirementsWatch
+from napari_stinr.plugin.canvas.time_slider import TimeSlider
 from napari_stinr.plugin.session.opening import Dropped, matching_draft
 from napari_stinr.plugin.session.preferences import plugin_settings, unwatch_settings, watch_settings
 from napari_stinr.plugin.session.session import Session
@@ -33,18 +34,7 @@ _BINDINGS: dict[int, ViewerBinding] = {}
 
 
 def binding_of(viewer: Any) -> ViewerBinding:
-    """Return the binding of a viewer, made where there is none: docks of one viewer share it.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer, or the proxy of it that plugins get.
-
-    Returns
-    -------
-    ViewerBinding
-        Alive until the window closes.
-    """
+    """Return the binding of a viewer, or proxy of it, made where there is none: docks of one viewer share it."""
     bare = getattr(viewer, "__wrapped__", viewer)
     if id(bare) not in _BINDINGS:
         _BINDINGS[id(bare)] = ViewerBinding(bare)
@@ -52,13 +42,7 @@ def binding_of(viewer: Any) -> ViewerBinding:
 
 
 class ViewerBinding(QObject):
-    """A session with its viewer.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer itself, not a proxy.
-    """
+    """A session with its viewer, which is the viewer itself and no proxy."""
 
     # The signals of the session again, as Qt's: they let go of a dock that was closed.
     state_changed = Signal()
@@ -80,7 +64,8 @@ class ViewerBinding(QObject):
         super().__init__(self._window)
         self.viewer = viewer
         self.session = Session(plugin_settings())
-        self.layers = ViewerLayers(viewer, self)
+        self.slider = TimeSlider(viewer)
+        self.layers = ViewerLayers(viewer, self.slider, self)
         self.tasks = BackgroundTasks()
         self.run = self.tasks.run
         self.exporter = Exporter(self.tasks)
@@ -107,10 +92,10 @@ class ViewerBinding(QObject):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close)
-        self.costs = CostWatch(session, self.run, self)
-        self.draft_changed.connect(self.costs.look_again)
-        self.config_changed.connect(self.costs.look_again)
-        self.player = Player(self.layers, session, self)
+        self.requirements = RequirementsWatch(session, self.run, self)
+        self.draft_changed.connect(self.requirements.look_again)
+        self.config_changed.connect(self.requirements.look_again)
+        self.player = Player(self.slider, self.layers, session, self)
         viewer.bind_key(PLAY_KEY, self.player.toggle, overwrite=True)
         self._take_newest_layer()
 
@@ -128,13 +113,7 @@ class ViewerBinding(QObject):
             self._is_polling = False
 
     def open_files(self, paths: list[Path]) -> None:
-        """Open what was dropped: a stack, its angles and times, or a reconstruction.
-
-        Parameters
-        ----------
-        paths : list of Path
-            In any order; a stack is taken before the angles that belong to it.
-        """
+        """Open what was dropped, in any order: a stack, its angles and times, or a reconstruction."""
         dropped, draft = Dropped.of(paths), self.session.draft
         if dropped.stacks or (dropped.tables and draft is not None):
             name = (dropped.stacks or dropped.tables)[0].name
@@ -156,16 +135,17 @@ class ViewerBinding(QObject):
     def show_saved(self, reconstruction: Reconstruction) -> None:
         """Show a reconstruction that was not trained here; its series is the one that is open, where that fits."""
         draft = matching_draft(self.session.draft, reconstruction)
-        self._ask(lambda: self.session.show(reconstruction, draft=draft))
+        self.attempt(lambda: self.session.show(reconstruction, draft=draft))
 
     def set_draft(self, draft: SeriesDraft | None) -> None:
         """Take a tilt series; the person is told where that is not possible now."""
-        self._ask(lambda: self.session.set_draft(draft))
+        self.attempt(lambda: self.session.set_draft(draft))
 
-    def _ask(self, do: Callable[[], Any]) -> None:
+    def attempt(self, do: Callable[[], Any]) -> None:
+        """Do something; where it is not possible, the person is told why."""
         try:
             do()
-        except StinrError as error:
+        except (StinrError, OSError) as error:
             show_error(str(error))
 
     def close(self) -> None:
@@ -240,14 +220,14 @@ class ViewerBinding(QObject):
         if not self.session.is_active:
             self.tasks.close_bar(self.session)
             if self.session.estimate is None:
-                self.costs.look_again()
+                self.requirements.look_again()
             if self.session.failure and self.session.failure != self._failure_said:
                 self._failure_said = self.session.failure
                 show_error(self.session.failure)
         self.state_changed.emit()
 
     def _on_point_changed(self, event: Any) -> None:
-        self.t_changed.emit(self.layers.t)
+        self.t_changed.emit(self.slider.t)
 
     def _on_theme_changed(self, event: Any) -> None:
         self.theme_changed.emit(str(event.value))

@@ -52,18 +52,7 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
 
 
 def may_be_series(layer: Any) -> bool:
-    """Return whether a layer can be taken as a tilt series: three axes, or a fourth of length 1.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any layer.
-
-    Returns
-    -------
-    bool
-        True where :func:`draft_of_layer` may succeed.
-    """
+    """Return whether a layer can be taken as a tilt series: three axes, or a fourth of length 1."""
     if type(layer).__name__ != "Image" or layer.multiscale or layer.rgb:
         return False
     entries = layer.metadata.get(METADATA_KEY, {})

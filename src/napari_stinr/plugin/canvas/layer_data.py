@@ -29,15 +29,7 @@ _BELOW_ZERO = 1e-3
 
 
 class TimedStack:
-    """Projections on the time axis: at every step the one taken nearest to that time. Nothing is copied.
-
-    Parameters
-    ----------
-    stack : ndarray
-        `(n_tilts, height, width)` projections.
-    axis : TimeAxis
-        Which projection belongs to which step.
-    """
+    """Projections `(n_tilts, height, width)` as `(t, 1, y, x)`, at every step the nearest one; nothing is copied."""
 
     def __init__(self, stack: NDArray[Any], axis: TimeAxis) -> None:
         self._stack, self._steps = stack, axis.projection_at
@@ -59,36 +51,12 @@ class TimedStack:
 
 
 def pixel_size_in_view(pixel_size: float | None) -> tuple[float, str]:
-    """Return the width of a pixel and the unit in which layers show it.
-
-    Parameters
-    ----------
-    pixel_size : float or None
-        Width of a pixel [Å], None where it is not known.
-
-    Returns
-    -------
-    width : float
-        Width [unit].
-    unit : str
-        ``"nm"``, or ``"pixel"`` where the size is not known.
-    """
+    """Return the width of a pixel [Å, None: not known] in ``"nm"`` or ``"pixel"``, and that unit."""
     return (1.0, "pixel") if pixel_size is None else (pixel_size / ANGSTROM_PER_NM, "nm")
 
 
 def time_axis_of(draft: SeriesDraft) -> TimeAxis:
-    """Return the time axis on which a series is shown.
-
-    Parameters
-    ----------
-    draft : SeriesDraft
-        The series.
-
-    Returns
-    -------
-    TimeAxis
-        Its axis; stack order where the times are not valid yet.
-    """
+    """Return the time axis on which a series is shown: stack order where the times are not valid yet."""
     times = draft.times
     if not np.isfinite(times).all() or np.ptp(times) == 0:
         times = np.arange(draft.n_tilts, dtype=np.float64)
@@ -192,18 +160,7 @@ def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:
 
 
 def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
-    """Return limits that show almost all values, whatever a few extreme ones are.
-
-    Parameters
-    ----------
-    values : ndarray
-        `(...)` values [any unit]; a sample of them is looked at.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit, never the same.
-    """
+    """Return limits, never the same, that show almost all values `(...)`, whatever a few extreme ones are."""
     flat = values.reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLED_PIXELS)].astype(np.float64)
     sample = sample[np.isfinite(sample)]
@@ -212,37 +169,13 @@ def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def entry_of(layer: Any, name: str) -> Any:
-    """Return what the plugin has noted with a layer.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any layer.
-    name : str
-        ``draft``, ``reconstruction``, ``mark``, ...
-
-    Returns
-    -------
-    object
-        None where there is nothing of that name.
-    """
+    """Return what the plugin has noted with a layer as ``draft``, ``mark``, ...; None where there is nothing."""
     entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
     return entries.get(name) if isinstance(entries, dict) else None
 
 
 def field_limits(field: SampledField) -> tuple[float, float]:
-    """Return limits that show a field at any time alike.
-
-    Parameters
-    ----------
-    field : SampledField
-        What is shown.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit [V].
-    """
+    """Return limits [V] that show a field at any time alike."""
     # Every fourth voxel of a joint field: its network would keep the window waiting for all of them.
     values = field.at(0.0, (slice(None, None, 4),) * 3) if field.density is None else field.density
     high = max(contrast_limits(values)[1], 1e-6)
@@ -251,18 +184,5 @@ def field_limits(field: SampledField) -> tuple[float, float]:
 
 
 def contents_of(layer: Any) -> tuple[SeriesDraft | None, Reconstruction | None]:
-    """Return what a reader or a sample has put into a layer for the docks.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any layer.
-
-    Returns
-    -------
-    draft : SeriesDraft or None
-        A tilt series.
-    reconstruction : Reconstruction or None
-        A reconstruction.
-    """
+    """Return the draft and the reconstruction that a reader or a sample has put into a layer for the docks."""
     return entry_of(layer, "draft"), entry_of(layer, "reconstruction")

@@ -24,7 +24,6 @@ from napari_stinr.plugin.canvas.layer_data import (
     volume_placement,
 )
 from napari_stinr.plugin.canvas.streaming import VolumeStream
-from napari_stinr.plugin.canvas.time_slider import TimeSlider
 from napari_stinr.plugin.session.time_axis import TimeAxis
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_stinr.plugin.canvas.time_slider import TimeSlider
     from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.reconstruction import Reconstruction
 
@@ -40,28 +40,19 @@ _VISIBLE_CHANGE = 0.02
 _LEAST_DENSITY = 0.05  # of the highest: below, there is no matter that could have arrived
 
 
-class ViewerLayers(TimeSlider, QObject):
-    """Adds and updates the layers of one session.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where.
-    parent : QObject
-        Owner.
-    """
+class ViewerLayers(QObject):
+    """Adds and updates the layers of one session."""
 
     volume_ready = Signal()
     """Something that the slider asked for has been computed; may be emitted in another thread."""
 
-    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
-        QObject.__init__(self, parent)
-        self._viewer = viewer
-        self.stream = None
+    def __init__(self, viewer: ViewerModel, slider: TimeSlider, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer, self._slider = viewer, slider
+        self.stream: VolumeStream | None = None
         self._stream_layer: Image | None = None
         self._own_limits: tuple[float, float] | None = None
         self._series_layer: Image | None = None
-        self._series_axis = TimeAxis()
         self._run_draft: SeriesDraft | None = None
         self._numbers: WeakKeyDictionary[Reconstruction, int] = WeakKeyDictionary()
         self._next_number = count()
@@ -69,13 +60,7 @@ class ViewerLayers(TimeSlider, QObject):
         viewer.layers.events.removed.connect(self._on_removed)
 
     def show_series(self, draft: SeriesDraft) -> None:
-        """Show a tilt series, or bring the layer that shows it up to date.
-
-        Parameters
-        ----------
-        draft : SeriesDraft
-            Valid or not yet.
-        """
+        """Show a tilt series, valid or not yet, or bring the layer that shows it up to date."""
         layer = self._series_layer
         if layer is None or layer not in self._viewer.layers or _stack_of(layer) is not draft.stack:
             layer = next((kept for kept in self._viewer.layers if _stack_of(kept) is draft.stack), None)
@@ -93,18 +78,10 @@ class ViewerLayers(TimeSlider, QObject):
             for name in ("scale", "translate", "units"):
                 setattr(layer, name, options[name])
             layer.metadata = {**layer.metadata, **options["metadata"]}
-        self._series_layer, self._series_axis = layer, time_axis_of(draft)
+        self._series_layer, self._slider.series_axis = layer, time_axis_of(draft)
 
     def show_reconstruction(self, reconstruction: Reconstruction, draft: SeriesDraft | None, *, again: bool) -> None:
-        """Stream a reconstruction into its 4D layer.
-
-        Parameters
-        ----------
-        reconstruction, draft : Reconstruction, SeriesDraft or None
-            What to show from now on, and its series where that is known.
-        again : bool
-            Show the layer also where it was hidden or deleted.
-        """
+        """Stream a reconstruction into its 4D layer; `again`: also where that was hidden or deleted."""
         axis = time_axis_of(draft) if draft is not None else _axis_of(reconstruction)
         shape = reconstruction.grid.shape
         if self.stream is not None and (self.stream.shape != (axis.n_steps, *shape) or draft is not self._run_draft):
@@ -113,6 +90,7 @@ class ViewerLayers(TimeSlider, QObject):
         if self.stream is None:
             self._run_draft = draft
             self.stream = VolumeStream(axis, shape, on_ready=self.volume_ready.emit)
+            self._slider.volume_axis = axis
         self.stream.show(reconstruction)
         if is_new or (again and self._stream_layer is None):
             self._add_stream_layer(reconstruction)
@@ -124,17 +102,7 @@ class ViewerLayers(TimeSlider, QObject):
     def add_volume(
         self, volume: NDArray[np.float32], what: str, reconstruction: Reconstruction, **options: Any
     ) -> Image:
-        """Add a 3D layer that was made from a reconstruction, or show the one again that is the same.
-
-        Parameters
-        ----------
-        volume : ndarray
-            `(z, y, x)` values.
-        what, reconstruction : str, Reconstruction
-            What it is, ``clean (t = 0)``, ``contamination`` or ``arrival time``, and of what.
-        **options
-            For ``viewer.add_image``, in place of the usual ones.
-        """
+        """Add the layer of a volume `(z, y, x)` made from a reconstruction, or show the same one again."""
         mark = (what, options.get("name"), self._number_of(reconstruction))
         # Contamination and arrival time lie over the clean specimen, one of them at a time; a clean one stands alone.
         self._hide(*self._made(CONTAMINATION, ARRIVAL, *((CLEAN,) if what == CLEAN else ())))
@@ -194,9 +162,8 @@ class ViewerLayers(TimeSlider, QObject):
 
     def forget_stream(self) -> None:
         """Take the 4D layer away, with its memory."""
-        stream, self.stream, self._own_limits = self.stream, None, None
-        if stream is not None:
-            stream.close(wait=False)
+        self._close_stream(wait=False)
+        self._own_limits = None
         # Hidden and used again, not removed: where the last but one visible layer goes, vispy draws the other from a
         # buffer that is gone, which with Mesa's software OpenGL is the end of napari.
         self._hide(self._stream_layer)
@@ -204,10 +171,14 @@ class ViewerLayers(TimeSlider, QObject):
     def close(self) -> None:
         """Let go of the viewer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
-        if self.stream is not None:
-            self.stream.close()
-        self.stream = self._stream_layer = self._series_layer = None
+        self._close_stream(wait=True)
+        self._stream_layer = self._series_layer = None
         self._run_draft = None
+
+    def _close_stream(self, *, wait: bool) -> None:
+        stream, self.stream, self._slider.volume_axis = self.stream, None, None
+        if stream is not None:
+            stream.close(wait=wait)
 
     def _made(self, *kinds: str) -> list[Any]:
         """Layers that were made from a reconstruction, by what they are."""
@@ -222,7 +193,7 @@ class ViewerLayers(TimeSlider, QObject):
         options = {
             "name": f"{_series_name(reconstruction)} reconstruction",
             "contrast_limits": self._own_limits or (0.0, 1.0),
-            **self._volume_placement(reconstruction, self.axis),
+            **self._volume_placement(reconstruction, self.stream.axis),
         }
         layer = self._stream_layer
         if layer is None:

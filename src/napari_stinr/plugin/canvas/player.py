@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.canvas.layers import ViewerLayers
+    from napari_stinr.plugin.canvas.time_slider import TimeSlider
     from napari_stinr.plugin.session.session import Session
 
 PLAY_KEY = "Alt-T"
@@ -15,23 +16,13 @@ _MILLISECONDS = 1000.0
 
 
 class Player(QObject):
-    """Moves the time slider to and past its end, and begins again.
-
-    Parameters
-    ----------
-    layers : ViewerLayers
-        Whose slider.
-    session : Session
-        Whose settings say how fast.
-    parent : QObject
-        Owner.
-    """
+    """Moves the time slider to and past its end, and begins again."""
 
     changed = Signal(bool)
 
-    def __init__(self, layers: ViewerLayers, session: Session, parent: QObject) -> None:
+    def __init__(self, slider: TimeSlider, layers: ViewerLayers, session: Session, parent: QObject) -> None:
         super().__init__(parent)
-        self._layers, self._session = layers, session
+        self._slider, self._layers, self._session = slider, layers, session
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._advance)
 
@@ -57,9 +48,8 @@ class Player(QObject):
         self.changed.emit(False)
 
     def _advance(self) -> None:
-        layers = self._layers
-        if layers.stream is None:
+        slider, stream = self._slider, self._layers.stream
+        if stream is None:
             self.stop()
-        elif not layers.stream.is_busy:
-            axis = layers.axis
-            layers.set_t(axis.t_of((axis.step_of(layers.t) + 1) % axis.n_steps))
+        elif not stream.is_busy:
+            slider.set_step((slider.axis.step_of(slider.t) + 1) % slider.axis.n_steps)

@@ -31,18 +31,8 @@ _ENOUGH = 4
 """Measurements of which the fastest counts: napari itself is busy when the first ones are taken."""
 
 
-class CostWatch(QObject):
-    """Keeps the estimate of a session up to date.
-
-    Parameters
-    ----------
-    session : Session
-        Whose series and settings are looked at.
-    run : callable
-        Does something in the background, see :meth:`BackgroundTasks.run`.
-    parent : QObject
-        Owner.
-    """
+class RequirementsWatch(QObject):
+    """Keeps the estimate of a session up to date."""
 
     devices_changed = Signal()
 

@@ -64,13 +64,7 @@ class VolumeStream:
         self._thread.start()
 
     def show(self, reconstruction: Reconstruction) -> None:
-        """Show another field from now on; it is sampled in the background, the old one stays until then.
-
-        Parameters
-        ----------
-        reconstruction : Reconstruction
-            A snapshot that training does not change any more, on the same grid.
-        """
+        """Show another field on the same grid from now on; the old one stays until it is sampled."""
         with self._changed:
             self._next = reconstruction
             self._changed.notify()
@@ -86,13 +80,7 @@ class VolumeStream:
         return self._wish is not None or self._next is not None
 
     def close(self, *, wait: bool = True) -> None:
-        """End the thread and let go of all memory.
-
-        Parameters
-        ----------
-        wait : bool
-            Return when the thread has ended; it ends soon in any case.
-        """
+        """End the thread and let go of all memory; without `wait` it ends soon."""
         with self._changed:
             self._closed, self.on_ready = True, None
             self._changed.notify()

@@ -24,13 +24,7 @@ _OWN_TIP = "stinr_own_tip"
 
 
 class Dock(QWidget):
-    """A dock widget: closing it takes nothing away, and opening it again finds everything as it was.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        The viewer, or the proxy of it that plugins get.
-    """
+    """A dock widget: closing it takes nothing away, and opening it again finds everything as it was."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -65,36 +59,13 @@ class Dock(QWidget):
         return QSize(_WIDTH + 10, _HEIGHT)
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw in the colours of a theme; docks with plots pass it on.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw in the colours of a theme; docks with plots pass it on."""
         self.colours = colours
 
     def button(
         self, text: str, tip: str, pressed: Callable[[], Any] | Any, action: Action | None = None
     ) -> QPushButton:
-        """Return a new button that is enabled when its action is possible, and says why where it is not.
-
-        Parameters
-        ----------
-        text : str
-            What it says.
-        tip : str
-            Tooltip while it is enabled.
-        pressed : callable or Signal
-            A bound method, or a signal to be sent on.
-        action : Action, optional
-            What the table of states is asked about; None: always enabled.
-
-        Returns
-        -------
-        QPushButton
-            The button.
-        """
+        """Return a new button that is enabled when its action is possible, and says why where it is not."""
         made = QPushButton(text, self)
         made.setToolTip(tip)
         made.clicked.connect(pressed)
@@ -103,38 +74,18 @@ class Dock(QWidget):
         return made
 
     def set_action(self, made: QPushButton, text: str, tip: str, action: Action) -> None:
-        """Let a button stand for another action.
-
-        Parameters
-        ----------
-        made : QPushButton
-            A button of this dock.
-        text, tip : str
-            What it says, and its tooltip while it is enabled.
-        action : Action
-            What the table of states is asked about.
-        """
+        """Let a button of this dock stand for another action."""
         made.setText(text)
         self._buttons[made] = (action, tip)
         self.update_buttons()
 
     def gate(self, widget: QWidget, action: Action) -> None:
-        """Enable a widget only while an action is possible; it and all in it say why where it is not.
-
-        Parameters
-        ----------
-        widget : QWidget
-            A form, a table, a choice.
-        action : Action
-            What the table of states is asked about.
-        """
+        """Enable a widget only while an action is possible; it and all in it say why where it is not."""
         self._gates[widget] = action
 
     def is_seen(self) -> bool:
-        """Return whether the dock can be seen; where not, :meth:`catch_up` is called as soon as it can.
-
-        A dock behind a tab counts as visible for Qt, and is told of nothing when its tab is raised.
-        """
+        """Return whether the dock can be seen; where not, :meth:`catch_up` is called as soon as it can."""
+        # A dock behind a tab counts as visible for Qt, and is told of nothing when its tab is raised.
         if not self._scroll.viewport().visibleRegion().isEmpty():
             return True
         self._has_missed = True
@@ -156,17 +107,7 @@ class Dock(QWidget):
             made.setToolTip(reason or tip)
 
     def verdict(self, label: QLabel, text: str, is_good: bool) -> None:
-        """Show a sentence in green, or in red.
-
-        Parameters
-        ----------
-        label : QLabel
-            Where.
-        text : str
-            What.
-        is_good : bool
-            Green.
-        """
+        """Show a sentence in green, or in red."""
         colour = self.colours.success if is_good else self.colours.error
         label.setStyleSheet(f"QLabel {{ color: {colour}; }}")
         label.setText(f"{'✓' if is_good else '✗'} {text}" if text else "")
@@ -184,13 +125,7 @@ class Dock(QWidget):
         event.acceptProposedAction()
 
     def open_files(self, paths: list[Path]) -> None:
-        """Open a stack, its angles and times, or a reconstruction.
-
-        Parameters
-        ----------
-        paths : list of Path
-            What was dropped or chosen.
-        """
+        """Open a stack, its angles and times, or a reconstruction."""
         if paths:
             self.binding.open_files(paths)
 
@@ -216,20 +151,7 @@ def _explain(widget: QWidget, reason: str) -> None:
 
 
 def text_label(parent: QWidget, text: str = "") -> QLabel:
-    """Return a label that wraps its text, which can be selected and copied.
-
-    Parameters
-    ----------
-    parent : QWidget
-        Owner.
-    text : str
-        What it says.
-
-    Returns
-    -------
-    QLabel
-        The label.
-    """
+    """Return a label that wraps its text, which can be selected and copied."""
     label = QLabel(text, parent)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -14,24 +14,14 @@ if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.plugin.canvas.binding import ViewerBinding
     from napari_stinr.plugin.session.tasks import Progress
-    from napari_stinr.plugin.widgets.comparison import ProjectionView
+    from napari_stinr.plugin.widgets.comparison import ComparisonView
     from napari_stinr.reconstruction import Reconstruction
 
 
-class ProjectionWatch(QObject):
-    """Predicts the projection that the time slider is at. One at a time: what was missed meanwhile is passed over.
+class ComparisonSource(QObject):
+    """Predicts the projection at the time slider, one at a time: what was missed meanwhile is passed over."""
 
-    Parameters
-    ----------
-    binding : ViewerBinding
-        Whose session.
-    view : ProjectionView
-        Where it is shown; also the owner.
-    is_seen : callable
-        Whether anybody can see it.
-    """
-
-    def __init__(self, binding: ViewerBinding, view: ProjectionView, is_seen: Callable[[], bool]) -> None:
+    def __init__(self, binding: ViewerBinding, view: ComparisonView, is_seen: Callable[[], bool]) -> None:
         super().__init__(view)
         self._binding, self._view, self._is_seen = binding, view, is_seen
         self._is_busy = self._is_stale = False
@@ -48,7 +38,7 @@ class ProjectionWatch(QObject):
 
     def update(self) -> None:
         """Show the projection of the current time."""
-        session, axis = self._binding.session, self._binding.layers.axis
+        session, axis = self._binding.session, self._binding.slider.axis
         reconstruction, draft = session.reconstruction, session.run_draft
         if reconstruction is None or draft is None or not len(axis.projection_at) or not self._is_seen():
             return
@@ -56,7 +46,7 @@ class ProjectionWatch(QObject):
             self._is_stale = True
             return
         known = session.series or self._series
-        tilt = int(axis.projection_at[axis.step_of(self._binding.layers.t)])
+        tilt = int(axis.projection_at[axis.step_of(self._binding.slider.t)])
 
         def predict(_: Progress) -> tuple[TiltSeries, int, NDArray[Any], Reconstruction]:
             from napari_stinr.reconstruction.prediction import predict_projections

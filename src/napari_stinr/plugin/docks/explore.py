@@ -32,13 +32,7 @@ _CURVE_EVERY = 5.0
 
 
 class ExploreDock(Dock):
-    """Look at a reconstruction in time, and take out of it what is wanted.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        The viewer.
-    """
+    """Look at a reconstruction in time, and take out of it what is wanted."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -80,7 +74,7 @@ class ExploreDock(Dock):
     @property
     def t(self) -> float:
         """Where the time slider stands, 0 to 1 [t]."""
-        return self.binding.layers.t
+        return self.binding.slider.t
 
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw in the colours of a theme."""
@@ -148,10 +142,10 @@ class ExploreDock(Dock):
         binding.player.changed.connect(self._on_playing)
 
     def _on_slider_moved(self, time: float) -> None:
-        self.binding.layers.set_t(self.binding.layers.axis.t_of_physical(time))
+        self.binding.slider.set_t(self.binding.slider.axis.t_of_physical(time))
 
     def _on_t_changed(self, t: float) -> None:
-        axis = self.binding.layers.axis
+        axis = self.binding.slider.axis
         with QSignalBlocker(self.slider):
             self.slider.setValue(axis.physical(t))
         self.plot.set_marker(axis.physical(t))
@@ -159,7 +153,7 @@ class ExploreDock(Dock):
 
     def _on_reconstruction_changed(self) -> None:
         self.update_buttons()
-        axis = self.binding.layers.axis
+        axis = self.binding.slider.axis
         first, last = axis.time_range
         with QSignalBlocker(self.slider):
             self.slider.setRange(first, last)
@@ -194,7 +188,7 @@ class ExploreDock(Dock):
 
     def _show_curve(self, curve: tuple[NDArray[np.float64], NDArray[np.float64]]) -> None:
         self._curve_is_busy = False
-        axis, reconstruction = self.binding.layers.axis, self.session.reconstruction
+        axis, reconstruction = self.binding.slider.axis, self.session.reconstruction
         if reconstruction is None:
             return
         # Only simulated projections are in V·Å; others are in the unit of their file.

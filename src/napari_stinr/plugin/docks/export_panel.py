@@ -19,13 +19,7 @@ _MOST_TIMES = 1001
 
 
 class ExportPanel(QGroupBox):
-    """What to export, in which format, with progress and cancel.
-
-    Parameters
-    ----------
-    dock : Dock
-        Owner.
-    """
+    """What to export, in which format, with progress and cancel."""
 
     def __init__(self, dock: Dock) -> None:
         super().__init__("Export", dock)
@@ -72,20 +66,12 @@ class ExportPanel(QGroupBox):
         dialog = QFileDialog(self, "Export", "", f"{kind.name} (*{kind.ending})")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(kind.ending.lstrip("."))
-        dialog.selectFile(suggested_name(reconstruction, content, self._dock.binding.layers.t, kind))
+        dialog.selectFile(suggested_name(reconstruction, content, self._dock.binding.slider.t, kind))
         if dialog.exec():
             self.export_to(Path(dialog.selectedFiles()[0]), may_replace=True)
 
     def export_to(self, path: Path, *, may_replace: bool = False) -> None:
-        """Write what is chosen, in the background.
-
-        Parameters
-        ----------
-        path : Path
-            File to write.
-        may_replace : bool
-            The person has agreed that a file of this name is replaced.
-        """
+        """Write what is chosen, in the background; `may_replace`: the person has agreed to that."""
         reconstruction = self._dock.session.reconstruction
         if reconstruction is None or self.is_running:
             return
@@ -94,7 +80,7 @@ class ExportPanel(QGroupBox):
             reconstruction,
             path,
             content=content,
-            t=self._dock.binding.layers.t,
+            t=self._dock.binding.slider.t,
             n_times=self.n_times.value(),
             may_replace=may_replace,
         )

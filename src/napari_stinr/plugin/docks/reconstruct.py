@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel
 from superqt import QCollapsible
 
@@ -13,17 +13,17 @@ from napari_stinr.config import ReconstructionConfig, read_settings_text
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import RUN_ENDING
 from napari_stinr.plugin.docks.base import Dock, text_label
-from napari_stinr.plugin.docks.comparison_source import ProjectionWatch
+from napari_stinr.plugin.docks.comparison_source import ComparisonSource
 from napari_stinr.plugin.docks.run_choices import RunChoices
 from napari_stinr.plugin.docks.run_controls import RunControls
 from napari_stinr.plugin.session.scripts import python_script, save_settings
 from napari_stinr.plugin.session.states import Action, RunState
-from napari_stinr.plugin.widgets.comparison import ProjectionView
+from napari_stinr.plugin.widgets.comparison import ComparisonView
 from napari_stinr.plugin.widgets.config_form import ConfigForm
 from napari_stinr.plugin.widgets.loss_plot import LossPlot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari_stinr.plugin.widgets.theme import ThemeColours
     from napari_stinr.training.schedule import StepReport
@@ -32,13 +32,7 @@ _RUN_FILTER = f"Reconstruction (*{RUN_ENDING})"
 
 
 class ReconstructDock(Dock):
-    """Train a field on the tilt series and watch it.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        The viewer.
-    """
+    """Train a field on the tilt series and watch it."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -55,10 +49,10 @@ class ReconstructDock(Dock):
         self.column.addWidget(self.controls)
         self.plot = LossPlot(self)
         self.column.addWidget(self.plot)
-        self.view = ProjectionView(self)
+        self.view = ComparisonView(self)
         self.column.addWidget(self.view)
         self.column.addStretch(1)
-        self.watch = ProjectionWatch(self.binding, self.view, self.is_seen)
+        self.watch = ComparisonSource(self.binding, self.view, self.is_seen)
         for widget in (self.form, self.choices):
             self.gate(widget, Action.EDIT_SETTINGS)
         self._connect()
@@ -85,21 +79,21 @@ class ReconstructDock(Dock):
 
     def start(self) -> None:
         """Start a training."""
-        self._try(self.session.start)
+        self.binding.attempt(self.session.start)
 
     def pause_or_go_on(self) -> None:
         """Pause, or go on after a pause."""
-        self._try(self.session.go_on if self.session.state is RunState.PAUSED else self.session.pause)
+        self.binding.attempt(self.session.go_on if self.session.state is RunState.PAUSED else self.session.pause)
 
     def stop(self) -> None:
         """Stop the training and keep what it has reached."""
-        self._try(self.session.stop)
+        self.binding.attempt(self.session.stop)
 
     def ask_for_run(self) -> None:
         """Let the person choose a run to go on with."""
         name, _ = QFileDialog.getOpenFileName(self, "Resume a run", "", f"{_RUN_FILTER};;All files (*)")
         if name:
-            self._try(lambda: self.session.start(resume=Path(name)))
+            self.binding.attempt(lambda: self.session.start(resume=Path(name)))
 
     def ask_for_target(self) -> None:
         """Let the person choose where the reconstruction is saved."""
@@ -108,13 +102,7 @@ class ReconstructDock(Dock):
             self.save_run(path)
 
     def save_run(self, path: Path) -> None:
-        """Save the newest reconstruction in the background.
-
-        Parameters
-        ----------
-        path : Path
-            File to write; replaced if it is there.
-        """
+        """Save the newest reconstruction in the background, over a file that is there."""
         reconstruction = self.session.reconstruction
         if reconstruction is not None:
             self.binding.run(
@@ -127,42 +115,20 @@ class ReconstructDock(Dock):
         """Let the person choose settings to load."""
         name, _ = QFileDialog.getOpenFileName(self, "Load settings", "", "Settings (*.yaml *.yml);;All files (*)")
         if name:
-            self._try(lambda: self.load_settings(Path(name)))
+            self.binding.attempt(lambda: self.load_settings(Path(name)))
 
     def load_settings(self, path: Path) -> None:
-        """Take the settings from a YAML file.
-
-        Parameters
-        ----------
-        path : Path
-            A file that :meth:`save_settings` or ``stinr info RUN`` gave.
-
-        Raises
-        ------
-        StinrError
-            It cannot be read, or a setting is wrong.
-        """
+        """Take the settings from YAML that :meth:`save_settings` or ``stinr info RUN`` gave."""
         self.session.customise(ReconstructionConfig.from_yaml(read_settings_text(path)))
 
     def ask_for_settings_target(self) -> None:
         """Let the person choose where the settings are saved."""
         path = _ask_for_new_file(self, "Save settings", "Settings (*.yaml)", ".yaml")
         if path is not None:
-            self._try(lambda: self.save_settings(path))
+            self.binding.attempt(lambda: self.save_settings(path))
 
     def save_settings(self, path: Path) -> None:
-        """Write the settings, headed by the command that repeats the run.
-
-        Parameters
-        ----------
-        path : Path
-            YAML file to write.
-
-        Raises
-        ------
-        StinrError
-            It cannot be written.
-        """
+        """Write the settings as YAML, headed by the command that repeats the run."""
         written = save_settings(path, self.session.draft, self.session.config)
         show_info("Saved " + ", ".join(file.name for file in written))
 
@@ -214,7 +180,7 @@ class ReconstructDock(Dock):
             config = self.form.config()
         except StinrError:
             return  # the form shows what is wrong, and the last valid settings stay
-        self._try(lambda: self.session.customise(config))
+        self.binding.attempt(lambda: self.session.customise(config))
 
     def _on_config_changed(self) -> None:
         self.choices.show_choices()
@@ -249,18 +215,12 @@ class ReconstructDock(Dock):
         session = self.session
         if session.estimate is None:
             self.estimate.setStyleSheet("")
-            self.estimate.setText(self.binding.costs.problem)
+            self.estimate.setText(self.binding.requirements.problem)
         elif session.estimate.problem:
             self.verdict(self.estimate, session.estimate.problem, False)
         else:
             self.estimate.setStyleSheet("")
             self.estimate.setText(session.estimate.text)
-
-    def _try(self, do: Callable[[], Any]) -> None:
-        try:
-            do()
-        except (StinrError, OSError) as error:
-            show_error(str(error))
 
 
 def _ask_for_new_file(parent: Dock, title: str, file_filter: str, ending: str) -> Path | None:

@@ -22,17 +22,11 @@ _CUSTOM = "Custom"
 
 
 class RunChoices(QWidget):
-    """Preset, quality, device and threads.
-
-    Parameters
-    ----------
-    dock : Dock
-        Owner.
-    """
+    """Preset, quality, device and threads."""
 
     def __init__(self, dock: Dock) -> None:
         super().__init__(dock)
-        self._session, self._costs = dock.session, dock.binding.costs
+        self._session, self._requirements = dock.session, dock.binding.requirements
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -56,7 +50,7 @@ class RunChoices(QWidget):
         self.quality.activated.connect(self._on_quality)
         self.device.activated.connect(self._on_device)
         self.threads.valueChanged.connect(self._on_threads)
-        self._costs.devices_changed.connect(self.list_devices)
+        self._requirements.devices_changed.connect(self.list_devices)
         self.list_devices()
         self.show_choices()
 
@@ -79,7 +73,7 @@ class RunChoices(QWidget):
         with QSignalBlocker(self.device):
             self.device.clear()
             self.device.addItem("automatic", "auto")
-            for info in self._costs.devices:
+            for info in self._requirements.devices:
                 free = "" if info.free_bytes is None else f", {info.free_bytes / 1e9:.1f} GB free"
                 self.device.addItem(f"{info.label}{free}", info.name)
             self.device.setCurrentIndex(max(0, self.device.findData(self._session.device)))
@@ -93,11 +87,11 @@ class RunChoices(QWidget):
 
     def _on_device(self, index: int) -> None:
         self._session.device = self.device.itemData(index)
-        self._costs.look_again()
+        self._requirements.look_again()
 
     def _on_threads(self, value: int) -> None:
         self._session.threads = value
-        self._costs.look_again()
+        self._requirements.look_again()
 
 
 def _combo(parent: QWidget, entries: tuple[str, ...], tip: str) -> QComboBox:

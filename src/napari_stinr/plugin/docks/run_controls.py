@@ -24,18 +24,7 @@ _STATE_TEXT = {
 
 
 class RunControls(QWidget):
-    """Start, Pause, Stop, Resume from file; progress; what was saved where.
-
-    Parameters
-    ----------
-    dock : Dock
-        Owner.
-
-    Attributes
-    ----------
-    start_pressed, pause_pressed, stop_pressed, resume_pressed, save_pressed : Signal
-        What the person asks for.
-    """
+    """Start, Pause, Stop, Resume from file; progress; what was saved where."""
 
     start_pressed = Signal()
     pause_pressed = Signal()

@@ -101,7 +101,7 @@ class TiltSeriesDock(Dock):
 
     def catch_up(self) -> None:
         """Show the projection that the time slider has come to."""
-        self._on_t_changed(self.binding.layers.t)
+        self._on_t_changed(self.binding.slider.t)
 
     def update_buttons(self) -> None:
         """Enable what is possible now: nothing while files are read, since what is read replaces the series."""
@@ -175,7 +175,7 @@ class TiltSeriesDock(Dock):
         self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
         self.notes_text.setText("\n".join(f"· {note}" for note in draft.notes) or "Nothing.")
         self._show_intensity(draft)
-        self._on_t_changed(self.binding.layers.t)
+        self._on_t_changed(self.binding.slider.t)
 
     def _connect(self) -> None:
         binding = self.binding
@@ -211,12 +211,12 @@ class TiltSeriesDock(Dock):
             self._take(self.session.draft.with_rows(rows.angles, rows.times, rows.used))
 
     def _on_row_selected(self, row: int) -> None:
-        self.binding.layers.go_to(row)
+        self.binding.slider.go_to(row)
 
     def _on_t_changed(self, t: float) -> None:
         if not self.is_seen():
             return
-        projection = self.binding.layers.projection
+        projection = self.binding.slider.projection
         if self.session.draft is not None and projection is not None:
             self.table.set_current(projection)
 

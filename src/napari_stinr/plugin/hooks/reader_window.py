@@ -29,22 +29,8 @@ def is_asked_in_window() -> bool:
 
 
 def is_series_shown(draft: SeriesDraft, beside: Path) -> bool:
-    """Return whether a layer shows a series already, and tell the person.
-
-    Dropped together, a stack and its lists arrive one after the other, and the stack has already found its angles.
-
-    Parameters
-    ----------
-    draft : SeriesDraft
-        The series.
-    beside : Path
-        The list, or ``.mdoc``, that was asked for.
-
-    Returns
-    -------
-    bool
-        A layer has the same files and angles.
-    """
+    """Return whether a layer has the files and angles of a series already, and tell the person."""
+    # Dropped together, a stack and its lists arrive one after the other, and the stack has already found its angles.
     import numpy as np
     from napari.utils.notifications import show_info
 
@@ -56,18 +42,8 @@ def is_series_shown(draft: SeriesDraft, beside: Path) -> bool:
 
 
 def are_angles_shown(angles: Path) -> bool:
-    """Return whether a layer shows a series with just these angles, and tell the person.
-
-    Parameters
-    ----------
-    angles : Path
-        A list whose stack does not lie beside it under its name.
-
-    Returns
-    -------
-    bool
-        A layer has its angles.
-    """
+    """Return whether a layer shows a series with just these angles, and tell the person."""
+    # The list is one whose stack does not lie beside it under its name.
     import numpy as np
     from napari.utils.notifications import show_info
 
@@ -82,35 +58,14 @@ def are_angles_shown(angles: Path) -> bool:
 
 
 def is_image_shown(path: Path, asked: Path) -> bool:
-    """Return whether a layer shows the images of a file that is no series, because another file asked for them.
-
-    Dropped together, an image and its ``.mdoc`` arrive one after the other, and each stands for both.
-
-    Parameters
-    ----------
-    path : Path
-        The file with the images.
-    asked : Path
-        The file that stands for it: itself, or an ``.mdoc``. Who opens the same file twice wants two layers.
-
-    Returns
-    -------
-    bool
-        There is such a layer.
-    """
+    """Return whether a layer shows the images of a file because another, `asked`, stood for it; tell."""
+    # Dropped together, an image and its ``.mdoc`` arrive one after the other, and each stands for both. Who opens the
+    # same file twice wants two layers.
     return any(shown == path and other != asked for _, (shown, other) in _noted(IMAGE_FILE))
 
 
 def tell_single(path: Path, n_images: int) -> None:
-    """Tell the person how a series with one file for every tilt is opened.
-
-    Parameters
-    ----------
-    path : Path
-        A file that is no series by itself.
-    n_images : int
-        How many images it holds.
-    """
+    """Tell the person how a series with one file for every tilt is opened, of which this file is one."""
     from napari.utils.notifications import show_info
 
     # Of several files that are dropped together, each arrives alone: one word is enough.
@@ -123,13 +78,7 @@ def tell_single(path: Path, n_images: int) -> None:
 
 
 def tell_missing_angles(layers: Sequence[tuple[Any, ...]]) -> None:
-    """Tell the person which series came without tilt angles, and where to give them.
-
-    Parameters
-    ----------
-    layers : sequence of tuple
-        What the reader hands to napari.
-    """
+    """Tell the person which series came without tilt angles, and where to give them."""
     import numpy as np
     from napari.utils.notifications import show_info
 

@@ -117,28 +117,7 @@ def volume_layer(
     facts: dict[str, Any],
     draft: SeriesDraft | None = None,
 ) -> LayerData:
-    """Return the layer that shows a volume.
-
-    Parameters
-    ----------
-    volume : ndarray
-        `(z, y, x)` values [V, or the unit of the file].
-    name : str
-        Name of the layer.
-    voxel : float
-        Edge of a voxel [unit].
-    unit : str
-        ``"nm"`` or ``"pixel"``.
-    facts : dict
-        What the layer belongs to: its ``metadata["stinr"]``.
-    draft : SeriesDraft, optional
-        The series in whose frame the volume lies.
-
-    Returns
-    -------
-    tuple
-        Data, keyword arguments and type for napari.
-    """
+    """Return data, arguments and type of the layer of a volume `(z, y, x)`, its voxel in nm or pixel."""
     from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, contrast_limits, placement, volume_placement
 
     depth, height, width = volume.shape

@@ -19,38 +19,14 @@ _simulating = threading.Lock()
 
 
 def nanotube() -> list[LayerData]:
-    """Simulate a double-walled carbon nanotube with a filling, on which carbon grows from one side: 181 tilts.
-
-    Returns
-    -------
-    list of tuple
-        Tilt series `(181, 1, 40, 88)`, and hidden volumes `(88, 40, 88)`: truth at t = 0 and true contamination at
-        t = 1 [V].
-
-    Raises
-    ------
-    StinrError
-        A sample is being simulated already.
-    """
+    """Simulate a double-walled carbon nanotube with a filling, on which carbon grows from one side: 181 tilts."""
     from napari_stinr.simulation import SimulationConfig
 
     return _layers(SimulationConfig(), "nanotube")
 
 
 def nanotube_small() -> list[LayerData]:
-    """Simulate a smaller nanotube with 61 tilts, which is reconstructed within seconds.
-
-    Returns
-    -------
-    list of tuple
-        Tilt series `(61, 1, 24, 48)`, and hidden volumes `(48, 24, 48)`: truth at t = 0 and true contamination at
-        t = 1 [V].
-
-    Raises
-    ------
-    StinrError
-        A sample is being simulated already.
-    """
+    """Simulate a smaller nanotube with 61 tilts, which is reconstructed within seconds."""
     from napari_stinr.simulation import SimulationConfig
 
     return _layers(SimulationConfig(grid=(48, 24, 48), tilt_step=3.0), "small nanotube")

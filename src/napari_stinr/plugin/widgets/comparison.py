@@ -24,16 +24,10 @@ _SHARE_SHOWN = 99.8
 _COLD, _HOT = np.array([33, 102, 172]), np.array([178, 24, 43])
 
 
-class ProjectionView(QWidget):
-    """Measured and predicted projection in the same greys, and their difference in blue and red.
+class ComparisonView(QWidget):
+    """Measured and predicted projection in the same greys, and their difference in blue and red."""
 
-    Row 0 is at the top and the tilt axis is vertical, as in the array.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The widget that owns this one.
-    """
+    # Row 0 is at the top and the tilt axis is vertical, as in the array.
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -99,13 +93,7 @@ class ProjectionView(QWidget):
         self._caption.clear()
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw the places without an image in the colours of a theme.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw the places without an image in the colours of a theme."""
         for picture in self._pictures:
             picture.setStyleSheet(f"background: {colours.foreground}; color: {colours.text};")
 

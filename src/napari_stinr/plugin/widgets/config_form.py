@@ -22,20 +22,10 @@ PARTS = ("field", "training")
 
 
 class ConfigForm(QWidget):
-    """Form for the settings of the field and of its training; the preset and the kind of field stay as they are.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The widget that owns this one.
-
-    Attributes
-    ----------
-    changed : Signal
-        After a person has changed a setting, to a valid value or not.
-    """
+    """Form for the settings of the field and of its training; preset and kind of field stay as they are."""
 
     changed = Signal()
+    """A person has changed a setting, to a valid value or not."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,13 +47,7 @@ class ConfigForm(QWidget):
         self.set_colours(theme_colours("dark"))
 
     def set_config(self, config: ReconstructionConfig) -> None:
-        """Show settings, without a signal.
-
-        Parameters
-        ----------
-        config : ReconstructionConfig
-            The settings.
-        """
+        """Show settings, without a signal."""
         self._config = config
         for part in PARTS:
             settings: BaseModel = getattr(config, part)
@@ -96,13 +80,7 @@ class ConfigForm(QWidget):
             raise _fault(error) from error
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw what is wrong in the colours of a theme.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw what is wrong in the colours of a theme."""
         self._message.setStyleSheet(f"color: {colours.error};")
 
     def _filled_group(self, part: str, model: type[BaseModel]) -> dict[str, SettingInput]:
@@ -144,18 +122,7 @@ class ConfigForm(QWidget):
 
 
 def label_of(name: str) -> str:
-    """Return the label of a setting.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the configuration.
-
-    Returns
-    -------
-    str
-        The name with blanks and a capital.
-    """
+    """Return the name of a setting with blanks and a capital."""
     return name.replace("_", " ").capitalize()
 
 

@@ -25,20 +25,10 @@ _FIRST_NUMBER = 1000
 
 
 class SettingInput(QWidget):
-    """An input in a row of its own, with the unit behind it.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The form that owns it.
-
-    Attributes
-    ----------
-    changed : Signal
-        After a person has changed the value.
-    """
+    """An input in a row of its own, with the unit behind it."""
 
     changed = Signal()
+    """A person has changed the value."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -49,37 +39,19 @@ class SettingInput(QWidget):
         self._shown: Any = None
 
     def set_value(self, value: object) -> None:
-        """Show a value, without a signal.
-
-        Parameters
-        ----------
-        value : object
-            The value of the setting.
-        """
+        """Show a value, without a signal."""
         blocked = self.blockSignals(True)
         self._write(value)
         self.blockSignals(blocked)
         self._given, self._shown = value, self._read()
 
     def value(self) -> Any:
-        """Return the value; what was not changed comes back exactly, however it is rounded on the screen.
-
-        Returns
-        -------
-        object
-            The value, valid or not.
-        """
+        """Return the value, valid or not; what was not changed comes back exactly, however it is rounded."""
         read = self._read()
         return self._given if read == self._shown else read
 
     def add_unit(self, unit: str) -> None:
-        """Show a unit behind the input.
-
-        Parameters
-        ----------
-        unit : str
-            The unit, without brackets.
-        """
+        """Show a unit, given without brackets, behind the input."""
         self._layout.addWidget(QLabel(f"[{unit}]", self))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -108,20 +80,7 @@ class SettingInput(QWidget):
 
 
 def create_input(info: FieldInfo, parent: QWidget) -> SettingInput:
-    """Return the input that suits a setting, with its tooltip and unit.
-
-    Parameters
-    ----------
-    info : FieldInfo
-        What pydantic knows about the setting.
-    parent : QWidget
-        The form that owns it.
-
-    Returns
-    -------
-    SettingInput
-        An input without a value.
-    """
+    """Return the input that suits a setting, without a value, with its tooltip and unit."""
     created = _input_for(info.annotation, _bounds(info), parent)
     description = info.description or ""
     created.setToolTip(description)
@@ -183,11 +142,10 @@ class _TextInput(SettingInput):
 
 
 class _NumberInput(SettingInput):
-    """A number within its bounds.
+    """A number within its bounds."""
 
-    Not the box of magicgui: its integers jump to the lower bound while they are typed, so that no 16 can be typed where
-    the lowest number is 8, and its decimals are rounded to two places.
-    """
+    # Not the box of magicgui: its integers jump to the lower bound while they are typed, so that no 16 can be typed
+    # where the lowest number is 8, and its decimals are rounded to two places.
 
     def __init__(self, number: type, bounds: tuple[float, float], parent: QWidget) -> None:
         super().__init__(parent)

@@ -27,20 +27,7 @@ class LogAxis(pyqtgraph.AxisItem):
     """An axis of decimal logarithms, with the numbers themselves at its ticks, also within one decade."""
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
-        """Choose the ticks.
-
-        Parameters
-        ----------
-        minVal, maxVal : float
-            Decimal logarithms of the ends of the axis.
-        size : float
-            Its length [pixels].
-
-        Returns
-        -------
-        list of tuple
-            Spacing and decimal logarithms of the ticks.
-        """
+        """Choose ticks: spacing and decimal logarithms, for logarithms of the ends and a length [pixels]."""
         low, high = sorted((minVal, maxVal))
         most = max(2, int(size / 25))
         decades = 10.0 ** np.arange(np.floor(low), np.ceil(high) + 1)
@@ -55,20 +42,7 @@ class LogAxis(pyqtgraph.AxisItem):
         return [(1.0, self._even_ticks(10.0**low, 10.0**high, most))]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        """Write the numbers whose logarithms the ticks are.
-
-        Parameters
-        ----------
-        values : list of float
-            Decimal logarithms.
-        scale, spacing : float
-            What pyqtgraph says about them; not needed.
-
-        Returns
-        -------
-        list of str
-            One text for every tick.
-        """
+        """Write the numbers whose logarithms the ticks are."""
         return [f"{10.0**value:.4g}" for value in values]
 
     @staticmethod
@@ -80,13 +54,7 @@ class LogAxis(pyqtgraph.AxisItem):
 
 
 class LossPlot(Plot):
-    """Loss against steps: every step faint, their running mean, and the held-out data where they were evaluated.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The widget that owns this one.
-    """
+    """Loss against steps: every one faint, their running mean, and the held-out data where evaluated."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("step", "projection loss (relative)", parent, y_axis=LogAxis("left"))
@@ -128,13 +96,7 @@ class LossPlot(Plot):
         self._draw()
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw in the colours of a theme.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw in the colours of a theme."""
         super().set_colours(colours)
         if self.closed:
             return

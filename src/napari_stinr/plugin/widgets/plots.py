@@ -20,19 +20,7 @@ _LABEL_STYLE = {"font-size": "8pt"}
 
 
 class Plot(pyqtgraph.PlotWidget):
-    """A small plot with labelled axes that always shows all of its data.
-
-    Parameters
-    ----------
-    x_label, y_label : str
-        Labels of the axes, with the unit in brackets.
-    parent : QWidget, optional
-        The widget that owns this one.
-    empty_text : str
-        Shown in the middle until there are data.
-    y_axis : pyqtgraph.AxisItem, optional
-        In place of the usual axis at the left.
-    """
+    """A small plot with labelled axes [unit in brackets] that always shows all of its data, or why there are none."""
 
     def __init__(
         self,
@@ -68,23 +56,11 @@ class Plot(pyqtgraph.PlotWidget):
         self._show_data(False)
 
     def sizeHint(self) -> QSize:
-        """Return a size that leaves the canvas of napari its room.
-
-        Returns
-        -------
-        QSize
-            Width and height [pixels].
-        """
+        """Return a size that leaves the canvas of napari its room."""
         return QSize(300, 170)
 
     def set_labels(self, x_label: str, y_label: str) -> None:
-        """Name the axes.
-
-        Parameters
-        ----------
-        x_label, y_label : str
-            Labels, with the unit in brackets.
-        """
+        """Name the axes, with the unit in brackets."""
         if self.closed:
             return
         # Without its colour a new label is black, whatever the axis was given before.
@@ -93,23 +69,11 @@ class Plot(pyqtgraph.PlotWidget):
         self.plotItem.setLabel("left", y_label, **style)
 
     def set_empty_text(self, text: str) -> None:
-        """Say why there is nothing to show.
-
-        Parameters
-        ----------
-        text : str
-            Shown in the middle until there are data.
-        """
+        """Say why there is nothing to show."""
         self._empty.setText(text)
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw in the colours of a theme.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw in the colours of a theme."""
         self._colours = colours
         if self.closed:
             return
@@ -122,39 +86,21 @@ class Plot(pyqtgraph.PlotWidget):
             axis.setTextPen(colours.text)
 
     def close(self) -> bool:
-        """Take the plot apart; what is drawn afterwards is ignored.
-
-        Returns
-        -------
-        bool
-            Whether the widget is closed.
-        """
+        """Take the plot apart; what is drawn afterwards is ignored."""
         # The second call of pyqtgraph's own fails: it has forgotten its items.
         if not self.closed:
             super().close()
         return True
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Keep the text in the middle.
-
-        Parameters
-        ----------
-        event : QResizeEvent
-            What Qt says about it.
-        """
+        """Keep the text in the middle."""
         super().resizeEvent(event)
         # Called by Qt also while pyqtgraph's constructor runs.
         if hasattr(self, "_empty"):
             self._empty.setGeometry(self.rect().adjusted(8, 8, -8, -8))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the scroll area around the plot.
-
-        Parameters
-        ----------
-        event : QWheelEvent
-            What Qt says about it.
-        """
+        """Leave the wheel to the scroll area around the plot."""
         event.ignore()
 
     def _show_data(self, there_are_data: bool) -> None:

@@ -24,28 +24,16 @@ __all__ = ["SeriesTable", "TableRows"]
 
 
 class SeriesTable(QTableView):
-    """Table of the projections with the columns Use, Tilt angle and Time.
+    """Table of the projections with the columns Use, Tilt angle and Time."""
 
-    Space switches Use of all selected rows; a column can be copied from and to a spreadsheet.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The widget that owns this one.
-
-    Attributes
-    ----------
-    edited : Signal
-        :class:`TableRows` after a person has changed something.
-    refused : Signal
-        Why what was typed or pasted was not taken.
-    row_selected : Signal
-        Row that a person has gone to, from 0.
-    """
+    # Space switches Use of all selected rows; a column can be copied from and to a spreadsheet.
 
     edited = Signal(object)
+    """:class:`TableRows` after a person has changed something."""
     refused = Signal(str)
+    """Why what was typed or pasted was not taken."""
     row_selected = Signal(int)
+    """Row that a person has gone to, from 0."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -64,13 +52,7 @@ class SeriesTable(QTableView):
         self.clicked.connect(self._on_clicked)
 
     def sizeHint(self) -> QSize:
-        """Return a size that shows some rows and leaves room for other widgets.
-
-        Returns
-        -------
-        QSize
-            Width and height [pixels].
-        """
+        """Return a size that shows some rows and leaves room for other widgets."""
         return QSize(300, 200)
 
     def set_rows(
@@ -102,24 +84,12 @@ class SeriesTable(QTableView):
         self._model.replace(rows, time_unit=time_unit, files=files)
 
     def rows(self) -> TableRows:
-        """Return what the table holds.
-
-        Returns
-        -------
-        TableRows
-            Copies.
-        """
+        """Return copies of what the table holds."""
         used, angles, times = (column.copy() for column in self._model.columns)
         return TableRows(angles, times, used)
 
     def set_current(self, row: int) -> None:
-        """Highlight the projection that is shown elsewhere, without a signal.
-
-        Parameters
-        ----------
-        row : int
-            Its row, from 0; outside the table: none.
-        """
+        """Highlight the row of the projection that is shown elsewhere, without a signal; outside: none."""
         self._model.current = row
         self._model.redraw()
         if 0 <= row < self._model.rowCount():
@@ -128,42 +98,19 @@ class SeriesTable(QTableView):
             self.scrollTo(self._model.index(row, USE))
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw in the colours of a theme.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw in the colours of a theme."""
         self._model.colours = colours
         self._model.redraw()
 
     def event(self, event: QEvent) -> bool:
-        """Keep the keys of the table from napari, which has other uses for some of them.
-
-        Parameters
-        ----------
-        event : QEvent
-            What Qt says has happened.
-
-        Returns
-        -------
-        bool
-            Whether it was dealt with.
-        """
+        """Keep the keys of the table from napari, which has other uses for some of them."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and _is_ours(event):
             event.accept()
             return True
         return bool(super().event(event))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Switch Use, copy, paste, or go to another row.
-
-        Parameters
-        ----------
-        event : QKeyEvent
-            The key.
-        """
+        """Switch Use, copy, paste, or go to another row."""
         if event.matches(QKeySequence.StandardKey.Copy):
             self._copy()
         elif event.matches(QKeySequence.StandardKey.Paste):

@@ -46,23 +46,12 @@ class TableRows:
 
 
 class RowsModel(QAbstractTableModel):
-    """The projections of a tilt series as Qt's views ask for them.
-
-    Parameters
-    ----------
-    parent : QObject
-        The view that owns the rows.
-
-    Attributes
-    ----------
-    changed : Signal
-        After a person has changed something.
-    refused : Signal
-        Why what was typed or pasted was not taken.
-    """
+    """The projections of a tilt series as Qt's views ask for them."""
 
     changed = Signal()
+    """A person has changed something."""
     refused = Signal(str)
+    """Why what was typed or pasted was not taken."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -73,17 +62,7 @@ class RowsModel(QAbstractTableModel):
         self.colours = theme_colours("dark")
 
     def replace(self, rows: TableRows, *, time_unit: str, files: Sequence[str] = ()) -> None:
-        """Take other rows; the selection stays where their number does.
-
-        Parameters
-        ----------
-        rows : TableRows
-            The rows, of which copies are taken.
-        time_unit : str
-            Unit of the times; empty: they have none.
-        files : sequence of str
-            Name of the file of each row, where they have files of their own.
-        """
+        """Take copies of other rows; the selection stays where their number does."""
         columns: list[NDArray[Any]] = [np.array(part) for part in (rows.used, rows.angles, rows.times)]
         same_length = len(rows.used) == self.rowCount()
         if not same_length:
@@ -103,18 +82,7 @@ class RowsModel(QAbstractTableModel):
             self.dataChanged.emit(self.index(0, 0), self.index(self.rowCount() - 1, TIME))
 
     def change(self, cells: Sequence[Cell]) -> bool:
-        """Write all of these cells, or none and say why.
-
-        Parameters
-        ----------
-        cells : sequence of tuple
-            Row, column and text of each.
-
-        Returns
-        -------
-        bool
-            Whether they were written.
-        """
+        """Write all of these cells, or none and say why; return whether they were written."""
         try:
             values = [(row, column, self._parsed(row, column, text)) for row, column, text in cells]
         except ValueError as error:
@@ -130,32 +98,13 @@ class RowsModel(QAbstractTableModel):
         return True
 
     def use(self, rows: Sequence[int], used: bool) -> None:
-        """Use these projections, or leave them out.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Their rows.
-        used : bool
-            Whether they are used.
-        """
+        """Use the projections of these rows, or leave them out."""
         self.columns[USE][list(rows)] = used
         self.redraw()
         self.changed.emit()
 
     def text(self, row: int, column: int) -> str:
-        """Return what a cell says.
-
-        Parameters
-        ----------
-        row, column : int
-            The cell.
-
-        Returns
-        -------
-        str
-            A number, empty where it is unknown; 0 or 1 in the column Use.
-        """
+        """Return what a cell says: a number, empty where it is unknown; 0 or 1 in the column Use."""
         value = self.columns[column][row]
         if column == USE:
             return str(int(value))

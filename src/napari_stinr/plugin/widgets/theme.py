@@ -49,18 +49,7 @@ class ThemeColours:
 
 
 def theme_colours(theme_name: str) -> ThemeColours:
-    """Return the colours that go with a theme of napari.
-
-    Parameters
-    ----------
-    theme_name : str
-        Name of the theme, as in `viewer.theme`.
-
-    Returns
-    -------
-    ThemeColours
-        The colours; those of text and curves are shifted until they are readable.
-    """
+    """Return the colours that go with a theme of napari, shifted until text and curves are readable."""
     theme = get_theme(theme_name)
     background = theme.background.as_hex("long")
 
@@ -82,18 +71,7 @@ def theme_colours(theme_name: str) -> ThemeColours:
 
 
 def contrast_ratio(one: str, other: str) -> float:
-    """Return how well two colours can be told apart, as WCAG 2.1 defines it.
-
-    Parameters
-    ----------
-    one, other : str
-        Colours as ``#rrggbb``.
-
-    Returns
-    -------
-    float
-        1 (the same) to 21 (black and white) [1].
-    """
+    """Return how well two colours can be told apart by WCAG 2.1: 1 (the same) to 21 (black and white)."""
     darker, lighter = sorted((_luminance(_to_rgb(one)), _luminance(_to_rgb(other))))
     return (lighter + 0.05) / (darker + 0.05)
 

@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 
 
 class IntensityPlot(Plot):
-    """Total intensity of each projection against the time it was taken: it rises where contamination grows.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The widget that owns this one.
-    """
+    """Total intensity of each projection against its time: it rises where contamination grows."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("time", "total intensity", parent, empty_text="No tilt series yet")
@@ -64,13 +58,7 @@ class IntensityPlot(Plot):
         self._show_data(bool(known.any()))
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw in the colours of a theme.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw in the colours of a theme."""
         super().set_colours(colours)
         if self.closed:
             return
@@ -81,20 +69,10 @@ class IntensityPlot(Plot):
 
 
 class GrowthPlot(Plot):
-    """Contamination against time, with a marker at the time that is shown; the marker can be dragged.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The widget that owns this one.
-
-    Attributes
-    ----------
-    marker_moved : Signal
-        The time where a person has put the marker, in the unit of the curve.
-    """
+    """Contamination against time, with a marker at the time that is shown; the marker can be dragged."""
 
     marker_moved = Signal(float)
+    """Where a person has put the marker, in the unit of the curve."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("time", "contamination", parent)
@@ -130,23 +108,11 @@ class GrowthPlot(Plot):
         self._show_data(bool(known.any()))
 
     def set_marker(self, time: float) -> None:
-        """Put the marker at a time, without a signal.
-
-        Parameters
-        ----------
-        time : float
-            The time, in the unit of the curve.
-        """
+        """Put the marker at a time in the unit of the curve, without a signal."""
         self._marker.setValue(time)
 
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw in the colours of a theme.
-
-        Parameters
-        ----------
-        colours : ThemeColours
-            The colours.
-        """
+        """Draw in the colours of a theme."""
         super().set_colours(colours)
         if self.closed:
             return
@@ -154,37 +120,19 @@ class GrowthPlot(Plot):
         self._marker.setPen(pyqtgraph.mkPen(colours.marker, width=2))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Take the marker to where the mouse was pressed: a line of two pixels is hard to grasp.
-
-        Parameters
-        ----------
-        event : QMouseEvent
-            What Qt says about it.
-        """
+        """Take the marker to where the mouse was pressed: a line of two pixels is hard to grasp."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._drag_to(event)
         else:
             event.ignore()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Let the marker follow the mouse while it is pressed.
-
-        Parameters
-        ----------
-        event : QMouseEvent
-            What Qt says about it.
-        """
+        """Let the marker follow the mouse while it is pressed."""
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._drag_to(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Leave the marker where it is.
-
-        Parameters
-        ----------
-        event : QMouseEvent
-            What Qt says about it.
-        """
+        """Leave the marker where it is."""
         event.accept()
 
     def _drag_to(self, event: QMouseEvent) -> None:
