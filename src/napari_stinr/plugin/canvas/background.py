@@ -79,6 +79,7 @@ class BackgroundTasks:
         on_error: Callable[[str], Any] = show_error,
         on_cancelled: Callable[[], Any] | None = None,
         bar: bool = True,
+        reads: str = "",
     ) -> Task[Any]:
         """Do something in the background.
 
@@ -88,6 +89,8 @@ class BackgroundTasks:
             What is being done.
         work, on_result, on_error, on_cancelled : callable
             As for :class:`Task`.
+        reads : str
+            As for :class:`Task`.
         bar : bool
             Show a progress bar.
 
@@ -96,7 +99,7 @@ class BackgroundTasks:
         Task
             To be cancelled through its `progress`.
         """
-        task = Task(title, work, on_result, on_error, on_cancelled)
+        task = Task(title, work, on_result, on_error, on_cancelled, reads)
         if bar:
             self.open_bar(task, title)
         return self._runner.start(task)
