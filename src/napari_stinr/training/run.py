@@ -52,7 +52,7 @@ class Order:
     series : TiltSeries or callable
         What to reconstruct, or a function that makes it when the training begins.
     config : ReconstructionConfig, optional
-        The settings; a run to go on with brings its own.
+        The settings; the preset `growth` by default. A run to go on with brings its own.
     device : str
         ``auto``, ``cpu``, ``cuda:0``, ``mps``.
     threads : int, optional

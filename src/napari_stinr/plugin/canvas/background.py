@@ -81,18 +81,7 @@ class BackgroundTasks:
         bar: bool = True,
         reads: str = "",
     ) -> Task[Any]:
-        """Do something in the background.
-
-        Parameters
-        ----------
-        title : str
-            What is being done.
-        work, on_result, on_error, on_cancelled : callable
-            As for :class:`Task`.
-        reads : str
-            As for :class:`Task`.
-        bar : bool
-            Show a progress bar.
+        """Do something in the background, with a bar where wanted; the arguments are those of :class:`Task`.
 
         Returns
         -------

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class Exporter:
-    """The export of one viewer.
-
-    Parameters
-    ----------
-    tasks : BackgroundTasks
-        Runs it.
-    """
+    """The export of one viewer."""
 
     def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks

@@ -32,17 +32,7 @@ _ENOUGH = 4
 
 
 class CostWatch(QObject):
-    """Keeps the estimate of a session up to date.
-
-    Parameters
-    ----------
-    session : Session
-        Whose series and settings are looked at.
-    run : callable
-        Does something in the background, see :meth:`BackgroundTasks.run`.
-    parent : QObject
-        Owner.
-    """
+    """Keeps the estimate of a session up to date; `run` is that of the `BackgroundTasks`."""
 
     devices_changed = Signal()
 
