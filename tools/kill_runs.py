@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,11 @@ import torch
 from kill_moments import MOMENTS, Watch
 
 from napari_stinr import Trainer, load_reconstruction, preset_config
+from napari_stinr.cli.training import TrainingRequest, train
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_tilt_series, read_volume, write_tilt_angles, write_tilt_series
 from napari_stinr.reconstruction.export import export_run
 from napari_stinr.training.optimisers import adam
-from napari_stinr.training.run import TrainingRequest, train_to_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,11 +200,9 @@ class Experiment:
     def _train(self, watch: Watch | None) -> None:
         series = read_tilt_series(self.stack)
         resume = self.run if self.run.exists() else None
-        request = TrainingRequest(self.run, resume=resume, device="cpu", threads=1)
-        trainer = request.trainer(series)
-        if watch is not None:
-            watch.begin()
-        train_to_file(trainer, self.run, steps=STEPS, checkpoint_every=0)
+        request = TrainingRequest(self.run, resume=resume, device="cpu", threads=1, checkpoint_every=0)
+        begins = None if watch is None else lambda _: watch.begin()
+        train(replace(request.order(series), steps=STEPS, check=begins))
 
     def _export(self, watch: Watch | None, target: Path) -> None:
         if watch is not None:

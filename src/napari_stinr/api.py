@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_stinr.config import preset_config
-from napari_stinr.training import StepReport, Trainer
+from napari_stinr.training.events import Event, Finished, Reported
+from napari_stinr.training.run import Order, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.training import StepReport
 
 
 def reconstruct(
@@ -63,8 +65,13 @@ def reconstruct(
         The loss is not finite.
     """
     chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
-    trainer = Trainer(series, chosen, device=device, threads=threads)
-    for report in trainer.run(steps=steps, seconds=seconds):
-        if callback is not None:
-            callback(report)
-    return trainer.reconstruction()
+
+    def listen(event: Event) -> None:
+        if callback is not None and isinstance(event, Reported):
+            for report in event.reports:
+                callback(report)
+
+    order = Order(series, chosen, device=device, threads=threads, steps=steps, seconds=seconds)
+    outcome = drive(order, listen, raises=True)
+    assert isinstance(outcome, Finished)  # errors came out, and nobody else could stop it
+    return outcome.reconstruction

@@ -177,7 +177,7 @@ def test_resume_goes_on_as_if_it_had_never_stopped(
         return lambda report: signal.raise_signal(signal.SIGINT) if report.step == 3 else None
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_stinr.cli.main.step_reporter", interrupt_third_step)
+        patch.setattr("napari_stinr.cli.training.step_reporter", interrupt_third_step)
         assert train(stack, part, "--steps", 6, "--seed", 1) == 130
     assert load_reconstruction(part).step == 3
     assert train(stack, part, "--resume", part) == 0

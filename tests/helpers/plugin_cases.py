@@ -91,7 +91,7 @@ def end_all_trainings() -> None:
     """End what a test has left running, so that it harms no other test, and say so."""
     left = training_threads()
     for thread in left:
-        thread.stop()
+        thread.control.stop()
         thread.join(PATIENCE)
     assert not left
 

@@ -1,408 +1,241 @@
-"""Around a training: checkpoints, stopping, progress; with a trainer that only counts."""
+"""The driver: what it posts, how it is held up, and what it leaves when something goes wrong."""
 
 from __future__ import annotations
 
-import io
-import os
-import signal
+import threading
 import time
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from helpers.series_cases import growing_series
-from napari_stinr import Trainer, load_reconstruction, preset_config
-from napari_stinr.cli.console import progress, step_reporter
+from napari_stinr import Trainer, load_reconstruction, preset_config, reconstruct
 from napari_stinr.errors import StinrError
-from napari_stinr.io.output.targets import check_folder, check_output
-from napari_stinr.pace import Pace, remaining_text
-from napari_stinr.training.interrupts import Stopped, StopRequest, terminate_as_interrupt
-from napari_stinr.training.run import TrainingRequest, train_to_file
-from napari_stinr.training.trainer import TrainingError
+from napari_stinr.training.events import Abandoned, Failed, Finished, Prepared, Reported, Saved, Snapshot
+from napari_stinr.training.failures import FailureKind, TrainingError, failure_of
+from napari_stinr.training.run import Control, Order, drive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from napari_stinr.data.tilt_series import TiltSeries
-    from napari_stinr.training.schedule import StepReport
-
-N_STEPS = 6
-
-
-@dataclass(frozen=True)
-class Step:
-    step: int
-    n_steps: int = N_STEPS
-    loss: float = 0.25
-    relative_residual: float = 0.5
-    seconds: float = 0.0
-
-
-@dataclass
-class Saved:
-    step: int
-    saves: list[int]
-    broken_at: tuple[int, ...]
-
-    def save(self, path: Path, *, overwrite: bool = True) -> None:
-        if self.step in self.broken_at and path.name == "run.stinr":
-            raise StinrError("the disk is full", expected="space", cure="Free some.")
-        self.saves.append(self.step)
-        path.write_text(str(self.step))
-
-
-@dataclass
-class CountingTrainer:
-    """Counts to `N_STEPS`; `before` is called with each step before it is reported."""
-
-    before: Callable[[int], None] = lambda step: None
-    broken_at: tuple[int, ...] = ()
-    step: int = 0
-    stopped: bool = False
-    saves: list[int] = field(default_factory=list)
-
-    def run(self, *, steps: int | None = None, seconds: float | None = None) -> Iterator[Step]:
-        while self.step < N_STEPS and not self.stopped:
-            self.step += 1
-            self.before(self.step)
-            yield Step(self.step)
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def reconstruction(self) -> Saved:
-        return Saved(self.step, self.saves, self.broken_at)
-
-
-def send(number: int, *, at: int) -> Callable[[int], None]:
-    return lambda step: os.kill(os.getpid(), number) if step == at else None
-
-
-def test_a_whole_training_is_saved_once_at_its_end(tmp_path: Path) -> None:
-    trainer, reports = CountingTrainer(), []
-    train_to_file(trainer, tmp_path / "run.stinr", report=reports.append)
-    assert trainer.saves == [N_STEPS]
-    assert [report.step for report in reports] == list(range(1, N_STEPS + 1))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_at_the_step_border_and_saves(tmp_path: Path, number: int) -> None:
-    out, trainer = tmp_path / "run.stinr", CountingTrainer(send(number, at=3))
-    with pytest.raises(
-        Stopped, match=rf"stopped at step 3 of {N_STEPS} and saved .*run.stinr\. Go on with stinr train STACK --resume"
-    ):
-        train_to_file(trainer, out)
-    assert trainer.saves == [3]
-
-
-def test_a_second_signal_does_not_break_off_the_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, whole_save = CountingTrainer(send(signal.SIGINT, at=2)), Saved.save
-
-    def save_while_interrupted(saved: Saved, path: Path, *, overwrite: bool = True) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-        whole_save(saved, path)
-
-    monkeypatch.setattr(Saved, "save", save_while_interrupted)
-    with pytest.raises(Stopped):
-        train_to_file(trainer, tmp_path / "run.stinr")
-    assert (tmp_path / "run.stinr").read_text() == "2"
-
-
-def test_a_signal_at_the_very_end_is_no_stop(tmp_path: Path) -> None:
-    trainer = CountingTrainer(send(signal.SIGINT, at=N_STEPS))
-    assert train_to_file(trainer, tmp_path / "run.stinr").step == N_STEPS
-
-
-def test_a_checkpoint_that_fails_does_not_end_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    trainer = CountingTrainer(broken_at=(2,))
-    train_to_file(trainer, tmp_path / "run.stinr", checkpoint_every=0)
-    assert trainer.saves == [1, 3, 4, 5, 6, N_STEPS]
-    assert "Checkpoint not saved, training goes on: the disk is full" in caplog.text
-
-
-def fail(error: Exception, *, at: int) -> Callable[[int], None]:
-    def raise_it(step: int) -> None:
-        if step == at:
-            raise error
-
-    return raise_it
-
-
-@pytest.fixture
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder in the place of the one in the home of this person."""
-    monkeypatch.setattr("napari_stinr.training.checkpoints.automatic_folder", lambda: tmp_path / "home" / "runs")
-    return tmp_path / "home" / "runs"
-
-
-def test_a_result_that_cannot_be_saved_as_asked_is_saved_elsewhere(tmp_path: Path, own_folder: Path) -> None:
-    (tmp_path / "run.stinr").write_text("precious")
-    with pytest.raises(StinrError, match=r"the disk is full; .* Everything is saved as .* stinr train STACK") as caught:
-        train_to_file(CountingTrainer(broken_at=(N_STEPS,)), tmp_path / "run.stinr")
-    (elsewhere,) = own_folder.iterdir()
-    assert f"--resume {elsewhere}" in str(caught.value)
-    assert elsewhere.read_text() == str(N_STEPS)
-    assert (tmp_path / "run.stinr").read_text() == "precious"
-
-
-def test_where_the_home_is_full_too_the_folder_for_temporary_files_takes_it(
-    tmp_path: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own_folder.parent.write_text("a file and no folder")
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "tmp"))
-    with pytest.raises(StinrError, match="Everything is saved as"):
-        train_to_file(CountingTrainer(broken_at=(N_STEPS,)), tmp_path / "run.stinr")
-    assert [path.read_text() for path in (tmp_path / "tmp").iterdir()] == [str(N_STEPS)]
-
-
-ERRORS = {
-    "diverged": (TrainingError("the loss is nan at step 4"), "expected a loss that falls"),
-    "CUDA": (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "the memory is full"),
-    "memory": (MemoryError(), "the memory is full"),
-    "device": (RuntimeError("CUDA error: unspecified launch failure"), "--device cpu"),
-    "bug": (KeyError("moments"), "the training failed (KeyError: 'moments')"),
-}
-
-
-@pytest.mark.parametrize("kind", ERRORS)
-def test_an_error_saves_what_was_trained_and_says_how_to_go_on(tmp_path: Path, kind: str) -> None:
-    error, says = ERRORS[kind]
-    out = tmp_path / "run.stinr"
-    with pytest.raises(StinrError) as caught:
-        train_to_file(CountingTrainer(fail(error, at=4)), out)
-    assert says in str(caught.value)
-    assert f"saved as {out}: go on with stinr train STACK --resume {out}" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert out.read_text() == "4"
-
-
-def test_an_error_before_the_first_step_replaces_nothing(tmp_path: Path) -> None:
-    (tmp_path / "run.stinr").write_text("precious")
-    trainer = CountingTrainer()
-    trainer.run = lambda **_: fail(StinrError("--steps is -1", expected="more", cure="Give more."), at=0)(0)  # type: ignore[method-assign]
-    with pytest.raises(StinrError, match="steps is -1"):
-        train_to_file(trainer, tmp_path / "run.stinr")
-    assert (tmp_path / "run.stinr").read_text() == "precious"
-
-
-def test_weights_that_are_not_finite_never_replace_the_last_checkpoint(tmp_path: Path) -> None:
-    trainer = Trainer(growing_series(n_tilts=11, width=9, height=3), preset_config("growth"), device="cpu", threads=1)
-    out = tmp_path / "run.stinr"
-
-    def spoil(report: StepReport) -> None:
-        if report.step == 3:
-            with torch.no_grad():
-                next(trainer.field.parameters()).fill_(torch.nan)
-
-    with pytest.raises(StinrError, match=f"the loss is nan at step 4.* The last checkpoint is {out}"):
-        train_to_file(trainer, out, steps=10, checkpoint_every=0, report=spoil)
-    assert load_reconstruction(out).step == 2
-
-
-def test_a_checkpoint_is_due_as_long_after_the_last_one_however_long_steps_and_saving_take(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr("napari_stinr.training.run.time.monotonic", lambda: now[0])
-    whole_save = Saved.save
-
-    def slow_save(saved: Saved, path: Path, **options: bool) -> None:
-        now[0] += 100.0
-        whole_save(saved, path, **options)
-
-    def slow_step(step: int) -> None:
-        now[0] += 35.0
-
-    monkeypatch.setattr(Saved, "save", slow_save)
-    trainer = CountingTrainer(slow_step)
-    train_to_file(trainer, tmp_path / "run.stinr", checkpoint_every=60)
-    assert trainer.saves == [2, 4, 6, N_STEPS]
-
-
-@pytest.mark.parametrize("change", ["projections", "tilt_angles", "times"])
-def test_another_series_is_refused_with_the_reason(tmp_path: Path, change: str) -> None:
-    series = growing_series(n_tilts=11, width=9, height=3)
-    Trainer(series, preset_config("growth"), device="cpu", threads=1).reconstruction().save(tmp_path / "run.stinr")
-    values = getattr(series, change).copy()
-    values.flat[-1] -= 0.4
-    request = TrainingRequest(tmp_path / "new.stinr", resume=tmp_path / "run.stinr", device="cpu", threads=1)
-    with pytest.raises(StinrError, match=r"is not that of the run, .*expected the same stack, angles, times"):
-        request.trainer(replace(series, **{change: values}))
-
+    from pathlib import Path
 
 SERIES = growing_series(n_tilts=11, width=9, height=3)
+CONFIG = preset_config("growth").with_training(steps=6)
+PATIENCE = 60.0
+"""Time after which something is taken to hang [s]."""
 
 
-def trained_for(out: Path, steps: int, series: TiltSeries = SERIES, **options: object) -> int:
-    request = TrainingRequest(out, steps=steps, device="cpu", threads=1, **options)  # type: ignore[arg-type]
-    return train_to_file(request.trainer(series), out, steps=request.steps_in_all).step
+def order(**options: Any) -> Order:
+    return Order(SERIES, CONFIG, **{"device": "cpu", "threads": 1, **options})
 
 
-def test_a_run_of_other_data_is_not_replaced(tmp_path: Path) -> None:
+def events_of(**options: Any) -> list[Any]:
+    events: list[Any] = []
+    assert drive(order(**options), events.append) is events[-1]
+    return events
+
+
+def kinds(events: list[Any]) -> list[type]:
+    return [type(event) for event in events]
+
+
+def losses(events: list[Any]) -> list[float]:
+    return [report.loss for event in events if isinstance(event, Reported) for report in event.reports]
+
+
+def losses_alone() -> list[float]:
+    return [report.loss for report in Trainer(SERIES, CONFIG, device="cpu", threads=1).run()]
+
+
+def in_thread(posted: list[Any], control: Control, **options: Any) -> threading.Thread:
+    thread = threading.Thread(target=drive, args=(order(**options), posted.append, control))
+    thread.start()
+    return thread
+
+
+def test_without_a_file_a_training_is_steps_and_an_end() -> None:
+    events = events_of()
+    assert kinds(events) == [Prepared, *[Reported] * 6, Finished]
+    assert losses(events) == losses_alone()
+    assert (events[-1].reconstruction.step, events[-1].was_stopped, events[-1].kept.path) == (6, False, None)
+    assert events[0].config == CONFIG
+
+
+def test_a_script_gets_the_same_numbers_as_the_events() -> None:
+    reports: list[Any] = []
+    result = reconstruct(SERIES, config=CONFIG, device="cpu", threads=1, callback=reports.append)
+    events = events_of()
+    assert [report.loss for report in reports] == losses(events)
+    assert (result.render(0.3) == events[-1].reconstruction.render(0.3)).all()
+
+
+def test_the_series_may_be_made_when_the_training_begins() -> None:
+    events: list[Any] = []
+    drive(Order(lambda: SERIES, CONFIG, device="cpu", threads=1), events.append)
+    assert events[0].series is SERIES
+    assert losses(events) == losses_alone()
+
+
+def test_checkpoints_snapshots_and_parcels_come_as_ordered(tmp_path: Path) -> None:
+    events = events_of(path=tmp_path / "run.stinr", checkpoint_every=0.0, preview_every=0.0, reports_every=3600.0)
+    assert kinds(events) == [Prepared, *[Snapshot, Saved] * 6, Reported, Saved, Finished]
+    assert [event.is_checkpoint for event in events if isinstance(event, Saved)] == [True] * 6 + [False]
+    assert len(events[-3].reports) == 6
+    assert load_reconstruction(tmp_path / "run.stinr").step == 6
+
+
+def test_a_run_goes_on_as_if_it_had_never_been_stopped(tmp_path: Path) -> None:
+    control, first = Control(), list[Any]()
+
+    def stop_after_two(event: Any) -> None:
+        first.append(event)
+        if isinstance(event, Reported) and event.reports[-1].step == 2:
+            control.stop()
+
     out = tmp_path / "run.stinr"
-    trained_for(out, 3, replace(SERIES, name="needle"))
-    before = out.read_bytes()
-    with pytest.raises(StinrError, match=r"run\.stinr holds a run of other data: 'needle' with 11 tilts.*another name"):
-        trained_for(out, 5, SERIES.exclude([0]))
-    with pytest.raises(StinrError, match="of other data"):
-        TrainingRequest(out, seconds=5.0, device="cpu", threads=1).trainer(SERIES.exclude([0]))
-    assert out.read_bytes() == before
+    outcome = drive(order(path=out), stop_after_two, control)
+    assert isinstance(outcome, Finished)
+    assert outcome.was_stopped
+    assert losses(first) + losses(events_of(resume=out)) == losses_alone()
 
 
-def test_the_same_run_is_written_again_and_a_longer_one_stays(tmp_path: Path) -> None:
-    out = tmp_path / "run.stinr"
-    assert [trained_for(out, steps) for steps in (3, 3, 5)] == [3, 3, 5]
-    with pytest.raises(StinrError, match="this series with 5 steps; expected at most 4, those of the new run"):
-        trained_for(out, 4)
-    assert load_reconstruction(out).step == 5
-    TrainingRequest(out, seconds=5.0, device="cpu", threads=1).trainer(SERIES)
+def test_a_missing_folder_is_made_where_that_is_ordered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_stinr.training.checkpoints.automatic_folder", lambda: tmp_path / "home")
+    out = tmp_path / "new" / "run.stinr"
+    kept = events_of(path=out)[-1].kept
+    assert kept.path.parent == tmp_path / "home"
+    assert "does not exist" in str(kept.problem)
+    assert events_of(path=out, makes_folder=True)[-1].kept.path == out
 
 
-def test_going_on_with_a_run_replaces_no_longer_one(tmp_path: Path) -> None:
-    short, long = tmp_path / "short.stinr", tmp_path / "long.stinr"
-    trained_for(short, 2)
-    trained_for(long, 4)
-    for steps in (2, 3):
-        with pytest.raises(StinrError, match=r"long\.stinr holds a run of this series with 4 steps"):
-            trained_for(long, steps, resume=short)
-    with pytest.raises(StinrError, match="expected at most 2"):
-        TrainingRequest(long, resume=short, seconds=9.0, device="cpu", threads=1).trainer(SERIES)
-    assert load_reconstruction(long).step == 4
-    assert trained_for(long, 6, resume=short) == 6
-    assert trained_for(short, 3, resume=short) == 3
-    assert trained_for(short, 1, resume=short) == 3
+def test_a_check_refuses_before_anything_is_told() -> None:
+    def refuse(trainer: Trainer) -> None:
+        raise StinrError(f"{trainer.step} steps", expected="more", cure="Give more.")
+
+    (failed,) = events_of(check=refuse)
+    assert failed.failure.kind is FailureKind.INPUT
+    assert (failed.failure.found, failed.failure.cure) == ("0 steps", "Give more.")
 
 
-def test_a_damaged_run_may_be_replaced_and_only_its_header_is_read(tmp_path: Path) -> None:
-    out = tmp_path / "run.stinr"
-    trained_for(out, 5)
-    whole = out.read_bytes()
-    for damaged in (whole[:-40], b"{}" + whole, b"", b"\0" * 5000):
-        out.write_bytes(damaged)
-        assert trained_for(out, 2) == 2
-    out.write_bytes(whole[:-400] + bytes(400))
-    with pytest.raises(StinrError, match="with 5 steps"):
-        trained_for(out, 2)
+def test_stopped_before_it_is_prepared_it_is_abandoned(tmp_path: Path) -> None:
+    control, events = Control(), list[Any]()
+    control.stop()
+    drive(order(path=tmp_path / "run.stinr"), events.append, control)
+    assert kinds(events) == [Abandoned]
+    assert not list(tmp_path.iterdir())
 
 
-def test_handlers_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with terminate_as_interrupt(), StopRequest() as request:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert request.requested
-    with pytest.raises(KeyboardInterrupt), terminate_as_interrupt():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+def test_a_pause_holds_at_the_step_border_and_no_number_changes() -> None:
+    control, events, paused = Control(), list[Any](), threading.Event()
+
+    def pause_at_three(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, Reported) and event.reports[-1].step == 3:
+            control.pause()
+            paused.set()
+
+    thread = threading.Thread(target=drive, args=(order(), pause_at_three, control))
+    thread.start()
+    assert paused.wait(PATIENCE)
+    time.sleep(0.3)
+    assert len(losses(events)) == 3
+    control.go_on()
+    thread.join(PATIENCE)
+    assert losses(events) == losses_alone()
 
 
-def test_what_cannot_be_written_is_found_before_the_training(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for path, found in (
-        (tmp_path / "missing" / "run.stinr", "cannot be written"),
-        (tmp_path, "is a folder"),
-        (tmp_path / "run.mrc", r"run\.mrc ends in '\.mrc'; expected \.stinr"),
-        (tmp_path / "file" / "run.stinr", "cannot be written"),
-    ):
-        with pytest.raises(StinrError, match=found):
-            check_output(path)
-    with pytest.raises(StinrError, match="is a file"):
-        check_folder(tmp_path / "file" / "out")
-    check_folder(tmp_path / "new" / "out")
-    check_output(tmp_path / "run.stinr")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+@pytest.mark.parametrize("pauses_last", [False, True])
+def test_a_stop_ends_a_pause_whichever_comes_first(pauses_last: bool) -> None:
+    control, events = Control(), list[Any]()
+    thread = in_thread(events, control, steps=1_000_000)
+    while not losses(events) and thread.is_alive():
+        time.sleep(0.01)
+    for act in (control.stop, control.pause) if pauses_last else (control.pause, control.stop):
+        act()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert events[-1].was_stopped
 
 
-def test_an_output_that_is_there_is_not_touched_by_the_check(tmp_path: Path) -> None:
-    out = tmp_path / "run.stinr"
-    out.write_text("precious")
-    TrainingRequest(out, steps=5)
-    assert out.read_text() == "precious"
+def test_a_paused_training_ends_with_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    control, events, ended = Control(), list[Any](), threading.Event()
+    program = SimpleNamespace(is_alive=lambda: not ended.is_set())
+    monkeypatch.setattr("napari_stinr.training.run.threading", SimpleNamespace(main_thread=lambda: program))
+    control.pause()
+    thread = in_thread(events, control, steps=1_000_000)
+    while not losses(events) and thread.is_alive():
+        time.sleep(0.01)
+    ended.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert isinstance(events[-1], Finished)
+    assert len(losses(events)) == 1
+
+
+def test_an_error_of_who_listens_costs_nothing_that_was_trained(tmp_path: Path) -> None:
+    events: list[Any] = []
+
+    def break_at_three(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, Reported) and event.reports[-1].step == 3:
+            raise RuntimeError("the window is gone")
+
+    drive(order(path=tmp_path / "run.stinr"), break_at_three)
+    assert kinds(events[-2:]) == [Saved, Failed]
+    assert events[-1].kept.path == tmp_path / "run.stinr"
+    assert "the window is gone" in events[-1].trace
+    assert load_reconstruction(tmp_path / "run.stinr").step == 3
+
+
+def interrupt_at_two(event: Any) -> None:
+    if isinstance(event, Reported) and event.reports[-1].step == 2:
+        raise KeyboardInterrupt
+
+
+def test_in_the_main_thread_an_interrupt_is_for_the_program_and_elsewhere_it_ends_in_an_event() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        drive(order(), interrupt_at_two)
+    events: list[Any] = []
+
+    def listen(event: Any) -> None:
+        events.append(event)
+        interrupt_at_two(event)
+
+    thread = threading.Thread(target=drive, args=(order(), listen))
+    thread.start()
+    thread.join(PATIENCE)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].failure.kind is FailureKind.OTHER
+
+
+def test_a_script_gets_the_error_as_it_was_raised() -> None:
+    config = CONFIG.with_training(density_rate=1e30, arrival_rate=1e30)
+    with pytest.raises(TrainingError, match="the loss is"):
+        reconstruct(SERIES, config=config, device="cpu", threads=1, steps=50)
+    error = RuntimeError("of the callback")
+
+    def fail(report: Any) -> None:
+        raise error
+
+    with pytest.raises(RuntimeError) as caught:
+        reconstruct(SERIES, config=CONFIG, device="cpu", threads=1, callback=fail)
+    assert caught.value is error
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("error", "kind"),
     [
-        {"steps": 5, "seconds": 1.0},
-        {"preset": "static", "config": Path("a.yaml")},
-        {"resume": Path("run.stinr"), "preset": "static"},
-        {"resume": Path("run.stinr"), "seed": 0},
+        (StinrError("a", expected="b", cure="C."), FailureKind.INPUT),
+        (TrainingError("the loss is nan"), FailureKind.DIVERGED),
+        (MemoryError(), FailureKind.MEMORY),
+        (torch.OutOfMemoryError(""), FailureKind.MEMORY),
+        (RuntimeError("MPS backend out of memory"), FailureKind.MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), FailureKind.MEMORY),
+        (RuntimeError("CUDA error: unspecified launch failure"), FailureKind.OTHER),
+        (KeyError("memory"), FailureKind.OTHER),
+        (SystemExit(1), FailureKind.OTHER),
     ],
 )
-def test_options_that_exclude_each_other(tmp_path: Path, options: dict[str, object]) -> None:
-    first, second = options
-    with pytest.raises(StinrError, match=f"both --{first} and --{second} were given"):
-        TrainingRequest(tmp_path / "run.stinr", **options)
-
-
-def test_lines_come_every_few_seconds_without_control_characters() -> None:
-    stream, now = io.StringIO(), [0.0]
-    with progress("train", stream=stream, clock=lambda: now[0]) as update:
-        for step in range(1, 101):
-            now[0] = 0.1 * step
-            update(step, 100, "loss 0.1")
-    lines = stream.getvalue().splitlines()
-    assert lines == ["train: 50 of 100 (50 %), loss 0.1, 5 s left", "train: 100 of 100 (100 %), loss 0.1"]
-    assert all(line.isprintable() for line in lines)
-
-
-def test_a_short_command_says_nothing() -> None:
-    stream = io.StringIO()
-    with progress("export", stream=stream) as update:
-        update(1, 1)
-    assert stream.getvalue() == ""
-
-
-def test_a_terminal_gets_a_bar() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    with progress("train", stream=stream) as update:
-        update(5, 10, "loss 0.1 [x]")
-    assert "train" in stream.getvalue()
-    assert "50 %" in stream.getvalue()
-    assert "loss 0.1 [x]" in stream.getvalue()
-
-
-def test_steps_become_progress_against_steps_or_time() -> None:
-    seen: list[tuple[float, float, str]] = []
-    report = step_reporter(lambda done, total, remark="": seen.append((done, total, remark)))
-    for step in (1, 2, 3):
-        report(Step(step, seconds=0.5 * step))
-    assert seen[-1] == (3, N_STEPS, "loss 0.25, residual 0.500, 2 steps/s")
-    report = step_reporter(lambda done, total, remark="": seen.append((done, total, remark)), seconds=60)
-    report(Step(2, seconds=15.0))
-    assert seen[-1][:2] == (15.0, 60)
-
-
-def test_pace_forgets_what_is_long_ago() -> None:
-    pace = Pace(window=10)
-    assert pace.per_second is None
-    for second in range(101):
-        pace.add(second, 1000 + (second if second < 50 else 50 + 3 * (second - 50)))
-    assert pace.per_second == pytest.approx(3)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, ""), (41.6, "42 s left"), (190, "3 min 10 s left"), (7500, "2 h 5 min left")]
-)
-def test_remaining_time(seconds: float | None, text: str) -> None:
-    assert remaining_text(seconds) == text
-
-
-def test_an_interrupt_that_meets_a_dying_object_is_not_lost() -> None:
-    class Dying:
-        def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
-
-    with terminate_as_interrupt():
-        dying = Dying()
-        del dying
-        with pytest.raises(KeyboardInterrupt):
-            time.sleep(5)
+def test_kinds_of_errors(error: BaseException, kind: FailureKind) -> None:
+    assert failure_of(error).kind is kind

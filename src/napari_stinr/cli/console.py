@@ -26,21 +26,9 @@ LINE_INTERVAL = 5.0
 def progress(
     title: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Update]:
-    """Show progress as long as the block runs.
+    """Show progress as long as the block runs: it is called as ``update(done, total, remark)``, as often as one likes.
 
-    Parameters
-    ----------
-    title : str
-        What is being done, e.g. ``"simulate"``.
-    stream : text stream, optional
-        Where to show it. Default: stderr.
-    clock : callable
-        Gives the time [s].
-
-    Yields
-    ------
-    Update
-        Called as ``update(done, total, remark)``, as often as one likes.
+    `title` is what is being done, e.g. ``"simulate"``; `clock` gives the time [s].
     """
     out = sys.stderr if stream is None else stream
     if out.isatty():
@@ -53,13 +41,7 @@ def progress(
 
 
 def say(text: str) -> None:
-    """Write one line to stderr, headed by the name of the program.
-
-    Parameters
-    ----------
-    text : str
-        What to say; line breaks become blanks.
-    """
+    """Write one line to stderr, headed by the name of the program; line breaks become blanks."""
     with contextlib.suppress(OSError):  # nobody listens, which must not cost the result
         sys.stderr.write(f"stinr: {' '.join(text.split())}\n")
         sys.stderr.flush()
@@ -98,19 +80,9 @@ def messages_as_lines() -> Iterator[None]:
 
 
 def step_reporter(update: Update, *, seconds: float | None = None) -> Callable[[StepReport], None]:
-    """Return a function that takes the reports of a training and passes them on as progress.
+    """Return a function that passes the reports of a training on as progress.
 
-    Parameters
-    ----------
-    update : Update
-        From `progress`.
-    seconds : float, optional
-        Length of the training where time limits it and not the number of steps [s].
-
-    Returns
-    -------
-    callable
-        Called with every `StepReport`.
+    `seconds` is the length of the training where time limits it and not the number of steps [s].
     """
     pace = Pace()
 

@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_stinr.cli.console import progress, step_reporter
+from napari_stinr.cli.console import progress
+from napari_stinr.cli.training import train
 from napari_stinr.io import atomic_output, read_tilt_series, write_volume
 from napari_stinr.io.output.targets import check_folder
-from napari_stinr.training.run import train_to_file
+from napari_stinr.training.run import Order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,20 +33,12 @@ HALF_WAY = 0.5
 
 @dataclass(frozen=True, eq=False)
 class DemoResult:
-    """What the demo found.
-
-    Parameters
-    ----------
-    evaluations : dict of str to Evaluation
-        Scores at t = 0 by preset, and of the truth itself, which the same search for atoms does not score at 1.
-    seconds : dict of str to float
-        Time each preset was trained [s].
-    folder : Path
-        Where the files are.
-    """
+    """What the demo found."""
 
     evaluations: dict[str, Evaluation]
+    """Scores at t = 0 by preset, and of the truth itself, which the same search for atoms does not score at 1."""
     seconds: dict[str, float]
+    """Time each preset was trained [s]."""
     folder: Path
 
 
@@ -55,28 +48,8 @@ def run_demo(folder: Path, *, quick: bool = False, threads: int | None = None, d
     The folder then holds the simulated files (see `write_simulation`), ``static.stinr``, ``growth.stinr``,
     ``clean.tif`` and ``clean.mrc`` (the growth reconstruction at t = 0), ``scores.json`` and ``figure.png``.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to write; made if it is not there.
-    quick : bool
-        Simulate a smaller specimen with fewer tilts and train for fewer steps: to see that everything works.
-    threads : int, optional
-        Number of threads. Default: all cores, one where it shall be quick.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda:0"``, ``"mps"``.
-
-    Returns
-    -------
-    DemoResult
-        Scores and times.
-
-    Raises
-    ------
-    StinrError
-        A file cannot be written, or the device does not exist.
-    Stopped
-        Ctrl-C or SIGTERM came while training.
+    `quick` takes a smaller specimen with fewer tilts and steps, to see that everything works; on one thread where
+    `threads` does not say otherwise.
     """
     from napari_stinr.simulation import simulate, write_simulation
 
@@ -104,43 +77,14 @@ def run_demo(folder: Path, *, quick: bool = False, threads: int | None = None, d
 
 
 def simulation_config(*, quick: bool = False) -> SimulationConfig:
-    """Return what the demo simulates.
-
-    Parameters
-    ----------
-    quick : bool
-        A smaller specimen with fewer tilts.
-
-    Returns
-    -------
-    SimulationConfig
-        The paper's 181 tilts over 180 degrees, or 31.
-    """
+    """Return what the demo simulates: the paper's 181 tilts over 180 degrees, or 31 of a smaller specimen."""
     from napari_stinr.simulation import SimulationConfig
 
     return SimulationConfig(grid=QUICK_GRID, tilt_step=QUICK_TILT_STEP) if quick else SimulationConfig()
 
 
 def training_config(preset: str, *, quick: bool = False) -> ReconstructionConfig:
-    """Return how the demo trains a preset.
-
-    Parameters
-    ----------
-    preset : str
-        Name of a preset.
-    quick : bool
-        Train for fewer steps.
-
-    Returns
-    -------
-    ReconstructionConfig
-        The preset, shortened where it shall be quick.
-
-    Raises
-    ------
-    StinrError
-        There is no such preset.
-    """
+    """Return how the demo trains a preset: shortened where it shall be quick."""
     from napari_stinr.config import preset_config
 
     config = preset_config(preset)
@@ -150,19 +94,10 @@ def training_config(preset: str, *, quick: bool = False) -> ReconstructionConfig
 def _train(
     series: TiltSeries, preset: str, path: Path, *, quick: bool, threads: int | None, device: str
 ) -> tuple[Reconstruction, float]:
-    from napari_stinr.training.trainer import Trainer
-
-    trainer = Trainer(series, training_config(preset, quick=quick), device=device, threads=threads)
-    elapsed = [0.0]
-    with progress(f"train {preset}") as update:
-        show = step_reporter(update)
-
-        def report(step: Any) -> None:
-            elapsed[0] = step.seconds
-            show(step)
-
-        run = train_to_file(trainer, path, report=report)
-    return run, elapsed[0]
+    """Return a reconstruction and the time it was trained [s]."""
+    config = training_config(preset, quick=quick)
+    run = train(Order(series, config, device=device, threads=threads, path=path), title=f"train {preset}")
+    return run, float(run.provenance["training_seconds"])
 
 
 def _evaluate(volume: Any, simulation: Simulation) -> Evaluation:

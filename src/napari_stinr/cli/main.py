@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_stinr.cli.console import forgiving_output, messages_as_lines, progress, say, step_reporter
+from napari_stinr.cli.console import forgiving_output, messages_as_lines, progress, say
 from napari_stinr.errors import StinrError
 from napari_stinr.training.interrupts import Stopped, terminate_as_interrupt
 
@@ -34,18 +34,7 @@ Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed; the sa
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Words after ``stinr``. Default: those of the process.
-
-    Returns
-    -------
-    int
-        Exit code: 0 done, 2 input or option wrong, 130 stopped.
-    """
+    """Run a command, the words after ``stinr``: by default those of the process; return its exit code."""
     with terminate_as_interrupt(), messages_as_lines(), forgiving_output():
         try:
             code = app(args=arguments, prog_name="stinr", standalone_mode=False)
@@ -184,9 +173,10 @@ def train(
     ] = 60.0,
 ) -> None:
     """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
+    from napari_stinr.cli.training import TrainingRequest
+    from napari_stinr.cli.training import train as train_request
     from napari_stinr.io.series.discovery import find_series
     from napari_stinr.io.series.reading import load_series
-    from napari_stinr.training.run import TrainingRequest, train_to_file
 
     request = TrainingRequest(
         out=out,
@@ -198,6 +188,7 @@ def train(
         seed=seed,
         device=device,
         threads=threads,
+        checkpoint_every=checkpoint_every,
     )
     series = load_series(
         find_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
@@ -207,14 +198,7 @@ def train(
         binning=binning,
         invert_contrast=invert_contrast,
     )
-    trainer = request.trainer(series)
-    for note in series.notes:
-        say(note)
-    with progress("train") as update:
-        report = step_reporter(update, seconds=seconds)
-        run = train_to_file(
-            trainer, out, steps=request.steps_in_all, seconds=seconds, checkpoint_every=checkpoint_every, report=report
-        )
+    run = train_request(request.order(series), tells_notes=True)
     say(f"wrote {out} after {run.step} steps")
 
 

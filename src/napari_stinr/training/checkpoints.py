@@ -35,7 +35,7 @@ class Kept:
     path : Path, optional
         The file; None where nothing could be saved.
     problem : Exception, optional
-        Why it is not the file that was asked for.
+        Why it is not the file that was asked for. Without its traceback, which would keep what was to be saved.
     """
 
     path: Path | None = None
@@ -43,60 +43,36 @@ class Kept:
 
 
 def automatic_folder() -> Path:
-    """Return the folder for runs where nobody names another.
+    """Return the folder for runs where nobody names another; it may not exist yet.
 
     Returns
     -------
     Path
-        A folder of this user; it may not exist yet.
+        Of this user.
     """
     return user_data_path("napari-stinr", appauthor=False) / "runs"
 
 
-def save_checkpoint(trainer: Trainer, path: Path) -> str:
-    """Save the state of a training that goes on.
+def save_checkpoint(trainer: Trainer, path: Path) -> Kept:
+    """Save the state of a training that goes on; at a step border.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        At a step border.
-    path : Path
-        File to write.
-
-    Returns
-    -------
-    str
-        Why it is not saved, "" where it is. Hours of training are not thrown away for a disk, or for memory, that may
-        have room again at the next checkpoint.
+    Hours of training are not thrown away for a disk, or for memory, that may have room again at the next checkpoint.
     """
     try:
         trainer.reconstruction().save(path)
     except Exception as error:
         logger.debug("Checkpoint not saved", exc_info=True)
-        return f"Checkpoint not saved, training goes on: {str(error) or type(error).__name__}"
-    return ""
+        return Kept(problem=error.with_traceback(None))
+    return Kept(path)
 
 
 def save_result(reconstruction: Reconstruction, path: Path) -> Kept:
-    """Save what a training has come to: where that was asked for, or in another folder if that is not possible.
-
-    Parameters
-    ----------
-    reconstruction : Reconstruction
-        Result, or state at a stop or an error.
-    path : Path
-        File to write.
-
-    Returns
-    -------
-    Kept
-        In place of `path`, a new file in the folder of this user or, failing that, in the one for temporary files.
-    """
+    """Save what a training has come to; where `path` is not possible as a new file in a folder of this user."""
     try:
         reconstruction.save(path)
         return Kept(path)
     except StinrError as error:
-        problem = error
+        problem = error.with_traceback(None)
     stem = f"{path.stem[:60]}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     for folder in (automatic_folder(), Path(tempfile.gettempdir())):
         elsewhere = _new_file(folder, stem)
@@ -165,21 +141,9 @@ def _told_by(path: Path) -> tuple[dict[str, str], int] | None:
 
 
 def rescue(trainer: Trainer | None, path: Path | None, *, since: int) -> Kept:
-    """Save what was trained before an error ended the training.
+    """Save what was trained before an error ended the training, unless it has not come further than step `since`.
 
-    Parameters
-    ----------
-    trainer : Trainer, optional
-        After the error; None where it came before there was one.
-    path : Path, optional
-        File to write. Where the state is not finite any more, the last checkpoint stays in it.
-    since : int
-        Step at which the training began; one that has not come further leaves everything as it is.
-
-    Returns
-    -------
-    Kept
-        Where it is.
+    Where the state is not finite any more, the last checkpoint stays in the file.
     """
     if trainer is None or path is None or trainer.step <= since:
         return Kept()
@@ -187,20 +151,38 @@ def rescue(trainer: Trainer | None, path: Path | None, *, since: int) -> Kept:
         return save_result(trainer.reconstruction(), path)
     except Exception as error:
         logger.debug("Nothing could be saved after the error", exc_info=True)
-        return Kept(problem=error)
+        return Kept(problem=error.with_traceback(None))
 
 
-def rescue_text(kept: Kept, *, resume: str, last: str = "") -> str:
+def checkpoint_text(kept: Kept) -> str:
+    """Return why a checkpoint was not saved, "" where it was.
+
+    Parameters
+    ----------
+    kept : Kept
+        Of an event `Saved`.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    if kept.problem is None:
+        return ""
+    return f"Checkpoint not saved, training goes on: {str(kept.problem) or type(kept.problem).__name__}"
+
+
+def rescue_text(kept: Kept, *, resume: str, last: Path | None) -> str:
     """Return a sentence that says what is left after an error.
 
     Parameters
     ----------
     kept : Kept
-        From :func:`rescue`.
+        Of an event `Failed`.
     resume : str
         How to go on with a file, with ``{path}`` in its place.
-    last : str
-        The last checkpoint, "" where there is none.
+    last : Path, optional
+        The last checkpoint, if there is one.
 
     Returns
     -------
@@ -212,7 +194,7 @@ def rescue_text(kept: Kept, *, resume: str, last: str = "") -> str:
     if kept.problem is None:
         return ""
     reason = kept.problem.found if isinstance(kept.problem, StinrError) else kept.problem
-    if last:
+    if last is not None:
         return f"The last checkpoint is {last}, nothing later could be saved ({reason}): {resume.format(path=last)}"
     return f"Nothing could be saved ({reason})."
 

@@ -1,84 +1,77 @@
-"""What a person at the command line is told where a training failed, or its result could not be saved as wanted."""
+"""What kind of error ended a training, decided once; whoever tells a person finds the words for it."""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import dataclass
+from enum import Enum
 
 from napari_stinr.errors import StinrError
-from napari_stinr.training.checkpoints import rescue_text
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from napari_stinr.training.checkpoints import Kept
-
-logger = logging.getLogger(__name__)
-
-_RESUME = "go on with stinr train STACK --resume {path}."
 _MEMORY_IS_FULL = ("out of memory", "allocate memory")
 
 
-def failed_training(error: Exception, kept: Kept, *, last: Path | None) -> StinrError:
-    """Return what an error in a training means to the person who started it.
+class TrainingError(Exception):
+    """Training failed: the loss is not finite. Not a RuntimeError, which GUI worker threads swallow."""
+
+
+class FailureKind(Enum):
+    """What a person can do about it depends on this."""
+
+    INPUT = "a file, a setting or an option is wrong"
+    DIVERGED = "the loss is not finite"
+    MEMORY = "the memory is full"
+    OTHER = "the device or the program does not work"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error as text: the error itself would keep the frames of the training, and with them its tensors.
 
     Parameters
     ----------
-    error : Exception
-        What ended the training.
-    kept : Kept
-        What was saved after it.
-    last : Path, optional
-        The last checkpoint of before, if there is one.
+    kind : FailureKind
+        What it means.
+    name : str
+        Its class, to be shown only.
+    text : str
+        Its text in one line; may be empty.
+    found, expected, cure : str
+        Those of a `StinrError`, "" for other errors.
+    """
+
+    kind: FailureKind
+    name: str
+    text: str
+    found: str = ""
+    expected: str = ""
+    cure: str = ""
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what an error means.
+
+    Parameters
+    ----------
+    error : BaseException
+        What ended a training, or another task.
 
     Returns
     -------
-    StinrError
-        To be raised from `error`: it says how to mend it, what is left and how to go on.
+    Failure
+        Holds nothing of the error but its text.
     """
-    left = rescue_text(kept, resume=_RESUME, last="" if last is None else str(last))
-    text = " ".join(str(error).split())
-    if type(error).__name__ == "TrainingError":
-        cure = f"Change it in the file for --config, or exclude bad projections. {left}"
-        return StinrError(text, expected="a loss that falls", cure=cure)
+    name, text = type(error).__name__, " ".join(str(error).split())
     if isinstance(error, StinrError):
-        return StinrError(error.found, expected=error.expected, cure=f"{error.cure} {left}")
-    if isinstance(error, MemoryError) or any(words in text.lower() for words in _MEMORY_IS_FULL):
-        return StinrError(
-            f"the memory is full ({text or 'no details'})",
-            expected="enough memory for the training",
-            cure=f"Close other programs, give --bin 2, or lower training.voxels_per_step. {left}",
-        )
-    logger.debug("Training failed", exc_info=error)
-    return StinrError(
-        f"the training failed ({type(error).__name__}: {text or 'no details'})",
-        expected="a device and a program that work",
-        cure=f"Try again, also with --device cpu; if it happens again, report it. {left}",
-    )
+        return Failure(FailureKind.INPUT, name, text, error.found, error.expected, error.cure)
+    if isinstance(error, TrainingError):
+        return Failure(FailureKind.DIVERGED, name, text)
+    return Failure(FailureKind.MEMORY if _says_memory_is_full(error, text) else FailureKind.OTHER, name, text)
 
 
-def require_saved(kept: Kept, path: Path) -> None:
-    """Say where a result is, if it is not where it was wanted.
-
-    Parameters
-    ----------
-    kept : Kept
-        Where it was saved.
-    path : Path
-        Where it was wanted.
-
-    Raises
-    ------
-    StinrError
-        It is somewhere else or nowhere, and why.
-    """
-    if kept.problem is None:
-        return
-    if kept.path is None or not isinstance(kept.problem, StinrError):
-        raise kept.problem
-    raise StinrError(
-        kept.problem.found,
-        expected=kept.problem.expected,
-        cure=f"Everything is saved as {kept.path} instead: move it to where you want it, or go on with "
-        f"stinr train STACK --resume {kept.path} --out {path}.",
-    )
+def _says_memory_is_full(error: BaseException, text: str) -> bool:
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    # The allocators of some devices raise a RuntimeError, and only its text tells.
+    return any(words in text.lower() for words in _MEMORY_IS_FULL)

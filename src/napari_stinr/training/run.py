@@ -1,17 +1,31 @@
-"""A training from the command line: put together what was asked for, and keep what was trained safe on disk."""
+"""The one way to train: an order goes in, frozen events come out, and what was trained is kept safe on disk.
+
+The command line, the thread of the window and a script all come through :func:`drive`; they differ in what they order
+and in what they do with the events.
+"""
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import threading
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_stinr.errors import StinrError
-from napari_stinr.io.output.targets import check_output
-from napari_stinr.training.checkpoints import check_run_replaceable, rescue, save_checkpoint, save_result
-from napari_stinr.training.failures import failed_training, require_saved
-from napari_stinr.training.interrupts import Stopped, StopRequest
+from napari_stinr.training.checkpoints import Kept, rescue, save_checkpoint, save_result
+from napari_stinr.training.events import (
+    Abandoned,
+    Event,
+    Failed,
+    Finished,
+    Outcome,
+    Prepared,
+    Reported,
+    Saved,
+    Snapshot,
+)
+from napari_stinr.training.failures import Failure, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,192 +33,240 @@ if TYPE_CHECKING:
 
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
-    from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.training import StepReport, Trainer
 
-logger = logging.getLogger(__name__)
-
 CHECKPOINT_EVERY = 60.0
-"""Time between two checkpoints [s]."""
+"""Time between two checkpoints where nobody says another [s]."""
+_LOOK_EVERY = 0.5
+"""Time between two looks whether the program is still there, during a pause [s]."""
+_FIRST_PREVIEW = 0.3
+"""Time of the first snapshot [s]; the pauses between the next ones double, as the field changes less and less."""
 
 
-@dataclass(frozen=True)
-class TrainingRequest:
-    """What a person asked for on the command line.
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Everything that a training needs.
 
     Parameters
     ----------
-    out : Path
-        File for checkpoints and result.
-    preset : str, optional
-        Name of a preset. Default: growth.
-    config : Path, optional
-        YAML file with settings, in place of a preset.
-    resume : Path, optional
-        Reconstruction to go on with; it brings its own settings.
-    steps : int, optional
-        Number of steps.
-    seconds : float, optional
-        Length of the training [s].
-    seed : int, optional
-        Seed.
+    series : TiltSeries or callable
+        What to reconstruct, or a function that makes it when the training begins.
+    config : ReconstructionConfig, optional
+        The settings; the preset `growth` by default. A run to go on with brings its own.
     device : str
-        ``"auto"``, ``"cpu"``, ``"cuda:0"``, ``"mps"``.
+        ``auto``, ``cpu``, ``cuda:0``, ``mps``.
     threads : int, optional
-        Number of threads. Default: all cores.
-
-    Raises
-    ------
-    StinrError
-        Two of them exclude each other, or `out` cannot be written.
+        CPU threads; all cores by default.
+    resume : Path, optional
+        Run to go on with.
+    steps : int, optional
+        Steps in all, those of a resumed run included; from the settings by default.
+    seconds : float, optional
+        Length of the training in all, in place of a number of steps [s].
+    path : Path, optional
+        File for checkpoints and result, which is complete at any time; nothing is saved without it.
+    makes_folder : bool
+        Make the folder of `path` wherever it is missing.
+    checkpoint_every : float
+        Time between two checkpoints [s].
+    reports_every : float
+        Time between two parcels of step reports [s]; 0 for one after every step.
+    preview_every : float, optional
+        Time between two snapshots, which come sooner at first [s]; none by default.
+    check : callable, optional
+        Takes the trainer before anything is trained or told; a `StinrError` that it raises refuses the run.
     """
 
-    out: Path
-    preset: str | None = None
-    config: Path | None = None
+    series: TiltSeries | Callable[[], TiltSeries]
+    config: ReconstructionConfig | None = None
+    device: str = "auto"
+    threads: int | None = None
     resume: Path | None = None
     steps: int | None = None
     seconds: float | None = None
-    seed: int | None = None
-    device: str = "auto"
-    threads: int | None = None
+    path: Path | None = None
+    makes_folder: bool = False
+    checkpoint_every: float = CHECKPOINT_EVERY
+    reports_every: float = 0.0
+    preview_every: float | None = None
+    check: Callable[[Trainer], None] | None = None
 
-    def __post_init__(self) -> None:
-        for first, second in (
-            ("steps", "seconds"),
-            ("preset", "config"),
-            ("resume", "preset"),
-            ("resume", "config"),
-            ("resume", "seed"),
-        ):
-            if getattr(self, first) is not None and getattr(self, second) is not None:
-                raise StinrError(
-                    f"both --{first} and --{second} were given",
-                    expected="one of them at most",
-                    cure=f"Leave out --{second}: the run to go on with has it."
-                    if first == "resume"
-                    else "Leave one out.",
-                )
-        check_output(self.out)
+
+class Control:
+    """How a training is held up and ended, from any thread."""
+
+    def __init__(self) -> None:
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+
+    def stop(self) -> None:
+        """End the training at the next step border; also where it is paused."""
+        self._stop.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Wait at the next step border until :meth:`go_on` or :meth:`stop`."""
+        self._go.clear()
+
+    def go_on(self) -> None:
+        """Go on after :meth:`pause`."""
+        self._go.set()
 
     @property
-    def steps_in_all(self) -> int | None:
-        """Number of steps where it differs from the settings, which in a new run hold `steps`."""
-        return None if self.resume is None else self.steps
+    def is_stopped(self) -> bool:
+        """Whether the training is to end."""
+        return self._stop.is_set()
 
     @property
-    def reconstruction_config(self) -> ReconstructionConfig:
-        """The settings of a new run."""
-        from napari_stinr.config import ReconstructionConfig, preset_config, read_settings_text
+    def is_paused(self) -> bool:
+        """Whether the training is to wait."""
+        return not self._go.is_set() and not self.is_stopped
 
-        if self.config is None:
-            settings = preset_config(self.preset or "growth")
-        else:
-            settings = ReconstructionConfig.from_yaml(read_settings_text(self.config))
-        changes = {"steps": self.steps, "seed": self.seed}
-        return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
-
-    def trainer(self, series: TiltSeries) -> Trainer:
-        """Return a trainer for a tilt series, new or resumed.
-
-        Parameters
-        ----------
-        series : TiltSeries
-            What to reconstruct.
-
-        Returns
-        -------
-        Trainer
-            Ready to run.
-
-        Raises
-        ------
-        StinrError
-            A setting or the device is wrong, the run to go on with was trained on other data, or `out` holds a run
-            that is not to be lost.
-        """
-        from napari_stinr.data.geometry import grid_of
-        from napari_stinr.reconstruction import load_reconstruction
-        from napari_stinr.training.batching import planned_steps
-        from napari_stinr.training.trainer import Trainer
-
-        if self.resume is None:
-            config = self.reconstruction_config
-            steps = None if self.seconds is not None else planned_steps(config.training, grid_of(series))
-            check_run_replaceable(self.out, series, steps=steps)
-            return Trainer(series, config, device=self.device, threads=self.threads)
-        run = load_reconstruction(self.resume)
-        trainer = Trainer.resume(run, series, device=self.device, threads=self.threads)
-        # A run that has had its seconds may take no step at all.
-        goal = 0 if self.seconds is not None else self.steps or planned_steps(run.config.training, run.grid)
-        check_run_replaceable(self.out, series, steps=max(run.step, goal))
-        return trainer
+    def wait_while_paused(self, timeout: float) -> bool:
+        """Wait for the end of a pause, at most `timeout` [s]; tell whether it is over."""
+        return not self.is_paused or self._go.wait(timeout)
 
 
-def train_to_file(
-    trainer: Trainer,
-    path: Path,
-    *,
-    steps: int | None = None,
-    seconds: float | None = None,
-    checkpoint_every: float = CHECKPOINT_EVERY,
-    report: Callable[[StepReport], None] | None = None,
-) -> Reconstruction:
-    """Train and save: at intervals, at the end, and when stopped.
+def drive(
+    order: Order, post: Callable[[Event], None], control: Control | None = None, *, raises: bool = False
+) -> Outcome:
+    """Train, and post what happens.
 
     Parameters
     ----------
-    trainer : Trainer
-        New or resumed.
-    path : Path
-        File for checkpoints and result; it is complete at any time.
-    steps : int, optional
-        Steps in all, those of a resumed run included. Default: from the settings.
-    seconds : float, optional
-        Length of the training in all, in place of a number of steps [s].
-    checkpoint_every : float
-        Time between two checkpoints [s].
-    report : callable, optional
-        Called with every `StepReport`.
+    order : Order
+        What to do.
+    post : callable
+        Takes every `Event` in this thread, between two steps. An error that it raises ends the training like any
+        other: what was trained is saved first.
+    control : Control, optional
+        Holds the training up and ends it.
+    raises : bool
+        Let an error out as it is, for a script; nothing is saved after it then.
 
     Returns
     -------
-    Reconstruction
-        What was saved.
+    Finished, Abandoned or Failed
+        The last event, which was posted, too.
 
     Raises
     ------
-    Stopped
-        Ctrl-C or SIGTERM came; everything up to the last step has been saved.
-    StinrError
-        The training failed, or the result cannot be written to `path`: it says where the last state was saved.
+    StinrError, TrainingError
+        Where `raises`; else they end in `Failed`.
     """
-    stopped_at: StepReport | None = None
-    first, saved = trainer.step, False
-    with StopRequest() as request:
-        last_save = time.monotonic()
+    training = _Training(order, post, control or Control())
+    try:
+        outcome = training.outcome()
+    except BaseException as error:
+        # In the main thread an interrupt is for the whole program; anywhere else, whatever it is must end in a message
+        # and not in a thread that vanished.
+        is_for_program = threading.current_thread() is threading.main_thread() and not isinstance(error, Exception)
+        if raises or is_for_program:
+            raise
+        failure, trace = failure_of(error), "".join(traceback.format_exception(error))
+        # The traceback holds the frames of the training, and with them its tensors.
+        error.__traceback__ = None
+        del error
+        outcome = training.failed(failure, trace)
+    post(outcome)
+    return outcome
+
+
+class _Training:
+    """One training in progress."""
+
+    def __init__(self, order: Order, post: Callable[[Event], None], control: Control) -> None:
+        self._order, self._post, self._control = order, post, control
+        self._trainer: Trainer | None = None
+        self._first_step = self._saved_step = 0
+        self._saved_at = 0.0
+
+    def outcome(self) -> Outcome:
+        """Train to the end, or to a stop."""
+        order, trainer = self._order, self._prepared()
+        if self._control.is_stopped:
+            return Abandoned()
+        self._post(Prepared(trainer.series, trainer.config))
+        self._train(trainer)
+        result, kept = trainer.reconstruction(), Kept()
+        if order.path is not None:
+            self._make_folder()
+            kept = save_result(result, order.path)
+            self._post(Saved(kept, is_checkpoint=False))
+        return Finished(result, self._control.is_stopped, kept)
+
+    def failed(self, failure: Failure, trace: str) -> Failed:
+        """Save what was trained before an error."""
+        kept = rescue(self._trainer, self._order.path, since=self._first_step)
+        if kept.path is not None:
+            self._post(Saved(Kept(kept.path), is_checkpoint=False))
+        checkpoint = self._order.path if self._saved_step > self._first_step else None
+        return Failed(failure, kept, checkpoint, trace)
+
+    def _prepared(self) -> Trainer:
+        from napari_stinr.config import preset_config
+        from napari_stinr.reconstruction import load_reconstruction
+        from napari_stinr.training.trainer import Trainer
+
+        order = self._order
+        series = order.series() if callable(order.series) else order.series
+        if order.resume is None:
+            config = order.config or preset_config("growth")
+            trainer = Trainer(series, config, device=order.device, threads=order.threads)
+        else:
+            run = load_reconstruction(order.resume)
+            trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
+        if order.check is not None:
+            order.check(trainer)
+        self._first_step = self._saved_step = trainer.step
+        self._trainer = trainer
+        return trainer
+
+    def _train(self, trainer: Trainer) -> None:
+        order, control = self._order, self._control
+        reports: list[StepReport] = []
+        posted = shown = self._saved_at = time.monotonic()
+        every = order.preview_every
+        pause = 0.0 if every is None else min(_FIRST_PREVIEW, every)
         try:
-            for step in trainer.run(steps=steps, seconds=seconds):
-                if report is not None:
-                    report(step)
-                if request.requested:
-                    stopped_at = step
+            for report in trainer.run(steps=order.steps, seconds=order.seconds):
+                now = time.monotonic()
+                reports.append(report)
+                is_paused = control.is_paused
+                if now - posted >= order.reports_every or is_paused:
+                    self._post(Reported(tuple(reports)))
+                    reports, posted = [], now
+                if every is not None and (now - shown >= pause or is_paused):
+                    self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
+                    shown, pause = now, min(2 * pause, every)
+                if self._is_to_stop(trainer):
                     trainer.stop()
-                elif time.monotonic() - last_save >= checkpoint_every:
-                    problem = save_checkpoint(trainer, path)
-                    saved = saved or not problem
-                    if problem:
-                        logger.warning("%s", problem)
-                    last_save = time.monotonic()
-        except Exception as error:
-            kept = rescue(trainer, path, since=first)
-            raise failed_training(error, kept, last=path if saved else None) from error
-        reconstruction = trainer.reconstruction()
-        require_saved(save_result(reconstruction, path), path)
-    if stopped_at is not None and stopped_at.step < stopped_at.n_steps:
-        limit = f" --steps {steps}" if steps else f" --seconds {seconds:g}" if seconds else ""
-        raise Stopped(
-            f"stopped at step {stopped_at.step} of {stopped_at.n_steps} and saved {path}. "
-            f"Go on with stinr train STACK --resume {path} --out {path}{limit}, or export it as it is."
-        )
-    return reconstruction
+        finally:
+            if reports:
+                self._post(Reported(tuple(reports)))
+
+    def _is_to_stop(self, trainer: Trainer) -> bool:
+        """Save where that is due; wait while paused; tell whether to end, also because the program has ended."""
+        while True:
+            if self._control.is_stopped or not threading.main_thread().is_alive():
+                return True
+            self._save_where_due(trainer)
+            if self._control.wait_while_paused(_LOOK_EVERY):
+                return self._control.is_stopped
+
+    def _save_where_due(self, trainer: Trainer) -> None:
+        """Save a checkpoint where the last one is old; also during a pause, which may last a night."""
+        path = self._order.path
+        is_due = time.monotonic() - self._saved_at >= self._order.checkpoint_every
+        if path is None or not is_due or trainer.step == self._saved_step:
+            return
+        self._make_folder()
+        kept = save_checkpoint(trainer, path)
+        self._post(Saved(kept, is_checkpoint=True))
+        self._saved_step = self._saved_step if kept.path is None else trainer.step
+        self._saved_at = time.monotonic()
+
+    def _make_folder(self) -> None:
+        if self._order.makes_folder and self._order.path is not None:
+            with contextlib.suppress(OSError):  # what is wrong with it, the saving says
+                self._order.path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, build_field
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.training.batching import blocks_of_rows, planned_steps
+from napari_stinr.training.failures import TrainingError
 from napari_stinr.training.held_out import HELD_OUT_EVERY, HeldOut, held_out_tilts
 from napari_stinr.training.objectives import build_objective, has_network
 from napari_stinr.training.optimisers import build_optimiser, load_optimiser_state, optimiser_state, part
@@ -35,10 +36,6 @@ __all__ = ["StepReport", "Trainer", "TrainingError"]
 
 
 _SEEDING = threading.Lock()
-
-
-class TrainingError(Exception):
-    """Training failed: the loss is not finite. Not a RuntimeError, which GUI worker threads swallow."""
 
 
 class Trainer:
@@ -92,8 +89,7 @@ class Trainer:
         )
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
-        self._stop, self._go = threading.Event(), threading.Event()
-        self._go.set()
+        self._stop = threading.Event()
         self._at_border = threading.Lock()
 
     @classmethod
@@ -174,9 +170,6 @@ class Trainer:
                 fraction = self.step / total if seconds is None else self._seconds / seconds
                 if fraction >= 1:
                     break
-                self._go.wait()
-                if self._stop.is_set():
-                    break
                 start = time.perf_counter()
                 with self._at_border:
                     loss, rates = self._advance(fraction)
@@ -189,17 +182,8 @@ class Trainer:
             torch.set_num_threads(previous_threads)
 
     def stop(self) -> None:
-        """End the run at the next step border; from any thread. Ends a pause, too."""
+        """End the run at the next step border; from any thread."""
         self._stop.set()
-        self._go.set()
-
-    def pause(self) -> None:
-        """Wait at the next step border until :meth:`unpause`; from any thread."""
-        self._go.clear()
-
-    def unpause(self) -> None:
-        """Go on after :meth:`pause`; from any thread."""
-        self._go.set()
 
     def reconstruction(self, *, with_training_state: bool = True) -> Reconstruction:
         """Return a copy of the state of the training, at a step border; from any thread.

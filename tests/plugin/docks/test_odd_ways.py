@@ -118,7 +118,7 @@ def test_files_opened_in_mid_run_are_refused_in_one_line(make_napari_viewer, qtb
     draft = window.session.draft
     window.binding.open_files([tmp_path / "run.stinr"])
     settle_tasks = window.binding.tasks
-    wait(qtbot, lambda: not any("run.stinr" in task.title for task in settle_tasks.running))
+    wait(qtbot, lambda: not any(task.reads == "run.stinr" for task in settle_tasks.running))
     window.viewer._add_layer_from_data(*series_layer(draft_of_series(growing_series(15))))
     assert window.session.draft is draft
     assert window.session.state == "Running"

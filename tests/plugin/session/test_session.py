@@ -42,6 +42,8 @@ from napari_stinr.training.schedule import StepReport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+QT_FREE = [f"plugin.session.{path.stem}" for path in (SOURCE / "napari_stinr" / "plugin" / "session").glob("[a-z]*.py")]
+
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
@@ -79,10 +81,7 @@ def fail() -> None:
 
 
 def test_nothing_of_a_training_needs_a_screen() -> None:
-    room = SOURCE / "napari_stinr" / "plugin" / "session"
-    modules = [f"napari_stinr.plugin.session.{path.stem}" for path in sorted(room.glob("*.py"))]
-    modules = [name.removesuffix(".__init__") for name in modules]
-    modules += [f"napari_stinr.plugin.canvas.{name}" for name in ("streaming", "layer_data")]
+    modules = [f"napari_stinr.{name}" for name in (*QT_FREE, "plugin.canvas.layer_data", "plugin.canvas.streaming")]
     code = f"import sys; sys.modules.update(qtpy=None, napari=None, PyQt6=None)\nimport {', '.join(modules)}"
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

@@ -29,19 +29,11 @@ from helpers.plugin_cases import (
 )
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.errors import StinrError
-from napari_stinr.plugin.session.failures import failure_text
+from napari_stinr.plugin.session.failures import failed_text, failure_text, saved_texts
 from napari_stinr.plugin.session.tasks import Cancelled, Progress, Task, TaskRunner
-from napari_stinr.plugin.session.training_thread import (
-    Abandoned,
-    Failed,
-    Finished,
-    Prepared,
-    Reported,
-    Saved,
-    Snapshot,
-    TrainingOrder,
-    TrainingThread,
-)
+from napari_stinr.plugin.session.training_thread import TrainingThread, window_order
+from napari_stinr.training.events import Abandoned, Failed, Finished, Prepared, Reported, Saved, Snapshot
+from napari_stinr.training.failures import failure_of
 from napari_stinr.training.trainer import TrainingError
 
 if TYPE_CHECKING:
@@ -54,7 +46,7 @@ if TYPE_CHECKING:
 def start(config: ReconstructionConfig = GROWTH, **options: Any) -> tuple[TrainingThread, list[Any]]:
     """Start a training on a small series; return its thread and the list that its events go into."""
     events: list[Any] = []
-    order = TrainingOrder(small_draft(), config, **{"device": "cpu", "preview_every": 0.0, **options})
+    order = window_order(small_draft(), config, **{"device": "cpu", "preview_every": 0.0, **options})
     thread = TrainingThread(order, events.append)
     thread.start()
     return thread, events
@@ -71,6 +63,12 @@ def events_of(config: ReconstructionConfig = GROWTH, **options: Any) -> list[Any
 def reports_in(events: list[Any]) -> list[Any]:
     """Step reports of all parcels, in the order in which they came."""
     return list(itertools.chain.from_iterable(event.reports for event in events if isinstance(event, Reported)))
+
+
+def problems_in(events: list[Any]) -> list[str]:
+    """Return what went wrong with each saving, "" where nothing did."""
+    told = [dict(map(reversed, saved_texts(event))) for event in of_kind(events, Saved)]  # type: ignore[arg-type]
+    return [texts.get(True, "") for texts in told]
 
 
 def of_kind(events: list[Any], kind: type) -> list[Any]:
@@ -116,7 +114,7 @@ def test_previews_come_soon_at_first_and_then_at_their_interval(monkeypatch: pyt
         now[0] += 1.0
 
     clock = SimpleNamespace(monotonic=lambda: 0.125 * now[0])
-    monkeypatch.setattr("napari_stinr.plugin.session.training_thread.time", clock)
+    monkeypatch.setattr("napari_stinr.training.run.time", clock)
     before_step(monkeypatch, None, second_passes)
     events = events_of(GROWTH.with_training(steps=80), preview_every=2.0)
     steps = np.array([snapshot.reconstruction.step for snapshot in of_kind(events, Snapshot)])
@@ -129,16 +127,16 @@ def test_previews_come_soon_at_first_and_then_at_their_interval(monkeypatch: pyt
 def test_nothing_is_trained_during_a_pause_and_a_snapshot_shows_where_it_stands() -> None:
     thread, events = start(ENDLESS, preview_every=3600.0)
     wait_for(lambda: reports_in(events))
-    thread.pause()
+    thread.control.pause()
     time.sleep(0.1)
     wait_for(lambda: of_kind(events, Snapshot))
     standing = reports_in(events)[-1].step
     assert of_kind(events, Snapshot)[-1].reconstruction.step == standing
     time.sleep(0.1)
     assert reports_in(events)[-1].step == standing
-    thread.go_on()
+    thread.control.go_on()
     wait_for(lambda: reports_in(events)[-1].step > standing)
-    thread.stop()
+    thread.control.stop()
     thread.join(PATIENCE)
     assert [report.step for report in reports_in(events)] == list(range(1, events[-1].reconstruction.step + 1))
 
@@ -148,10 +146,10 @@ def test_stop_ends_within_a_second_and_keeps_what_was_trained(tmp_path: Path, is
     thread, events = start(ENDLESS, autosave=tmp_path / "run.stinr")
     wait_for(lambda: reports_in(events))
     if is_paused:
-        thread.pause()
+        thread.control.pause()
         time.sleep(0.05)
     asked = time.monotonic()
-    thread.stop()
+    thread.control.stop()
     thread.join(PATIENCE)
     assert time.monotonic() - asked < 1.0
     assert events[-1].was_stopped
@@ -160,8 +158,8 @@ def test_stop_ends_within_a_second_and_keeps_what_was_trained(tmp_path: Path, is
 
 def test_stop_before_the_first_step_ends_it_too() -> None:
     events: list[Any] = []
-    thread = TrainingThread(TrainingOrder(small_draft(), ENDLESS, device="cpu"), events.append)
-    thread.stop()
+    thread = TrainingThread(window_order(small_draft(), ENDLESS, device="cpu"), events.append)
+    thread.control.stop()
     thread.start()
     thread.join(PATIENCE)
     # Nothing was trained, so nothing that was there before may be replaced.
@@ -172,7 +170,7 @@ def test_parcels_come_ten_times_a_second_at_most() -> None:
     began = time.monotonic()
     thread, events = start(ENDLESS, preview_every=3600.0)
     time.sleep(0.5)
-    thread.stop()
+    thread.control.stop()
     thread.join(PATIENCE)
     parcels = len(of_kind(events, Reported))
     assert parcels <= 2 + 10 * (time.monotonic() - began)
@@ -211,8 +209,8 @@ def test_an_error_ends_in_one_line_and_leaves_a_checkpoint_and_no_memory(
     thread.join(PATIENCE)
     failed = events[-1]
     assert isinstance(failed, Failed)
-    assert cure in failed.message
-    assert "\n" not in failed.message
+    assert cure in failed_text(failed)
+    assert "\n" not in failed_text(failed)
     gc.collect()
     assert len(alive) == 3
     assert [reference() for reference in alive] == [None] * 3
@@ -232,23 +230,23 @@ def test_what_was_reported_before_an_error_is_not_lost(monkeypatch: pytest.Monke
 def test_a_series_that_turns_out_wrong_is_told_as_it_is() -> None:
     events: list[Any] = []
     draft = small_draft(pixel_size=-1.0)
-    thread = TrainingThread(TrainingOrder(draft, GROWTH, device="cpu"), events.append)
+    thread = TrainingThread(window_order(draft, GROWTH, device="cpu"), events.append)
     thread.start()
     thread.join(PATIENCE)
-    assert [event.message for event in events] == [draft.problem]
+    assert [failed_text(event) for event in events] == [draft.problem]
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_stinr.plugin.session.training_thread.free_memory", lambda device: 1000)
     monkeypatch.setattr(Trainer, "__init__", lambda *_, **__: pytest.fail("memory was taken"))
     (failed,) = events_of()
-    assert "of memory" in failed.message
-    assert "\n" not in failed.message
+    assert "of memory" in failed_text(failed)
+    assert "\n" not in failed_text(failed)
 
 
 def test_an_unknown_device_is_told_with_those_there_are() -> None:
     (failed,) = events_of(device="cuda:7")
-    assert "cpu" in failed.message
+    assert "cpu" in failed_text(failed)
 
 
 def test_checkpoints_come_at_intervals_and_are_whole(tmp_path: Path) -> None:
@@ -256,9 +254,9 @@ def test_checkpoints_come_at_intervals_and_are_whole(tmp_path: Path) -> None:
     thread, events = start(ENDLESS, autosave=target, autosave_every=0.02)
     wait_for(lambda: len(of_kind(events, Saved)) >= 3)
     assert load_reconstruction(target).step > 0
-    thread.stop()
+    thread.control.stop()
     thread.join(PATIENCE)
-    assert {event.problem for event in of_kind(events, Saved)} == {""}
+    assert set(problems_in(events)) == {""}
     assert load_reconstruction(target).step == events[-1].reconstruction.step
     assert [path.name for path in target.parent.iterdir()] == ["run.stinr"]
 
@@ -272,7 +270,7 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path: Path) -> None:
         folder.rmdir()
     n_saved = len(of_kind(events, Saved))
     wait_for(lambda: len(of_kind(events, Saved)) > n_saved + 1)
-    thread.stop()
+    thread.control.stop()
     thread.join(PATIENCE)
     assert load_reconstruction(folder / "run.stinr").step == events[-1].reconstruction.step
 
@@ -280,12 +278,13 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path: Path) -> None:
 def test_training_goes_on_where_checkpoints_cannot_be_written(tmp_path: Path, own_folder: Path) -> None:
     (tmp_path / "runs").write_text("a file and no folder")
     events = events_of(autosave=tmp_path / "runs" / "run.stinr", autosave_every=0.0, threads=1)
-    *problems, at_the_end, elsewhere = of_kind(events, Saved)
-    assert len(problems) >= 14
-    assert all("training goes on" in event.problem for event in problems)
-    assert "not saved as asked" in at_the_end.problem
-    assert elsewhere.path.parent == own_folder
-    assert load_reconstruction(elsewhere.path).step == 14
+    *problems, at_the_end = problems_in(events)
+    assert len(problems) == 14
+    assert all("training goes on" in problem for problem in problems)
+    assert "not saved as asked" in at_the_end
+    elsewhere = of_kind(events, Saved)[-1].kept.path
+    assert elsewhere.parent == own_folder
+    assert load_reconstruction(elsewhere).step == 14
     assert events[-1].reconstruction.step == 14
     assert [report.loss for report in reports_in(events)] == losses_alone(small_draft())
 
@@ -299,8 +298,8 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(
 ) -> None:
     before_step(monkeypatch, 4, lambda: monkeypatch.setattr("napari_stinr.io.output.atomic.os.replace", disk_is_full))
     events = events_of(autosave=tmp_path / "run.stinr", autosave_every=0.0)
-    assert any("No space left" in event.problem for event in of_kind(events, Saved))
-    assert "Save run…" in of_kind(events, Saved)[-1].problem
+    assert any("No space left" in problem for problem in problems_in(events))
+    assert "Save run…" in problems_in(events)[-1]
     assert isinstance(events[-1], Finished)
     assert load_reconstruction(tmp_path / "run.stinr").step == 3
     monkeypatch.undo()
@@ -318,14 +317,14 @@ def test_a_disk_that_has_room_again_gets_the_next_checkpoint(
 
     monkeypatch.setattr("napari_stinr.io.output.atomic.os.replace", full_for_a_while)
     events = events_of(autosave=tmp_path / "run.stinr", autosave_every=0.0)
-    assert [bool(event.problem) for event in of_kind(events, Saved)] == [False] * 2 + [True] * 3 + [False] * 10
+    assert [bool(problem) for problem in problems_in(events)] == [False] * 2 + [True] * 3 + [False] * 10
     assert load_reconstruction(tmp_path / "run.stinr").step == 14
 
 
 def test_a_pause_does_not_keep_what_was_trained_from_the_disk(tmp_path: Path) -> None:
     thread, events = start(ENDLESS, autosave=tmp_path / "run.stinr", autosave_every=0.8)
     wait_for(lambda: reports_in(events))
-    thread.pause()
+    thread.control.pause()
     # The step that the pause met has ended by then.
     time.sleep(1)
     wait_for(lambda: of_kind(events, Saved))
@@ -333,7 +332,7 @@ def test_a_pause_does_not_keep_what_was_trained_from_the_disk(tmp_path: Path) ->
     n_saved = len(of_kind(events, Saved))
     time.sleep(1.5)
     assert len(of_kind(events, Saved)) == n_saved
-    thread.stop()
+    thread.control.stop()
     thread.join(PATIENCE)
 
 
@@ -345,12 +344,12 @@ def test_an_error_says_where_everything_is_and_how_to_go_on(
 
     before_step(monkeypatch, 3, fail)
     failed = events_of(autosave=tmp_path / "run.stinr")[-1]
-    assert f"saved as {tmp_path / 'run.stinr'}: go on with it by Resume from file" in failed.message
+    assert f"saved as {tmp_path / 'run.stinr'}: go on with it by Resume from file" in failed_text(failed)
     before_step(monkeypatch, 3, fail)
     (tmp_path / "runs").write_text("a file and no folder")
     failed = events_of(autosave=tmp_path / "runs" / "run.stinr")[-1]
     (elsewhere,) = own_folder.iterdir()
-    assert f"saved as {elsewhere}: go on with it" in failed.message
+    assert f"saved as {elsewhere}: go on with it" in failed_text(failed)
     assert load_reconstruction(elsewhere).step == 2
 
 
@@ -366,8 +365,8 @@ def test_weights_that_are_not_finite_leave_the_last_checkpoint(tmp_path: Path, m
 
     monkeypatch.setattr(Trainer, "_advance", spoil)
     failed = events_of(autosave=tmp_path / "run.stinr", autosave_every=0.0)[-1]
-    assert "The loss is nan at step 4" in failed.message
-    assert f"The last checkpoint is {tmp_path / 'run.stinr'}" in failed.message
+    assert "The loss is nan at step 4" in failed_text(failed)
+    assert f"The last checkpoint is {tmp_path / 'run.stinr'}" in failed_text(failed)
     assert load_reconstruction(tmp_path / "run.stinr").step == 2
 
 
@@ -380,7 +379,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
         before_step(patch, 6, gate)
         thread, events = start(config, autosave=tmp_path / "run.stinr", threads=1)
         gate.wait()
-        thread.stop()
+        thread.control.stop()
         gate.open()
         thread.join(PATIENCE)
     rest = events_of(config, resume=tmp_path / "run.stinr", threads=1)
@@ -404,21 +403,21 @@ def test_a_rescued_run_can_be_resumed(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_run_of_other_data_is_refused_in_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
     events_of(autosave=tmp_path / "run.stinr")
     events: list[Any] = []
-    order = TrainingOrder(small_draft(**change), GROWTH, device="cpu", resume=tmp_path / "run.stinr")
+    order = window_order(small_draft(**change), GROWTH, device="cpu", resume=tmp_path / "run.stinr")
     thread = TrainingThread(order, events.append)
     thread.start()
     thread.join(PATIENCE)
     (failed,) = events
-    assert "fingerprint" in failed.message
-    assert "same stack" in failed.message
-    assert "\n" not in failed.message
+    assert "fingerprint" in failed_text(failed)
+    assert "same stack" in failed_text(failed)
+    assert "\n" not in failed_text(failed)
 
 
 def test_a_complete_run_says_so_and_goes_on_with_more_steps(tmp_path: Path) -> None:
     events_of(autosave=tmp_path / "run.stinr")
     (failed,) = events_of(resume=tmp_path / "run.stinr")
-    assert "complete after 14 steps" in failed.message
-    assert "Set more steps" in failed.message
+    assert "complete after 14 steps" in failed_text(failed)
+    assert "Set more steps" in failed_text(failed)
     rest = events_of(resume=tmp_path / "run.stinr", steps=20)
     assert [report.step for report in reports_in(rest)] == list(range(15, 21))
 
@@ -450,14 +449,14 @@ def test_two_trainings_that_start_at_once_begin_as_they_would_alone(monkeypatch:
 @pytest.mark.parametrize("text", ["", "a\nb", "  much   room "])
 def test_any_error_is_one_line(text: str) -> None:
     for error in (RuntimeError(text), MemoryError(text), TrainingError(text), KeyError(text), ValueError(text)):
-        line = failure_text(error)
+        line = failure_text(failure_of(error))
         assert line == " ".join(line.split())
         assert line.endswith(".")
 
 
 def test_input_that_is_wrong_is_told_in_its_own_words() -> None:
     error = StinrError("found", expected="expected", cure="Cure.")
-    assert failure_text(error) == str(error)
+    assert failure_text(failure_of(error)) == str(error)
 
 
 class Told:

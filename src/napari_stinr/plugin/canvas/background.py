@@ -79,9 +79,10 @@ class BackgroundTasks:
         on_error: Callable[[str], Any] = show_error,
         on_cancelled: Callable[[], Any] | None = None,
         bar: bool = True,
+        reads: str = "",
     ) -> Task[Any]:
         """Do something in the background, as :class:`Task` says, with a progress bar if `bar`."""
-        task = Task(title, work, on_result, on_error, on_cancelled)
+        task = Task(title, work, on_result, on_error, on_cancelled, reads)
         if bar:
             self.open_bar(task, title)
         return self._runner.start(task)

@@ -117,7 +117,7 @@ class ViewerBinding(QObject):
         dropped, draft = Dropped.of(paths), self.session.draft
         if dropped.stacks or (dropped.tables and draft is not None):
             name = (dropped.stacks or dropped.tables)[0].name
-            self.run(f"open {name}", lambda _: dropped.draft(draft), self.set_draft)
+            self.run(f"open {name}", lambda _: dropped.draft(draft), self.set_draft, reads=name)
         elif dropped.tables:
             show_error(f"{dropped.tables[0].name} belongs to a stack: open that first, or drop both together.")
         if dropped.runs:
@@ -130,7 +130,7 @@ class ViewerBinding(QObject):
         """Open a reconstruction, to look at it."""
         from napari_stinr.reconstruction import load_reconstruction
 
-        self.run(f"open {path.name}", lambda _: load_reconstruction(path), self.show_saved)
+        self.run(f"open {path.name}", lambda _: load_reconstruction(path), self.show_saved, reads=path.name)
 
     def show_saved(self, reconstruction: Reconstruction) -> None:
         """Show a reconstruction that was not trained here; its series is the one that is open, where that fits."""

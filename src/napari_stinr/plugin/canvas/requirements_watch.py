@@ -32,7 +32,7 @@ _ENOUGH = 4
 
 
 class RequirementsWatch(QObject):
-    """Keeps the estimate of a session up to date."""
+    """Keeps the estimate of a session up to date; `run` is that of the `BackgroundTasks`."""
 
     devices_changed = Signal()
 

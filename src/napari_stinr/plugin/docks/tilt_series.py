@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.widgets.theme import ThemeColours
 
 _LAYER_HINT = "or use a layer …"
-_OPENING = "open "
-"""How the titles of the tasks begin that read files."""
 
 
 class TiltSeriesDock(Dock):
@@ -192,8 +190,7 @@ class TiltSeriesDock(Dock):
         binding.polled.connect(self._watch_reading)
 
     def _watch_reading(self) -> None:
-        titles = [task.title for task in self.binding.tasks.running if task.title.startswith(_OPENING)]
-        is_read = titles[0].removeprefix(_OPENING) if titles else ""
+        is_read = next((task.reads for task in self.binding.tasks.running if task.reads), "")
         if is_read != self._is_read:
             self._is_read = is_read
             self.update_buttons()

@@ -22,19 +22,9 @@ _ENDING = ".autosave.stinr"
 
 
 def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:
-    """Return a file name for the checkpoints of a new run.
+    """Return a file that does not exist for the checkpoints of a new run of the series `name`.
 
-    Parameters
-    ----------
-    name : str
-        Name of the tilt series.
-    folder : str
-        Folder from the settings; "" for the automatic one, in which only the newest runs are kept.
-
-    Returns
-    -------
-    Path
-        A file that does not exist.
+    `folder` is that of the settings; "" for the automatic one, in which only the newest runs, and `keep`, are kept.
     """
     place = Path(os.path.expanduser(folder)) if folder else automatic_folder()
     if not folder:

@@ -28,17 +28,7 @@ class Content(StrEnum):
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A kind of file.
-
-    Parameters
-    ----------
-    name : str
-        What people call it.
-    ending : str
-        Ending of its files.
-    holds_series : bool
-        It can hold several times.
-    """
+    """A kind of file; where it `holds_series`, it can hold several times."""
 
     name: str
     ending: str

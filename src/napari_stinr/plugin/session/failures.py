@@ -1,32 +1,46 @@
-"""What an error in a thread means to the person who sees it."""
+"""What the errors and savings of a thread mean to the person in front of the window."""
 
 from __future__ import annotations
 
-from napari_stinr.errors import StinrError
+from typing import TYPE_CHECKING
+
+from napari_stinr.training.checkpoints import checkpoint_text, rescue_text
+from napari_stinr.training.failures import Failure, FailureKind
+
+if TYPE_CHECKING:
+    from napari_stinr.training.events import Failed, Saved
 
 _MEMORY_CURE = "Choose a larger binning in Tilt series, the CPU as device, or fewer voxels per step under Advanced."
 
 
-def failure_text(error: BaseException, *, memory_cure: str = _MEMORY_CURE) -> str:
-    """Return what an error means to the person who sees it, with the cure.
+def failure_text(failure: Failure, *, memory_cure: str = _MEMORY_CURE) -> str:
+    """Return in one line what an error means, with the cure."""
+    text = failure.text
+    match failure.kind:
+        case FailureKind.INPUT:
+            return text
+        case FailureKind.MEMORY:
+            return f"The memory is full ({text or failure.name}). {memory_cure}"
+        case FailureKind.DIVERGED:
+            cure = "Lower the density rate under Advanced, or leave out bad projections."
+            return f"{text[:1].upper()}{text[1:]}. {cure}"
+    details = text or "no details"
+    return f"{failure.name}: {details}. Try again; if it happens again, report it with what the terminal says."
 
-    Parameters
-    ----------
-    error : BaseException
-        What ended the training, or another task.
-    memory_cure : str
-        What to do where the memory is full.
 
-    Returns
-    -------
-    str
-        One line.
-    """
-    kind, text = type(error).__name__, " ".join(str(error).split())
-    if isinstance(error, StinrError):
-        return text
-    if isinstance(error, MemoryError) or "OutOfMemory" in kind or "out of memory" in text.lower():
-        return f"The memory is full ({text or kind}). {memory_cure}"
-    if kind == "TrainingError":
-        return f"{text[:1].upper()}{text[1:]}. Lower the density rate under Advanced, or leave out bad projections."
-    return f"{kind}: {text or 'no details'}. Try again; if it happens again, report it with what the terminal says."
+def failed_text(failed: Failed) -> str:
+    """Return in one line what ended a training, what is left of it and how to go on."""
+    left = rescue_text(failed.kept, resume="go on with it by Resume from file….", last=failed.checkpoint)
+    return f"{failure_text(failed.failure)} {left}".rstrip()
+
+
+def saved_texts(saved: Saved) -> list[tuple[str, bool]]:
+    """Return what there is to say about a file that was saved, or was not; with whether something went wrong."""
+    kept, texts = saved.kept, []
+    if kept.problem is not None:
+        advice = " It is still here: save it with Save run…" if kept.path is None else ""
+        result = f"The result is not saved as asked: {kept.problem}{advice}"
+        texts.append((checkpoint_text(kept) if saved.is_checkpoint else result, True))
+    if kept.path is not None:
+        texts.append((f"Saved as {kept.path}", False))
+    return texts

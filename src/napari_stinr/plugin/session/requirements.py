@@ -95,23 +95,9 @@ def estimate_run(
 
 
 def check_fits(shape: tuple[int, int, int], config: ReconstructionConfig, *, binning: int, available: int) -> None:
-    """Check that a run fits into the memory of its device.
+    """Refuse a run that does not fit into `available` bytes; the cure names the binning that does.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        `(n_tilts, height, width)` of the stack, not binned.
-    config : ReconstructionConfig
-        The settings.
-    binning : int
-        Binning that is chosen.
-    available : int
-        Free memory of the device [bytes].
-
-    Raises
-    ------
-    StinrError
-        It does not fit; the cure names the binning that does.
+    `shape` is that of the stack, not binned.
     """
     from napari_stinr.training.estimates import USABLE_FRACTION, expected_memory, fitting_binning
 

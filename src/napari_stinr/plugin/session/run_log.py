@@ -15,23 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class RunLog:
-    """What the steps of a run reported.
-
-    Parameters
-    ----------
-    steps : list of int
-        Number of every step.
-    losses : list of float
-        Loss of every step, relative to the mean square of the data [1].
-    held_out : list of float
-        Loss of the held-out projections, NaN where it was not evaluated [1].
-    last : StepReport, optional
-        The newest report.
-    """
+    """What the steps of a run reported."""
 
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    """Loss of every step, relative to the mean square of the data [1]."""
     held_out: list[float] = field(default_factory=list)
+    """Loss of the held-out projections, NaN where it was not evaluated [1]."""
     last: StepReport | None = None
     _pace: Pace = field(default_factory=Pace)
 

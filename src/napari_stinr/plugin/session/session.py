@@ -16,23 +16,14 @@ from napari_stinr.cores import threads_beside_window
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.autosave import autosave_path
 from napari_stinr.plugin.session.chosen_config import chosen_config, held_out_problem
+from napari_stinr.plugin.session.failures import failed_text, saved_texts
 from napari_stinr.plugin.session.opening import matching_draft
 from napari_stinr.plugin.session.preferences import PluginSettings
 from napari_stinr.plugin.session.run_log import RunLog
 from napari_stinr.plugin.session.scripts import is_reproducible
 from napari_stinr.plugin.session.states import ACTIVE, Action, Facts, RunState, why_not
-from napari_stinr.plugin.session.training_thread import (
-    Abandoned,
-    Event,
-    Failed,
-    Finished,
-    Prepared,
-    Reported,
-    Saved,
-    Snapshot,
-    TrainingOrder,
-    TrainingThread,
-)
+from napari_stinr.plugin.session.training_thread import TrainingThread, window_order
+from napari_stinr.training.events import Abandoned, Event, Failed, Finished, Prepared, Reported, Saved, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +138,7 @@ class Session:
         self._require(Action.START if resume is None else Action.RESUME_FROM_FILE)
         draft, settings = self.draft, self.settings
         assert draft is not None
-        order = TrainingOrder(
+        order = window_order(
             draft,
             self.config,
             device=self.device,
@@ -171,21 +162,21 @@ class Session:
         """Wait at the next step border."""
         self._require(Action.PAUSE)
         assert self._thread is not None
-        self._thread.pause()
+        self._thread.control.pause()
         self._change(RunState.PAUSED)
 
     def go_on(self) -> None:
         """Go on after a pause."""
         self._require(Action.GO_ON)
         assert self._thread is not None
-        self._thread.go_on()
+        self._thread.control.go_on()
         self._change(RunState.RUNNING)
 
     def stop(self) -> None:
         """End the training at the next step border and keep what was trained."""
         self._require(Action.STOP)
         assert self._thread is not None
-        self._thread.stop()
+        self._thread.control.stop()
         self._change(RunState.STOPPING)
 
     def show(self, reconstruction: Reconstruction, *, draft: SeriesDraft | None = None) -> None:
@@ -205,7 +196,7 @@ class Session:
     def close(self) -> None:
         """End the training, wait for its checkpoint, and forget everything."""
         if self._thread is not None:
-            self._thread.stop()
+            self._thread.control.stop()
             self._thread.join(_JOIN_TIMEOUT)
         # What it has posted meanwhile is of no use without a window.
         self._thread, self._events = None, queue.SimpleQueue()
@@ -226,9 +217,10 @@ class Session:
             case Snapshot():
                 self._take_reconstruction(event.reconstruction)
             case Saved():
-                self.checkpoint = self.checkpoint if event.problem else event.path
-                self.last_said = event.problem or f"Saved as {event.path}", bool(event.problem)
-                self.said.emit(*self.last_said)
+                self.checkpoint = event.kept.path or self.checkpoint
+                for said in saved_texts(event):
+                    self.last_said = said
+                    self.said.emit(*said)
             case Finished():
                 self._join()
                 self._take_reconstruction(event.reconstruction)
@@ -238,7 +230,7 @@ class Session:
                 self._settle()
             case Failed():
                 self._join()
-                self.failure = event.message
+                self.failure = failed_text(event)
                 self._change(RunState.FAILED)
 
     def _take_reconstruction(self, reconstruction: Reconstruction) -> None:

@@ -1,0 +1,198 @@
+"""A training from the command line: options become an order; events become notes, a bar, a stop and errors."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_stinr.cli.console import progress, say, step_reporter
+from napari_stinr.errors import StinrError
+from napari_stinr.io.output.targets import check_output
+from napari_stinr.training.checkpoints import check_run_replaceable, checkpoint_text, rescue_text
+from napari_stinr.training.events import Abandoned, Event, Failed, Prepared, Reported, Saved
+from napari_stinr.training.failures import FailureKind
+from napari_stinr.training.interrupts import Stopped, StopRequest
+from napari_stinr.training.run import CHECKPOINT_EVERY, Control, Order, drive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.reconstruction import Reconstruction
+    from napari_stinr.training import StepReport, Trainer
+    from napari_stinr.training.checkpoints import Kept
+
+logger = logging.getLogger(__name__)
+
+_RESUME = "go on with stinr train STACK --resume {path}."
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What a person asked for with `stinr train`; a StinrError says which options exclude each other."""
+
+    out: Path
+    preset: str | None = None
+    config: Path | None = None
+    resume: Path | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    seed: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+    checkpoint_every: float = CHECKPOINT_EVERY
+
+    def __post_init__(self) -> None:
+        for first, second in (
+            ("steps", "seconds"),
+            ("preset", "config"),
+            ("resume", "preset"),
+            ("resume", "config"),
+            ("resume", "seed"),
+        ):
+            if getattr(self, first) is not None and getattr(self, second) is not None:
+                raise StinrError(
+                    f"both --{first} and --{second} were given",
+                    expected="one of them at most",
+                    cure=f"Leave out --{second}: the run to go on with has it."
+                    if first == "resume"
+                    else "Leave one out.",
+                )
+        check_output(self.out)
+
+    def order(self, series: TiltSeries) -> Order:
+        """Return the order for a tilt series; a StinrError says what is wrong with the settings."""
+        return Order(
+            series,
+            self._config() if self.resume is None else None,
+            device=self.device,
+            threads=self.threads,
+            resume=self.resume,
+            # A new run has them in its settings.
+            steps=None if self.resume is None else self.steps,
+            seconds=self.seconds,
+            path=self.out,
+            checkpoint_every=self.checkpoint_every,
+            check=self._check_replaceable,
+        )
+
+    def _config(self) -> ReconstructionConfig:
+        from napari_stinr.config import ReconstructionConfig, preset_config, read_settings_text
+
+        if self.config is None:
+            settings = preset_config(self.preset or "growth")
+        else:
+            settings = ReconstructionConfig.from_yaml(read_settings_text(self.config))
+        changes = {"steps": self.steps, "seed": self.seed}
+        return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
+
+    def _check_replaceable(self, trainer: Trainer) -> None:
+        """Refuse to write over a longer run, or over that of another series."""
+        from napari_stinr.training.batching import planned_steps
+
+        goal = None if self.seconds is not None else self.steps or planned_steps(trainer.config.training, trainer.grid)
+        if self.resume is not None:
+            # A run that has had its seconds may take no step at all.
+            goal = max(trainer.step, goal or 0)
+        check_run_replaceable(self.out, trainer.series, steps=goal)
+
+
+def train(order: Order, *, title: str = "train", tells_notes: bool = False) -> Reconstruction:
+    """Train with a bar; Ctrl-C and SIGTERM stop at the next step border.
+
+    Raises `Stopped` where they did, with everything saved; a StinrError where the training failed, or its result could
+    not be saved where that was asked for: it says where the last state is.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = _Listener(order, stack, title=title, tells_notes=tells_notes)
+        outcome = drive(order, listener, listener.control)
+        if isinstance(outcome, Failed):
+            raise failed_training(outcome)
+        if isinstance(outcome, Abandoned):
+            raise Stopped("stopped before there was anything to save")
+        require_saved(outcome.kept, order.path)
+        last = listener.last
+        if outcome.was_stopped and last is not None and last.step < last.n_steps:
+            raise Stopped(_stopped_text(order, last))
+        return outcome.reconstruction
+
+
+class _Listener:
+    """Takes the events of a training: what it opens, the bar and the handlers of signals, the stack closes."""
+
+    def __init__(self, order: Order, stack: contextlib.ExitStack, *, title: str, tells_notes: bool) -> None:
+        self.control = Control()
+        self.last: StepReport | None = None
+        self._order, self._stack, self._title, self._tells_notes = order, stack, title, tells_notes
+        self._request = StopRequest()
+        self._show: Callable[[StepReport], None]
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Prepared():
+                for note in event.series.notes if self._tells_notes else ():
+                    say(note)
+                self._show = step_reporter(
+                    self._stack.enter_context(progress(self._title)), seconds=self._order.seconds
+                )
+                # Not before: as long as there is nothing to save, Ctrl-C ends the program at once.
+                self._stack.enter_context(self._request)
+            case Reported():
+                for report in event.reports:
+                    self._show(report)
+                    self.last = report
+                if self._request.requested:
+                    self.control.stop()
+            case Saved() if event.is_checkpoint and event.kept.problem is not None:
+                logger.warning("%s", checkpoint_text(event.kept))
+
+
+def failed_training(failed: Failed) -> StinrError:
+    """Return what an error in a training means to the person at the command line, what is left and how to go on."""
+    failure, text = failed.failure, failed.failure.text
+    left = rescue_text(failed.kept, resume=_RESUME, last=failed.checkpoint)
+    logger.debug("Training failed\n%s", failed.trace)
+    match failure.kind:
+        case FailureKind.INPUT:
+            return StinrError(failure.found, expected=failure.expected, cure=f"{failure.cure} {left}")
+        case FailureKind.DIVERGED:
+            cure = f"Change it in the file for --config, or exclude bad projections. {left}"
+            return StinrError(text, expected="a loss that falls", cure=cure)
+        case FailureKind.MEMORY:
+            return StinrError(
+                f"the memory is full ({text or 'no details'})",
+                expected="enough memory for the training",
+                cure=f"Close other programs, give --bin 2, or lower training.voxels_per_step. {left}",
+            )
+    return StinrError(
+        f"the training failed ({failure.name}: {text or 'no details'})",
+        expected="a device and a program that work",
+        cure=f"Try again, also with --device cpu; if it happens again, report it. {left}",
+    )
+
+
+def require_saved(kept: Kept, path: Path | None) -> None:
+    """Raise a StinrError that says where a result is, and why, if it is not in `path` where it was wanted."""
+    if kept.problem is None:
+        return
+    if kept.path is None or not isinstance(kept.problem, StinrError):
+        raise kept.problem
+    raise StinrError(
+        kept.problem.found,
+        expected=kept.problem.expected,
+        cure=f"Everything is saved as {kept.path} instead: move it to where you want it, or go on with "
+        f"stinr train STACK --resume {kept.path} --out {path}.",
+    )
+
+
+def _stopped_text(order: Order, last: StepReport) -> str:
+    path, steps, seconds = order.path, order.steps, order.seconds
+    limit = f" --steps {steps}" if steps else f" --seconds {seconds:g}" if seconds else ""
+    return (
+        f"stopped at step {last.step} of {last.n_steps} and saved {path}. "
+        f"Go on with stinr train STACK --resume {path} --out {path}{limit}, or export it as it is."
+    )
