@@ -10,7 +10,7 @@ from qtpy.QtTest import QTest
 
 import napari_stinr as stinr
 from helpers.series_cases import SPECIMEN, blob_volume
-from helpers.window_cases import add_series, open_window, settle, train, wait
+from helpers.window_cases import add_series, hold_exports, open_window, settle, train, turn, wait
 from napari_stinr.plugin.canvas.binding import binding_of
 from napari_stinr.plugin.session.exports import FORMATS, Content
 
@@ -92,9 +92,9 @@ def test_play_moves_through_time_and_stops(make_napari_viewer, qtbot, tmp_path):
     wait(qtbot, lambda: len(seen) > 6)
     window.explore.play_button.click()
     assert min(seen) < 0.2  # past the end, and on from the beginning
-    qtbot.wait(60)
+    turn(qtbot)
     n_seen = len(seen)
-    qtbot.wait(100)
+    turn(qtbot, 20)
     assert len(seen) == n_seen
 
 
@@ -159,7 +159,8 @@ def test_export_never_replaces_a_file_unasked(make_napari_viewer, qtbot, tmp_pat
     assert target.read_bytes() == b"precious"
 
 
-def test_cancelled_export_leaves_no_file(make_napari_viewer, qtbot, tmp_path):
+def test_cancelled_export_leaves_no_file(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    gate = hold_exports(monkeypatch, 20)
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=5)
     train(qtbot, window)
@@ -170,13 +171,14 @@ def test_cancelled_export_leaves_no_file(make_napari_viewer, qtbot, tmp_path):
     panel.export_to(target)
     wait(qtbot, lambda: panel.bar.value() > 10)
     panel.cancel_button.click()
+    gate.open()
     wait(qtbot, lambda: not panel.is_running)
     assert not list(tmp_path.glob("*.tif"))
 
 
 def test_dock_that_was_closed_finds_everything_as_it_was(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
-    add_series(window, steps=3000)
+    add_series(window, steps=100_000)
     window.reconstruct.controls.start.click()
     wait(qtbot, lambda: len(window.session.log.steps) > 20)
     window.viewer.window.remove_dock_widget(window.reconstruct)
@@ -207,12 +209,14 @@ def test_two_viewers_do_not_mix(make_napari_viewer, qtbot, tmp_path):
 
 def test_layers_deleted_in_mid_run_do_no_harm(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
-    add_series(window, steps=400)
+    add_series(window, steps=100_000)
     window.reconstruct.controls.start.click()
     wait(qtbot, lambda: window.binding.layers.has_stream_layer)
     window.viewer.layers.clear()
-    n_steps = len(window.session.log.steps)
-    wait(qtbot, lambda: not window.session.is_active or len(window.session.log.steps) > n_steps + 100)
+    shown = window.session.reconstruction
+    wait(qtbot, lambda: window.session.reconstruction is not shown)
+    assert window.names() == []
+    window.reconstruct.controls.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
     assert window.names() == []
     window.explore.show_4d()
