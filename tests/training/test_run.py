@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from helpers.series_cases import growing_series
+from helpers.waiting import PATIENCE
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.cli.console import progress, step_reporter
 from napari_stinr.errors import StinrError
@@ -405,4 +406,4 @@ def test_an_interrupt_that_meets_a_dying_object_is_not_lost() -> None:
         dying = Dying()
         del dying
         with pytest.raises(KeyboardInterrupt):
-            time.sleep(5)
+            time.sleep(PATIENCE)

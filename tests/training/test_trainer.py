@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -186,10 +188,15 @@ def test_pause_waits_and_stop_ends_a_paused_run() -> None:
     assert steps
 
 
-def test_seconds_limit_the_run_and_anneal_it_fully() -> None:
+def test_seconds_limit_the_run_and_anneal_it_fully(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = itertools.count()
+    # Every step takes 5 ms.
+    clock = SimpleNamespace(perf_counter=lambda: 0.005 * next(readings))
+    monkeypatch.setattr("napari_stinr.training.trainer.time", clock)
     trainer = Trainer(growing_series(n_tilts=21), preset_config("growth"), device="cpu", threads=1)
     reports = list(trainer.run(seconds=0.8))
-    assert 0.7 < reports[-1].seconds < 2.0
+    assert [report.step for report in reports] == list(range(1, 161))
+    assert reports[-1].seconds == pytest.approx(0.8)
     assert reports[-1].learning_rates[0] < 0.1 * max(report.learning_rates[0] for report in reports)
 
 
