@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 from helpers.series_cases import growing_series
-from helpers.waiting import PATIENCE
+from helpers.waiting import wait_for
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.cli.console import progress, step_reporter
 from napari_stinr.errors import StinrError
@@ -406,4 +405,4 @@ def test_an_interrupt_that_meets_a_dying_object_is_not_lost() -> None:
         dying = Dying()
         del dying
         with pytest.raises(KeyboardInterrupt):
-            time.sleep(PATIENCE)
+            wait_for(lambda: False)
