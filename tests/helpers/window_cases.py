@@ -75,6 +75,12 @@ def wait(qtbot: Any, condition: Callable[[], bool]) -> None:
     qtbot.waitUntil(condition, timeout=round(1000 * PATIENCE))
 
 
+def show(qtbot: Any, widget: Any) -> None:
+    """Show a widget, and wait until it is on the screen."""
+    with qtbot.waitExposed(widget, timeout=round(1000 * PATIENCE)):
+        widget.show()
+
+
 def turn(qtbot: Any, n: int = 3) -> None:
     """Let a clock of the window strike a few times, which it does only where the thread of the window answers."""
     strikes: list[None] = []

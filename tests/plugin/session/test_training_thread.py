@@ -576,6 +576,6 @@ def test_closing_cancels_and_waits() -> None:
             raise
 
     runner.start(told.task(work))
-    runner.close()
+    runner.close(PATIENCE)
     assert ended
     assert not runner.running

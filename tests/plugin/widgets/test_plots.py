@@ -9,6 +9,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QWheelEvent
 from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
+from helpers.window_cases import show
 from napari_stinr.plugin.widgets.loss_plot import MOST_BINS, LossPlot
 from napari_stinr.plugin.widgets.theme import READABLE_CONTRAST, contrast_ratio, theme_colours
 from napari_stinr.plugin.widgets.time_plots import GrowthPlot, IntensityPlot
@@ -21,8 +22,7 @@ PLOTS = pytest.mark.parametrize("kind", [LossPlot, IntensityPlot, GrowthPlot])
 def shown(widget, qtbot, size=(300, 170)):
     qtbot.addWidget(widget)
     widget.resize(*size)
-    widget.show()
-    qtbot.waitExposed(widget)
+    show(qtbot, widget)
     return widget
 
 
