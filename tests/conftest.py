@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from helpers.waiting import Gate
+
 # Before anything imports torch or numba, which read these once. One thread each: the tests are small, and libraries
 # that each start a thread per core slow one another down 10-40 times on a small machine.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -25,6 +27,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no screen: STINR_NO_SCREEN is set")
     if item.get_closest_marker("gpu") and not has_gpu():
         pytest.skip("no CUDA or MPS device on this machine")
+
+
+def pytest_runtest_teardown() -> None:
+    """Let go of the threads that a test which failed has left waiting."""
+    Gate.open_all()
 
 
 def has_gpu() -> bool:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the tests of the plugin with PySide6 in place of PyQt6: run_pyside.sh PYTHON [PYTEST-OPTION ...]
+# Run the tests of the plugin that know Qt with PySide6 in place of PyQt6: run_pyside.sh PYTHON [PYTEST-OPTION ...]
 # PySide6 goes into an environment of its own, .venv-pyside, which sees everything else of PYTHON's.
 set -euo pipefail
 python=$1
@@ -21,4 +21,5 @@ if ! bash "$(dirname "$0")/system_packages.sh"; then
     exit 0 # it has said why
 fi
 export QT_API=pyside6 PYTEST_QT_API=pyside6
-exec bash "$(dirname "$0")/on_screen.sh" "$folder/bin/python" -m pytest tests/plugin "$@"
+exec bash "$(dirname "$0")/on_screen.sh" "$folder/bin/python" -m pytest \
+    tests/plugin/{hooks,canvas,docks,widgets} "$@"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,10 @@ import pytest
 import tifffile
 import yaml
 
-from helpers.cli_cases import ANGLES, HEIGHT, SIZE, VOXEL_SIZE, start, write_stack, write_truth
+from helpers import waiting
+from helpers.cli_cases import ANGLES, HEIGHT, RUN, SIZE, VOXEL_SIZE, start, write_stack, write_truth
 from helpers.places import SHARED_DATA
+from helpers.waiting import PATIENCE
 from napari_stinr.cli.main import main
 from napari_stinr.io import read_volume, write_tilt_series, write_volume
 from napari_stinr.reconstruction import load_reconstruction
@@ -142,7 +143,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_imports_nothing_heavy() -> None:
     heavy = {"torch", "numba", "scipy", "abtem", "ase", "matplotlib", "pydantic", "h5py"}
     code = "import sys; from napari_stinr.cli.main import main; main(['--help']); print(*sys.modules)"
-    out, err = start(code=code).communicate(timeout=30)
+    out, err = start(code=code).communicate(timeout=PATIENCE)
     assert "Usage: stinr" in out, err
     assert not heavy & set(out.split())
 
@@ -344,7 +345,7 @@ def test_a_stopped_training_can_go_on(number: int, tmp_path: Path) -> None:
     wait_for(out, process)
     process.send_signal(number)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert f"saved {out}. Go on with stinr train STACK --resume {out}" in err.splitlines()[-1]
@@ -353,11 +354,21 @@ def test_a_stopped_training_can_go_on(number: int, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+TOLD_SIMULATION = """
+import napari_stinr.simulation as simulation
+whole = simulation.simulate
+def told(*arguments, **options):
+    print("begun", flush=True)
+    return whole(*arguments, **options)
+simulation.simulate = told
+"""
+
+
 def test_stopped_before_anything_was_trained(tmp_path: Path) -> None:
-    process = start("simulate", "--out", tmp_path / "out")
-    time.sleep(1.5)
+    process = start("simulate", "--out", tmp_path / "out", "--tilts", 0, 180, 0.001, code=TOLD_SIMULATION + RUN)
+    assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (130, ""), err
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
@@ -368,20 +379,17 @@ def test_a_full_disk_and_a_closed_pipe(trained: Path) -> None:
         pytest.skip("no /dev/full on this system")
     with open("/dev/full", "w") as full:
         process = start("info", trained, stdout=full)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, len(err.splitlines())) == (2, 1), err
     assert "No space left on device" in err
     process = start("info", trained)
     process.stdout.close()
-    assert (process.wait(timeout=30), process.stderr.read()) == (0, "")
+    assert (process.wait(timeout=PATIENCE), process.stderr.read()) == (0, "")
 
 
 def wait_for(path: Path, process: object) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    waiting.wait_for(lambda: path.exists() or process.poll() is not None)
+    assert path.exists(), process.communicate()
 
 
 def test_the_real_series_is_described(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ MOST_SECONDS = 2.0
 """CPU time that an input may take [s]."""
 MOST_BYTES = 300_000_000
 """Memory that an input may take beyond that of the idle process [byte]."""
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Wall time after which a reader hangs, also on a busy machine [s]."""
 HEADROOM = 1_500_000_000
 """Address space beyond that of the idle process [byte]; whoever asks for more is found out by MemoryError."""
@@ -72,13 +72,13 @@ class Reader:
     """
 
     def __init__(self, *, patience: float = PATIENCE, headroom: int = HEADROOM, before: str = "") -> None:
-        self._patience = patience
+        self.patience = patience
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         pipe = subprocess.PIPE
         command = [sys.executable, __file__, str(headroom), before]
         self._host = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment)
         self._unread = b""
-        self._reader = int(self._line(60.0)["reader"])
+        self._reader = int(self._line(PATIENCE)["reader"])
 
     def __enter__(self) -> Reader:
         return self
@@ -111,11 +111,11 @@ class Reader:
         self._host.stdin.write(request.encode() + b"\n")
         self._host.stdin.flush()
         try:
-            answer = self._line(self._patience)
+            answer = self._line(self.patience)
         except TimeoutError:
             os.kill(self._reader, signal.SIGKILL)
-            self._reader = int(self._line(60.0)["reader"])
-            return Outcome(VIOLATION, f"hangs for {self._patience:g} s", self._patience)
+            self._reader = int(self._line(PATIENCE)["reader"])
+            return Outcome(VIOLATION, f"hangs for {self.patience:g} s", self.patience)
         if "reader" in answer:
             self._reader = int(answer["reader"])
             return Outcome(VIOLATION, f"the process died of signal {answer['signal']}")

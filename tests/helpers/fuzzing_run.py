@@ -79,7 +79,6 @@ def run(
     *,
     inputs: int,
     seed: int,
-    seconds: float = float("inf"),
     workers: int = 1,
     keep: Path | None = None,
     progress: Callable[[int], None] | None = None,
@@ -96,8 +95,6 @@ def run(
         How many inputs are read.
     seed : int
         The same seed gives the same inputs.
-    seconds : float
-        No input is begun after so long [s].
     workers : int
         How many processes read at a time.
     keep : Path, optional
@@ -115,7 +112,7 @@ def run(
 
     def work(worker: int) -> None:
         with Reader() as reader:
-            while time.monotonic() - started < seconds:
+            while True:
                 with lock:
                     number = next(numbers, None)
                 if number is None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers import waiting
 from helpers.series_cases import growing_series
+from helpers.waiting import PATIENCE
+from helpers.waiting import Gate as Gate
 from napari_stinr import Trainer, preset_config
 from napari_stinr.io import write_tilt_angles, write_tilt_series
 from napari_stinr.plugin.session.draft_sources import draft_of_series
@@ -33,8 +35,6 @@ gc.freeze()
 
 GROWTH = preset_config("growth").with_training(steps=14)
 ENDLESS = preset_config("growth").with_training(steps=1_000_000)
-PATIENCE = 10.0
-"""Time after which a test is given up; none waits as long where the program works [s]."""
 
 
 def small_draft(n_tilts: int = 21, *, name: str = "needle", **changes: Any) -> SeriesDraft:
@@ -64,12 +64,7 @@ def session_in(folder: Path | str, config: ReconstructionConfig = GROWTH, **sett
 
 def wait_for(condition: Callable[[], Any], *sessions: Session) -> None:
     """Poll the sessions, as the timer of a window does, until something is true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        for session in sessions:
-            session.poll()
-        time.sleep(0.005)
+    waiting.wait_for(condition, meanwhile=lambda: [session.poll() for session in sessions])
 
 
 def run_to_end(session: Session) -> None:
@@ -94,26 +89,6 @@ def end_all_trainings() -> None:
         thread.control.stop()
         thread.join(PATIENCE)
     assert not left
-
-
-class Gate:
-    """Stops a training in the middle of a step until the test opens it."""
-
-    def __init__(self) -> None:
-        self._reached, self._opened = threading.Event(), threading.Event()
-
-    def __call__(self) -> None:
-        """Wait, in the thread that trains."""
-        self._reached.set()
-        self._opened.wait(PATIENCE)
-
-    def wait(self) -> None:
-        """Wait, in the test, until the training has come here."""
-        assert self._reached.wait(PATIENCE), "the step was never reached"
-
-    def open(self) -> None:
-        """Let the training go on."""
-        self._opened.set()
 
 
 def before_step(monkeypatch: pytest.MonkeyPatch, number: int | None, action: Callable[[], Any]) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 
 from helpers.series_cases import growing_series
+from helpers.waiting import PATIENCE, Gate
 from napari_stinr.plugin.canvas.binding import ViewerBinding, binding_of
 from napari_stinr.plugin.canvas.layer_data import series_layer
 from napari_stinr.plugin.session.draft_sources import draft_of_series
+from napari_stinr.plugin.session.exports import Export
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.docks.tilt_series import TiltSeriesDock
 
 PLUGIN = "napari-stinr"
-PATIENCE = 20_000
-"""Longest time that a test waits for one thing [ms]."""
 
 
 @dataclass
@@ -71,8 +70,41 @@ def add_series(window: Window, steps: int = 60, **options: Any) -> Any:
     return series
 
 
-def wait(qtbot: Any, condition: Callable[[], bool], patience: int = PATIENCE) -> None:
-    qtbot.waitUntil(condition, timeout=patience)
+def wait(qtbot: Any, condition: Callable[[], bool]) -> None:
+    """Let the window work until something is so."""
+    qtbot.waitUntil(condition, timeout=round(1000 * PATIENCE))
+
+
+def show(qtbot: Any, widget: Any) -> None:
+    """Show a widget, and wait until it is on the screen."""
+    with qtbot.waitExposed(widget, timeout=round(1000 * PATIENCE)):
+        widget.show()
+
+
+def turn(qtbot: Any, n: int = 3) -> None:
+    """Let a clock of the window strike a few times, which it does only where the thread of the window answers."""
+    strikes: list[None] = []
+    clock = QTimer()
+    clock.timeout.connect(lambda: strikes.append(None))
+    clock.start(5)
+    wait(qtbot, lambda: len(strikes) >= n)
+    clock.stop()
+
+
+def hold_exports(monkeypatch: Any, n_volumes: int) -> Gate:
+    """Stop every export at a gate when so many volumes have been computed."""
+    gate, write = Gate(), Export.write
+
+    def held(export: Export, progress: Callable[..., None]) -> Path:
+        def update(done: float, total: float) -> None:
+            progress(done, total)
+            if done >= n_volumes:
+                gate()
+
+        return write(export, update)
+
+    monkeypatch.setattr(Export, "write", held)
+    return gate
 
 
 def train(qtbot: Any, window: Window) -> None:
@@ -84,33 +116,8 @@ def train(qtbot: Any, window: Window) -> None:
 
 
 def settle(qtbot: Any, window: Window) -> None:
-    """Wait until nothing is computed in the background any more."""
+    """Wait until nothing is computed in the background any more, and what was computed is shown."""
     wait(
         qtbot, lambda: not window.binding.tasks.running and not getattr(window.binding.layers.stream, "is_busy", False)
     )
-    qtbot.wait(50)
-
-
-class Heartbeat(QObject):
-    """Measures for how long the thread of the window does not answer."""
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self.gaps: list[float] = []
-        self._last = time.perf_counter()
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self._beat)
-        self._timer.start(5)
-
-    @property
-    def longest(self) -> float:
-        """Longest time without an answer [s]."""
-        return max(self.gaps)
-
-    def stop(self) -> None:
-        self._timer.stop()
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self.gaps.append(now - self._last)
-        self._last = now
+    turn(qtbot, 10)

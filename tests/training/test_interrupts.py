@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import pytest
 
+from helpers.waiting import wait_for
 from napari_stinr.training.interrupts import StopRequest, terminate_as_interrupt
 
 
@@ -30,4 +30,4 @@ def test_an_interrupt_that_meets_a_dying_object_is_not_lost() -> None:
         dying = Dying()
         del dying
         with pytest.raises(KeyboardInterrupt):
-            time.sleep(5)
+            wait_for(lambda: False)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from helpers.series_cases import growing_series
+from helpers.waiting import A_WHILE, PATIENCE, wait_for
 from napari_stinr import Trainer, load_reconstruction, preset_config, reconstruct
 from napari_stinr.errors import StinrError
 from napari_stinr.training.events import Abandoned, Failed, Finished, Prepared, Reported, Saved, Snapshot
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 SERIES = growing_series(n_tilts=11, width=9, height=3)
 CONFIG = preset_config("growth").with_training(steps=6)
-PATIENCE = 60.0
-"""Time after which something is taken to hang [s]."""
 
 
 def order(**options: Any) -> Order:
@@ -138,7 +137,7 @@ def test_a_pause_holds_at_the_step_border_and_no_number_changes() -> None:
     thread = threading.Thread(target=drive, args=(order(), pause_at_three, control))
     thread.start()
     assert paused.wait(PATIENCE)
-    time.sleep(0.3)
+    time.sleep(A_WHILE)
     assert len(losses(events)) == 3
     control.go_on()
     thread.join(PATIENCE)
@@ -149,8 +148,7 @@ def test_a_pause_holds_at_the_step_border_and_no_number_changes() -> None:
 def test_a_stop_ends_a_pause_whichever_comes_first(pauses_last: bool) -> None:
     control, events = Control(), list[Any]()
     thread = in_thread(events, control, steps=1_000_000)
-    while not losses(events) and thread.is_alive():
-        time.sleep(0.01)
+    wait_for(lambda: losses(events) or not thread.is_alive())
     for act in (control.stop, control.pause) if pauses_last else (control.pause, control.stop):
         act()
     thread.join(PATIENCE)
@@ -164,8 +162,7 @@ def test_a_paused_training_ends_with_its_program(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("napari_stinr.training.run.threading", SimpleNamespace(main_thread=lambda: program))
     control.pause()
     thread = in_thread(events, control, steps=1_000_000)
-    while not losses(events) and thread.is_alive():
-        time.sleep(0.01)
+    wait_for(lambda: losses(events) or not thread.is_alive())
     ended.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()

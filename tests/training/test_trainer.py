@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -187,10 +189,15 @@ def test_stop_from_another_thread_ends_a_run() -> None:
     assert steps == list(range(1, trainer.step + 1))
 
 
-def test_seconds_limit_the_run_and_anneal_it_fully() -> None:
+def test_seconds_limit_the_run_and_anneal_it_fully(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = itertools.count()
+    # Every step takes 1/256 s, of which any number adds up without rounding.
+    clock = SimpleNamespace(perf_counter=lambda: next(readings) / 256)
+    monkeypatch.setattr("napari_stinr.training.trainer.time", clock)
     trainer = Trainer(growing_series(n_tilts=21), preset_config("growth"), device="cpu", threads=1)
-    reports = list(trainer.run(seconds=0.8))
-    assert 0.7 < reports[-1].seconds < 2.0
+    reports = list(trainer.run(seconds=0.625))
+    assert [report.step for report in reports] == list(range(1, 161))
+    assert reports[-1].seconds == 0.625
     assert reports[-1].learning_rates[0] < 0.1 * max(report.learning_rates[0] for report in reports)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import h5py
@@ -30,6 +29,7 @@ from helpers.hdf5_cases import (
     write_velox,
 )
 from helpers.places import SHARED_DATA
+from helpers.waiting import PATIENCE
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_tilt_series
 from napari_stinr.io.formats import hdf5_chunks, hdf5_files
@@ -484,7 +484,6 @@ def test_text_of_variable_length_is_found_without_the_library(tmp_path, n_attrib
         assert read_text(file["fixed"], path) == "fixed"
 
 
-@pytest.mark.timeout(20)
 def test_damaged_heap_of_text_is_no_endless_loop(tmp_path):
     path = tmp_path / "series.emd"
     write_berkeley(path)
@@ -516,7 +515,7 @@ REFUSALS = {
     "empty": "none of them empty|holds /data 5x0x8",
 }
 READ = """
-import resource, sys
+import resource, sys, time
 from pathlib import Path
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import read_images
@@ -529,6 +528,7 @@ for path in map(Path, sys.argv[1:]):
     except StinrError as error:
         print(error)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(time.process_time())
 """
 
 
@@ -536,15 +536,17 @@ def test_hostile_files_are_refused_at_once_and_with_little_memory(tmp_path):
     paths = write_hostile(tmp_path)
     assert paths["gzip_bomb"].stat().st_size < 2_500_000
     assert paths["declares_36_tib"].stat().st_size < 10_000
-    start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", READ, *map(str, paths.values())], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", READ, *map(str, paths.values())],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
-    seconds = time.perf_counter() - start
-    *answers, grown = done.stdout.splitlines()
+    *answers, grown, seconds = done.stdout.splitlines()
     for (name, path), answer in zip(paths.items(), answers, strict=True):
         assert path.name in answer, name
         assert re.search(REFUSALS[name], answer), f"{name}: {answer}"
     kilobytes = int(grown) / (1024 if sys.platform == "darwin" else 1)
     assert kilobytes < 150_000
-    assert seconds < 10
+    assert float(seconds) < 10

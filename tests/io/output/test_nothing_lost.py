@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 
 from helpers.places import ROOT
 from helpers.series_cases import growing_series
+from helpers.waiting import PATIENCE
 from napari_stinr import Reconstruction, Trainer, load_reconstruction, preset_config
 from napari_stinr.errors import StinrError
 from napari_stinr.io import atomic_output, write_volume
@@ -349,7 +350,7 @@ def test_sizes_that_the_file_does_not_hold_are_refused_before_memory_is_taken(
     spacings["field"]["arrival_spacings"] = [8.0] * 100_000
     path = tmp_path / "run.stinr"
     monkeypatch.setattr("napari_stinr.reconstruction.run_file.safe_open", ReadingIsForbidden)
-    began = time.monotonic()
+    began = time.process_time()
     for texts in (
         {"grid": json.dumps({**grid, "depth": 10**6, "width": 10**6})},
         {"grid": json.dumps({**grid, "depth": 10**400})},
@@ -358,7 +359,7 @@ def test_sizes_that_the_file_does_not_hold_are_refused_before_memory_is_taken(
         {"config": json.dumps(spacings)},
     ):
         assert "is damaged" in refusal(forged(path, run, **texts)) or "of another kind" in refusal(path)
-    assert time.monotonic() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 class ReadingIsForbidden:
@@ -406,7 +407,7 @@ def test_a_loaded_run_does_not_hold_its_file(run: Reconstruction, tmp_path: Path
 
 def tool(name: str, *options: str) -> str:
     command = [sys.executable, ROOT / "tools" / name, *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

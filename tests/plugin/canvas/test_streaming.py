@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from helpers.plugin_cases import PATIENCE, small_draft, wait_for
+from helpers.plugin_cases import small_draft, wait_for
+from helpers.stream_cases import SlowField
 from napari_stinr import Reconstruction, preset_config, reconstruct
 from napari_stinr.plugin.canvas.layer_data import time_axis_of
 from napari_stinr.plugin.canvas.streaming import VolumeStream
@@ -47,7 +47,11 @@ def streams() -> Iterator[list[VolumeStream]]:
     yield made
     for stream in made:
         stream.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "stinr-streaming"]
+    wait_for(lambda: not streaming_threads())
+
+
+def streaming_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "stinr-streaming"]
 
 
 @pytest.fixture
@@ -117,29 +121,6 @@ def test_nothing_is_there_before_the_first_field(streams: list[VolumeStream]) ->
         np.testing.assert_array_equal(stream[index], np.zeros((101, *SHAPE), dtype=np.float32)[index])
 
 
-class SlowField:
-    """Makes fields slow, and counts what is asked of them; works in pieces until it is let through or superseded."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked: list[float] = []
-        self.finished: list[float] = []
-        self.through = threading.Event()
-        at = SampledField.at
-
-        def slow_at(field: SampledField, t: float, part: Any, *, superseded: Callable[[], bool] = bool) -> np.ndarray:
-            self.asked.append(t)
-            end = time.monotonic() + PATIENCE
-            while not self.through.is_set() and time.monotonic() < end:
-                if superseded():
-                    raise Superseded
-                time.sleep(0.002)
-            self.finished.append(t)
-            return at(field, t, part)
-
-        monkeypatch.setattr(SampledField, "at", slow_at)
-        monkeypatch.setattr(SampledField, "is_quick", lambda field, part: False)
-
-
 def test_while_scrubbing_only_the_last_position_is_finished(
     growth: Reconstruction, streaming: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,10 +129,11 @@ def test_while_scrubbing_only_the_last_position_is_finished(
     slow = SlowField(monkeypatch)
     ready.clear()
     for step in range(20):
-        began = time.monotonic()
         stream[step]
-        assert time.monotonic() - began < 0.1
-        time.sleep(0.004)
+        if step in (7, 19):
+            wait_for(lambda step=step: slow.asked and slow.asked[-1] == step / 20)
+    # Whoever asks does not wait for the answer.
+    assert not slow.finished
     slow.through.set()
     wait_for(lambda: not stream.is_busy)
     assert slow.finished == [19 / 20]
@@ -291,9 +273,9 @@ def test_closing_frees_the_memory_and_ends_the_thread(streaming: Any, monkeypatc
     density, network = weakref.ref(stream.field.density), weakref.ref(recon.field)
     del recon
     stream.close()
+    wait_for(lambda: not streaming_threads())
     gc.collect()
     assert [volume(), density(), network()] == [None] * 3
-    assert not [thread for thread in threading.enumerate() if thread.name == "stinr-streaming"]
     np.testing.assert_array_equal(stream[5], np.zeros(SHAPE))
     assert not stream.is_busy
 
@@ -307,9 +289,8 @@ def test_closing_in_the_middle_of_the_work_does_not_wait_for_it(
     slow = SlowField(monkeypatch)
     stream[5]
     wait_for(lambda: slow.asked)
-    began = time.monotonic()
     stream.close()
-    assert time.monotonic() - began < 1.0
+    wait_for(lambda: not streaming_threads())
     assert not slow.finished
     assert not told
     assert not stream.is_busy

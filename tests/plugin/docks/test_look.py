@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton
 from superqt import QCollapsible
 
-from helpers.window_cases import add_series, open_window, settle, train, wait
+from helpers.window_cases import add_series, open_window, settle, train, turn
 from napari_stinr.plugin.widgets.theme import contrast_ratio
 
 pytestmark = pytest.mark.qt
@@ -46,10 +46,13 @@ def test_every_dock_is_readable_before_and_after_a_training(make_napari_viewer, 
     def look() -> None:
         for name, dock in docks.items():
             dock.parentWidget().raise_()
-            qtbot.wait(60)
+            # Qt lays out in turns of its own.
+            for _ in range(200):
+                if dock.isVisible() and not clipped(dock):
+                    break
+                turn(qtbot, 1)
             assert dock.isVisible(), name
-            # Qt lays out in its own time.
-            wait(qtbot, lambda dock=dock: not clipped(dock), 3000)
+            assert clipped(dock) == []
             # The scroll area takes what does not fit in height; nothing may need more width than there is.
             inside = dock._scroll.widget()
             assert inside.width() <= dock._scroll.viewport().width(), name

@@ -13,7 +13,8 @@ import pytest
 import napari_stinr as stinr
 from helpers.places import TESTS
 from helpers.series_cases import growing_series
-from helpers.window_cases import add_series, open_window, settle, train, wait
+from helpers.waiting import PATIENCE
+from helpers.window_cases import add_series, hold_exports, open_window, settle, train, wait
 from napari_stinr.plugin.canvas.layer_data import series_layer
 from napari_stinr.plugin.session.draft_sources import draft_of_series
 from napari_stinr.plugin.session.exports import Content
@@ -159,7 +160,8 @@ def test_preferences_reach_the_open_window(make_napari_viewer, qtbot, tmp_path):
         stored.reconstruct.held_out, stored.reconstruct.threads = before
 
 
-def test_export_goes_on_without_its_dock_and_is_found_again(make_napari_viewer, qtbot, tmp_path):
+def test_export_goes_on_without_its_dock_and_is_found_again(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    gate = hold_exports(monkeypatch, 20)
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=5)
     train(qtbot, window)
@@ -172,6 +174,7 @@ def test_export_goes_on_without_its_dock_and_is_found_again(make_napari_viewer, 
     wait(qtbot, lambda: again.export_panel.bar.value() > 0)
     assert again.export_panel.cancel_button.isVisibleTo(again)
     again.export_panel.cancel()
+    gate.open()
     wait(qtbot, lambda: not again.export_panel.is_running)
     assert not list(tmp_path.glob("*.tif"))
 
@@ -197,7 +200,7 @@ while not session.log.steps:
 @pytest.mark.parametrize("then", ["", "session.pause()"], ids=["running", "paused"])
 def test_program_that_ends_in_mid_run_ends_and_leaves_a_checkpoint(tmp_path, then):
     code = PROGRAM.format(tests=str(TESTS), folder=str(tmp_path / "runs"), then=then)
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE, capture_output=True)
     (checkpoint,) = (tmp_path / "runs").iterdir()
     assert stinr.load_reconstruction(checkpoint).step >= 1
 

@@ -17,7 +17,8 @@ from qtpy.QtWidgets import QFileDialog
 import napari_stinr as stinr
 from helpers.places import SHARED_DATA
 from helpers.series_cases import growing_series
-from helpers.window_cases import add_series, open_window, settle, wait
+from helpers.waiting import Gate, wait_for
+from helpers.window_cases import add_series, open_window, settle, turn, wait
 from napari_stinr.plugin.docks.series_form import AS_FOUND
 from napari_stinr.plugin.session import given_files
 
@@ -259,16 +260,15 @@ def test_real_files_tell_their_times_or_that_they_are_assumed(make_napari_viewer
 
 @pytest.fixture
 def slow_reading(monkeypatch):
-    """Hold the reading of pixels until the event is set."""
-    go_on, read = threading.Event(), given_files.read_draft
+    """Hold the reading of pixels at a gate."""
+    gate, read = Gate(), given_files.read_draft
 
     def slowly(*arguments, **options):
-        assert go_on.wait(10)
+        gate()
         return read(*arguments, **options)
 
     monkeypatch.setattr(given_files, "read_draft", slowly)
-    yield go_on
-    go_on.set()
+    return gate
 
 
 def test_dock_says_what_is_read_and_waits_for_it(make_napari_viewer, qtbot, tmp_path, slow_reading):
@@ -287,7 +287,7 @@ def test_dock_says_what_is_read_and_waits_for_it(make_napari_viewer, qtbot, tmp_
     n_before = len(notification_manager.records)
     drop(dock, tmp_path / "needle.rawtlt")
     assert str(notification_manager.records[n_before].message).startswith("needle.mrc is being read")
-    slow_reading.set()
+    slow_reading.open()
     wait(qtbot, lambda: "<b>needle</b>" in dock.title.text())
     assert all(part.isEnabled() for part in parts)
 
@@ -296,13 +296,16 @@ def test_window_that_is_closed_while_files_are_read_closes(make_napari_viewer, q
     write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
     drop(window.tilt_series, tmp_path / "needle.mrc")
-    (task,) = window.binding.tasks.running
-    threading.Timer(0.3, slow_reading.set).start()
+    # The machine may be measured at the same time.
+    (task,) = [task for task in window.binding.tasks.running if "needle.mrc" in task.title]
+    wait(qtbot, lambda: slow_reading.is_reached)
+    opener = threading.Thread(target=lambda: wait_for(lambda: task.progress.is_cancelled) or slow_reading.open())
+    opener.start()
     window.viewer.close()
-    qtbot.wait(500)
-    assert task.progress.is_cancelled
+    opener.join()
+    wait(qtbot, lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("stinr-open")])
+    turn(qtbot, 20)
     assert window.session.draft is None
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("stinr-open")]
 
 
 def test_wrong_file_is_named_with_what_is_expected(make_napari_viewer, qtbot, tmp_path, capsys):

@@ -16,6 +16,7 @@ from qtpy.QtCore import QTimer
 
 import napari_stinr as stinr
 from helpers.places import ROOT
+from helpers.window_cases import wait
 from napari_stinr.plugin.hooks.reader_window import is_asked_in_window
 from napari_stinr.plugin.hooks.readers import CLAIMED, get_reader
 
@@ -303,7 +304,7 @@ def open_in_window(viewer, qtbot, *paths: Path) -> list[str]:
         done.append(True)
 
     QTimer.singleShot(0, drop)
-    qtbot.waitUntil(lambda: bool(done))
+    wait(qtbot, lambda: bool(done))
     return [str(record.message) for record in notification_manager.records[n_before:]]
 
 

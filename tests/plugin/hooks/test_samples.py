@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from napari.utils import progress
 from qtpy.QtCore import QTimer
 
 import napari_stinr as stinr
+from helpers.waiting import wait_for
 from napari_stinr import simulation
 from napari_stinr.plugin.hooks import samples
 from napari_stinr.plugin.hooks.samples import nanotube, nanotube_small
@@ -29,20 +29,26 @@ def tiny() -> simulation.Simulation:
     return simulation.simulate(TINY)
 
 
+class Held:
+    """Simulations that go on from tilt to tilt when they may; notes the threads they ran in."""
+
+    def __init__(self, tiny) -> None:
+        self.tiny, self.threads = tiny, []
+        self.may_go_on = lambda done: True
+
+    def __call__(self, config, *, progress=None):
+        self.threads.append(threading.current_thread().name)
+        for done in range(6):
+            progress and progress(done, 5)
+            wait_for(lambda done=done: self.may_go_on(done))
+        return self.tiny
+
+
 @pytest.fixture
-def slow(monkeypatch, tiny) -> list[str]:
-    """Let a simulation take half a second and note the threads it ran in."""
-    threads: list[str] = []
-
-    def simulate(config, *, progress=None):
-        threads.append(threading.current_thread().name)
-        for done in range(5):
-            time.sleep(0.1)
-            progress and progress(done + 1, 5)
-        return tiny
-
-    monkeypatch.setattr(simulation, "simulate", simulate)
-    return threads
+def held(monkeypatch, tiny) -> Held:
+    held = Held(tiny)
+    monkeypatch.setattr(simulation, "simulate", held)
+    return held
 
 
 def world_middle(layer: tuple) -> np.ndarray:
@@ -101,37 +107,33 @@ def test_the_large_sample_is_the_experiment_of_the_paper(monkeypatch, tiny):
 
 
 @pytest.mark.qt
-def test_the_window_stays_alive_and_shows_progress(qapp, slow):
-    ticks, bars = [], []
-
-    def tick() -> None:
-        ticks.append(time.perf_counter())
-        bars.extend((bar.n, bar.total) for bar in progress._all_instances)
-
+def test_the_window_stays_alive_and_shows_progress(qapp, held):
+    bars = []
+    # Each tilt waits until a clock of the window has seen the one before in the bar.
+    held.may_go_on = lambda done: (done, 61) in bars
     timer = QTimer()
-    timer.timeout.connect(tick)
+    timer.timeout.connect(lambda: bars.extend((bar.n, bar.total) for bar in progress._all_instances))
     timer.start(5)
     nanotube_small()
     timer.stop()
-    assert slow == ["stinr-sample"]
-    assert max(np.diff(ticks)) < 0.25
-    assert {n for n, _ in bars} >= {0, 1, 2, 3, 4}
-    assert {total for _, total in bars} == {61}
+    assert held.threads == ["stinr-sample"]
+    assert list(dict.fromkeys(bars)) == [(done, 61) for done in range(6)]
     assert not progress._all_instances
 
 
 @pytest.mark.qt
-def test_a_sample_is_not_started_twice(qapp, slow):
+def test_a_sample_is_not_started_twice(qapp, held):
     caught = []
+    held.may_go_on = lambda done: caught
 
     def again() -> None:
         with pytest.raises(stinr.StinrError, match="being simulated already") as error:
             nanotube()
         caught.append(error)
 
-    QTimer.singleShot(50, again)
+    QTimer.singleShot(0, again)
     nanotube_small()
-    assert len(caught) == len(slow) == 1
+    assert len(caught) == len(held.threads) == 1
     nanotube_small()  # and once it is there, another one may come
 
 
@@ -147,17 +149,17 @@ def test_an_error_of_the_thread_is_raised_to_the_caller(qapp, monkeypatch):
     assert not progress._all_instances
 
 
-def test_without_an_application_nothing_but_the_simulation_runs(monkeypatch, slow):
+def test_without_an_application_nothing_but_the_simulation_runs(monkeypatch, held):
     monkeypatch.setattr(samples, "_application", lambda: None)
     assert len(nanotube_small()) == 3
-    assert slow == [threading.main_thread().name]
+    assert held.threads == [threading.main_thread().name]
 
 
-def test_another_thread_does_not_touch_the_window(qapp, slow):
+def test_another_thread_does_not_touch_the_window(qapp, held):
     thread = threading.Thread(target=nanotube_small, name="elsewhere")
     thread.start()
     thread.join()
-    assert slow == ["elsewhere"]
+    assert held.threads == ["elsewhere"]
 
 
 @pytest.mark.qt

@@ -29,6 +29,7 @@ from helpers.plugin_cases import (
     training_threads,
     wait_for,
 )
+from helpers.waiting import A_WHILE
 from napari_stinr import load_reconstruction, preset_config
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.autosave import KEPT
@@ -118,7 +119,7 @@ def test_pausing_and_going_on_changes_no_number(tmp_path: Path, monkeypatch: pyt
     session.pause()
     gate.open()
     wait_for(lambda: len(session.log.steps) == 5, session)
-    time.sleep(0.1)
+    time.sleep(A_WHILE)
     session.poll()
     assert session.state is RunState.PAUSED
     assert len(session.log.steps) == 5
@@ -130,7 +131,7 @@ def test_pausing_and_going_on_changes_no_number(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-def test_stopping_is_quick_and_the_run_can_be_resumed_exactly(
+def test_a_stop_takes_the_next_step_border_and_the_run_can_be_resumed_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_paused: bool
 ) -> None:
     gate = Gate()
@@ -143,10 +144,8 @@ def test_stopping_is_quick_and_the_run_can_be_resumed_exactly(
         if is_paused:
             session.pause()
         session.stop()
-        began = time.monotonic()
         gate.open()
         run_to_end(session)
-    assert time.monotonic() - began < 1.0
     assert heard.states[-2:] == [RunState.STOPPING, RunState.DONE]
     first, checkpoint = session.log.losses, session.checkpoint
     assert len(first) == 6

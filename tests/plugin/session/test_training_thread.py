@@ -27,6 +27,7 @@ from helpers.plugin_cases import (
     small_draft,
     wait_for,
 )
+from helpers.waiting import A_WHILE
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.failures import failed_text, failure_text, saved_texts
@@ -124,36 +125,42 @@ def test_previews_come_soon_at_first_and_then_at_their_interval(monkeypatch: pyt
     assert set(pauses[-3:]) == {2.0}
 
 
-def test_nothing_is_trained_during_a_pause_and_a_snapshot_shows_where_it_stands() -> None:
+def test_nothing_is_trained_during_a_pause_and_a_snapshot_shows_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = Gate()
+    before_step(monkeypatch, 5, gate)
     thread, events = start(ENDLESS, preview_every=3600.0)
-    wait_for(lambda: reports_in(events))
+    gate.wait()
     thread.control.pause()
-    time.sleep(0.1)
-    wait_for(lambda: of_kind(events, Snapshot))
-    standing = reports_in(events)[-1].step
-    assert of_kind(events, Snapshot)[-1].reconstruction.step == standing
-    time.sleep(0.1)
-    assert reports_in(events)[-1].step == standing
+    gate.open()
+    wait_for(lambda: [snapshot.reconstruction.step for snapshot in of_kind(events, Snapshot)][-1:] == [5])
+    time.sleep(A_WHILE)
+    assert reports_in(events)[-1].step == 5
     thread.control.go_on()
-    wait_for(lambda: reports_in(events)[-1].step > standing)
+    wait_for(lambda: reports_in(events)[-1].step > 5)
     thread.control.stop()
     thread.join(PATIENCE)
     assert [report.step for report in reports_in(events)] == list(range(1, events[-1].reconstruction.step + 1))
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-def test_stop_ends_within_a_second_and_keeps_what_was_trained(tmp_path: Path, is_paused: bool) -> None:
+def test_stop_ends_at_the_next_step_border_and_keeps_what_was_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_paused: bool
+) -> None:
+    gate = Gate()
+    before_step(monkeypatch, 5, gate)
     thread, events = start(ENDLESS, autosave=tmp_path / "run.stinr")
-    wait_for(lambda: reports_in(events))
+    gate.wait()
     if is_paused:
         thread.control.pause()
-        time.sleep(0.05)
-    asked = time.monotonic()
+        gate.open()
+        wait_for(lambda: [report.step for report in reports_in(events)] == [1, 2, 3, 4, 5])
     thread.control.stop()
+    gate.open()
     thread.join(PATIENCE)
-    assert time.monotonic() - asked < 1.0
     assert events[-1].was_stopped
-    assert load_reconstruction(tmp_path / "run.stinr").step == events[-1].reconstruction.step
+    assert load_reconstruction(tmp_path / "run.stinr").step == events[-1].reconstruction.step == 5
 
 
 def test_stop_before_the_first_step_ends_it_too() -> None:
@@ -166,15 +173,16 @@ def test_stop_before_the_first_step_ends_it_too() -> None:
     assert [type(event) for event in events] == [Abandoned]
 
 
-def test_parcels_come_ten_times_a_second_at_most() -> None:
-    began = time.monotonic()
-    thread, events = start(ENDLESS, preview_every=3600.0)
-    time.sleep(0.5)
-    thread.control.stop()
-    thread.join(PATIENCE)
-    parcels = len(of_kind(events, Reported))
-    assert parcels <= 2 + 10 * (time.monotonic() - began)
-    assert len(reports_in(events)) > 2 * parcels
+def test_parcels_come_five_times_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def time_passes() -> None:
+        now[0] += 0.0625
+
+    monkeypatch.setattr("napari_stinr.training.run.time", SimpleNamespace(monotonic=lambda: now[0]))
+    before_step(monkeypatch, None, time_passes)
+    events = events_of(GROWTH.with_training(steps=40), preview_every=3600.0)
+    assert [len(event.reports) for event in of_kind(events, Reported)] == [4] * 10
 
 
 ERRORS = {
@@ -321,16 +329,17 @@ def test_a_disk_that_has_room_again_gets_the_next_checkpoint(
     assert load_reconstruction(tmp_path / "run.stinr").step == 14
 
 
-def test_a_pause_does_not_keep_what_was_trained_from_the_disk(tmp_path: Path) -> None:
-    thread, events = start(ENDLESS, autosave=tmp_path / "run.stinr", autosave_every=0.8)
-    wait_for(lambda: reports_in(events))
+def test_a_pause_does_not_keep_what_was_trained_from_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    before_step(monkeypatch, 5, gate)
+    thread, events = start(ENDLESS, autosave=tmp_path / "run.stinr", autosave_every=0.4)
+    gate.wait()
     thread.control.pause()
-    # The step that the pause met has ended by then.
-    time.sleep(1)
-    wait_for(lambda: of_kind(events, Saved))
-    wait_for(lambda: load_reconstruction(tmp_path / "run.stinr").step == reports_in(events)[-1].step)
+    gate.open()
+    wait_for(lambda: of_kind(events, Saved) and load_reconstruction(tmp_path / "run.stinr").step == 5)
     n_saved = len(of_kind(events, Saved))
-    time.sleep(1.5)
+    # Two more looks at what is to be saved: nothing has changed.
+    time.sleep(1.2)
     assert len(of_kind(events, Saved)) == n_saved
     thread.control.stop()
     thread.join(PATIENCE)
@@ -566,6 +575,6 @@ def test_closing_cancels_and_waits() -> None:
             raise
 
     runner.start(told.task(work))
-    runner.close()
+    runner.close(PATIENCE)
     assert ended
     assert not runner.running

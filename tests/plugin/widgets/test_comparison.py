@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QLabel
 
+from helpers.window_cases import show
 from napari_stinr.plugin.widgets.comparison import ComparisonView
 from napari_stinr.plugin.widgets.theme import theme_colours
 
@@ -18,8 +19,7 @@ def view(qtbot):
     qtbot.addWidget(widget)
     widget.resize(300, 170)
     widget.set_colours(theme_colours("dark"))
-    widget.show()
-    qtbot.waitExposed(widget)
+    show(qtbot, widget)
     return widget
 
 

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from helpers.window_cases import show
 from napari_stinr import StinrError
 from napari_stinr.config import PRESETS, JointFieldConfig, ReconstructionConfig, TrainingConfig, preset_config
 from napari_stinr.plugin.widgets.config_form import ConfigForm
@@ -35,8 +36,7 @@ def form(qtbot):
     widget = ConfigForm()
     qtbot.addWidget(widget)
     widget.resize(300, 700)
-    widget.show()
-    qtbot.waitExposed(widget)
+    show(qtbot, widget)
     return widget
 
 

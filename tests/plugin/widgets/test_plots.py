@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from napari.utils.theme import available_themes
@@ -11,7 +9,8 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QWheelEvent
 from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
-from napari_stinr.plugin.widgets.loss_plot import LossPlot
+from helpers.window_cases import show
+from napari_stinr.plugin.widgets.loss_plot import MOST_BINS, LossPlot
 from napari_stinr.plugin.widgets.theme import READABLE_CONTRAST, contrast_ratio, theme_colours
 from napari_stinr.plugin.widgets.time_plots import GrowthPlot, IntensityPlot
 
@@ -23,8 +22,7 @@ PLOTS = pytest.mark.parametrize("kind", [LossPlot, IntensityPlot, GrowthPlot])
 def shown(widget, qtbot, size=(300, 170)):
     qtbot.addWidget(widget)
     widget.resize(*size)
-    widget.show()
-    qtbot.waitExposed(widget)
+    show(qtbot, widget)
     return widget
 
 
@@ -173,20 +171,15 @@ def test_the_loss_axis_has_round_numbers_at_its_ticks(low, high, wanted, qtbot):
     assert [float(text) for text in texts] == pytest.approx([10**tick for tick in ticks])
 
 
-def test_a_long_run_is_drawn_quickly(qtbot):
+def test_a_long_run_costs_no_more_to_draw_than_a_short_one(qtbot):
     rng = np.random.default_rng(0)
     plot = shown(LossPlot(), qtbot, (420, 200))
     n = 20_000
-    plot.append(range(n), np.exp(rng.normal(size=n) - np.arange(n) / 5000), [np.nan] * n)
+    plot.append(range(n), np.exp(rng.normal(size=n) - np.arange(n) / 5000), np.exp(rng.normal(size=n)))
     plot.grab()
-    seconds = []
-    for step in range(n, n + 9):
-        start = time.perf_counter()
-        plot.append([step], [0.02], [0.03])
-        plot.grab()
-        seconds.append(time.perf_counter() - start)
-    # 5 ms on an idle core; the median, because others use this one too.
-    assert np.median(seconds) < 0.03
+    curves = plot.plotItem.listDataItems()
+    assert len(curves) == 3
+    assert all(100 < len(curve.xData) <= 2 * MOST_BINS for curve in curves)
 
 
 def test_unused_and_unknown_projections_do_not_pass_for_used_ones(qtbot):

@@ -9,6 +9,7 @@ from qtpy.QtGui import QGuiApplication, QKeyEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QWidget
 
+from helpers.window_cases import show
 from napari_stinr.plugin.widgets.table import SeriesTable, TableRows
 from napari_stinr.plugin.widgets.theme import theme_colours
 
@@ -70,8 +71,7 @@ def person(qtbot):
     table.resize(300, 260)
     angles, times = np.arange(-4.0, 5.0, 2.0), 10.0 * np.arange(5)
     table.set_rows(angles, times, np.ones(5, bool), time_unit="s")
-    table.show()
-    qtbot.waitExposed(table)
+    show(qtbot, table)
     return Person(table)
 
 

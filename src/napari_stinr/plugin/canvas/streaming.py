@@ -58,7 +58,7 @@ class VolumeStream:
         self._wish: _Wish | None = None
         self._cache: OrderedDict[_Wish, NDArray[np.float32]] = OrderedDict()
         self._shown: dict[tuple[int, ...], NDArray[np.float32]] = {}
-        self._closed = False
+        self._closed = self._is_working = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="stinr-streaming", daemon=True)
         self._thread.start()
@@ -76,8 +76,8 @@ class VolumeStream:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is still to be computed."""
-        return self._wish is not None or self._next is not None
+        """Whether something is still to be computed, or to be told to whoever listens."""
+        return self._wish is not None or self._next is not None or self._is_working
 
     def close(self, *, wait: bool = True) -> None:
         """End the thread and let go of all memory; without `wait` it ends soon."""
@@ -149,7 +149,7 @@ class VolumeStream:
                 self._changed.wait_for(lambda: self._closed or self._next is not None or self._wish is not None)
                 if self._closed:
                     return
-                reconstruction, wish = self._next, self._wish
+                reconstruction, wish, self._is_working = self._next, self._wish, True
             try:
                 if reconstruction is not None:
                     self._sample(reconstruction)
@@ -160,6 +160,8 @@ class VolumeStream:
                 logger.exception("A volume could not be computed")
                 with self._changed:
                     self._wish = self._next = None
+            finally:
+                self._is_working = False
 
     def _sample(self, reconstruction: Reconstruction) -> None:
         from napari_stinr.reconstruction.sampled_field import SampledField, Superseded
