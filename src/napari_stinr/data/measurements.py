@@ -98,12 +98,13 @@ class Measurements:
     @cached_property
     def power(self) -> float:
         """Mean square of the projections, never 0 [the unit of the series, squared]."""
-        return max(float(self.measured.square().mean()), 1e-30)
+        # On the CPU, as the next: every device trains with the same weights.
+        return max(float(self.measured.cpu().square().mean()), 1e-30)
 
     @cached_property
     def signal_fraction(self) -> torch.Tensor:
         """`(width + 1,)` how much of every frequency of the detector lines is signal, on the CPU [1]."""
-        return signal_fraction(self.measured)
+        return signal_fraction(self.measured.cpu())
 
     def typical_potential(self, grid: VoxelGrid) -> float:
         """Return the potential that would give the projections if it filled the grid evenly.
@@ -133,20 +134,27 @@ class _Shared:
 
 def _scale(series: TiltSeries, used: NDArray[np.bool_]) -> tuple[float, float]:
     """Return contrast and mean absolute value of what counts; takes the memory of one stack meanwhile."""
-    values = np.abs(series.projections)
-    counts: NDArray[np.bool_] | None = None
+    values, counts = np.abs(series.projections), None
     if series.mask is not None or not used.all():
-        counts = np.broadcast_to(used[:, None, None], values.shape)
-        if series.mask is not None:
-            counts = series.mask & counts
+        counts = used[:, None, None] if series.mask is None else series.mask & used[:, None, None]
         values *= counts
     total = float(values.sum(dtype=float))
     if counts is not None:
-        values = values[counts]
-    mean_absolute = total / values.size
+        del values
+        values = _counted(series.projections, np.broadcast_to(counts, series.projections.shape))
     mean = float(values.mean(dtype=float))
     contrast = float(np.percentile(values, 99.9, overwrite_input=True)) / mean if mean > 0 else 1.0
-    return contrast, mean_absolute
+    return contrast, total / values.size
+
+
+def _counted(projections: NDArray[np.float32], counts: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """`(n,)` absolute values of the pixels that count, without a second array of all of them."""
+    values, end = np.empty(np.count_nonzero(counts), dtype=np.float32), 0
+    for projection, chosen in zip(projections, counts, strict=True):
+        found = projection[chosen]
+        start, end = end, end + len(found)
+        np.abs(found, out=values[start:end])
+    return values
 
 
 def noise_level(projections: torch.Tensor) -> float:
@@ -157,8 +165,10 @@ def noise_level(projections: torch.Tensor) -> float:
     even = projections[:, : projections.shape[1] // 2 * 2, : projections.shape[2] // 2 * 2]
     if not even.numel():
         return 0.0
-    detail = even[:, ::2, ::2] - even[:, 1::2, ::2] - even[:, ::2, 1::2] + even[:, 1::2, 1::2]
-    return float(detail.abs().median()) / 2 / _MEDIAN_TO_SIGMA
+    detail = even[:, ::2, ::2] - even[:, 1::2, ::2]
+    detail -= even[:, ::2, 1::2]  # in place: the stack may be large
+    detail += even[:, 1::2, 1::2]
+    return float(detail.abs_().median()) / 2 / _MEDIAN_TO_SIGMA
 
 
 def signal_fraction(projections: torch.Tensor) -> torch.Tensor:

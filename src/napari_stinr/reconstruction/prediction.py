@@ -11,7 +11,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.projection.backends import projector_for
 from napari_stinr.projection.operator import project_field
 from napari_stinr.projection.views import SliceShape, Views
-from napari_stinr.reconstruction.rendering import blocks_of_rows, lattice_of
+from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def predict_projections(
     views = Views.of(series)[torch.tensor(list(tilts), dtype=torch.int64)]
     projector = projector_for(SliceShape.of(series, grid), device=torch.device("cpu"), threads=threads)
     z, y, x = lattice_of(grid)
-    for rows in blocks_of_rows(grid):
+    for rows in rows_at_a_time(grid):
         with torch.inference_mode():
             predicted[:, rows] = project_field(projector, field, (z, y[rows], x), views).numpy()
     return predicted

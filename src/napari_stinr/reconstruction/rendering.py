@@ -23,7 +23,7 @@ RENDERED_AT_ONCE = 1_000_000
 """Voxels that are sampled together."""
 
 
-def blocks_of_rows(grid: VoxelGrid) -> Iterator[slice]:
+def rows_at_a_time(grid: VoxelGrid) -> Iterator[slice]:
     """Blocks of rows of about `RENDERED_AT_ONCE` voxels."""
     n_rows = max(1, RENDERED_AT_ONCE // (grid.depth * grid.width))
     for start in range(0, grid.height, n_rows):
@@ -50,7 +50,7 @@ def lattice_of(grid: VoxelGrid) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
 def sampled_blocks(field: Field, grid: VoxelGrid, t: float) -> Iterator[tuple[slice, tuple[Slices, ...]]]:
     """Rows and parts `(rows, depth, width)` of a field; see :meth:`Field.slices` for what `t` means."""
     z, y, x = lattice_of(grid)
-    for rows in blocks_of_rows(grid):
+    for rows in rows_at_a_time(grid):
         with torch.inference_mode():
             yield rows, field.slices(z, y[rows], x, t)
 
@@ -73,18 +73,7 @@ def potential_at(
 
 
 def check_time(t: float) -> None:
-    """Check that a time is one.
-
-    Parameters
-    ----------
-    t : float
-        Time [t].
-
-    Raises
-    ------
-    StinrError
-        It is not a finite number.
-    """
+    """Check that a time is finite; a StinrError says that it is not."""
     if not np.isfinite(t):
         raise StinrError(f"the time is {t}", expected="a finite number", cure="0 is the first projection, 1 the last.")
 

@@ -28,8 +28,8 @@ USABLE_FRACTION = 0.8
 
 _FLOAT = 4
 # Measured with GNU's memory allocator, which does not give small pieces back: highest resident memory of whole runs.
-_STACKS_HELD = 3.3
-_STACKS_WITH_HELD_OUT = 2.25
+_STACKS_HELD = 2.6
+_STACKS_WITH_HELD_OUT = 0.9
 _SPECTRA_AT_ONCE, _SPECTRA = 2**22, 4
 _ARRAYS_OF_LINES = 12
 _FIELD_WITH_MOMENTS, _FIELD_IN_A_CHECKPOINT = 4, 3
