@@ -23,8 +23,8 @@ from common import markdown_table, median, save
 from napari_stinr.config import preset_config
 from napari_stinr.data.geometry import VoxelGrid, grid_of
 from napari_stinr.data.tilt_series import TiltSeries
-from napari_stinr.projection.backends.projectors import CompiledProjector
-from napari_stinr.projection.views import SliceGeometry
+from napari_stinr.projection.backends.numba import CompiledProjector
+from napari_stinr.projection.views import SliceShape, Views
 from napari_stinr.training.trainer import Trainer
 
 CASES = ((64, 61), (128, 31), (128, 61), (128, 181), (256, 61))
@@ -98,7 +98,8 @@ def blobs(size: int, n_tilts: int) -> TiltSeries:
     generator = np.random.default_rng(0)
     angles = np.linspace(-60, 60, n_tilts)
     grid = VoxelGrid(size, size, size)
-    projector = CompiledProjector(SliceGeometry(size, size, size, tuple(np.radians(angles).tolist())), threads=2)
+    projector = CompiledProjector(SliceShape(size, size, size), threads=2)
+    rays = Views.at(np.radians(angles), np.linspace(0, 1, n_tilts), n_pixels=size).rays
     centres = generator.uniform(-0.3 * size, 0.3 * size, (40, 3))
     z, y, x = (grid.axis_positions(axis)[:, None] for axis in range(3))
     profiles = [np.exp(-(((axis - centres[:, k]) / (0.04 * size)) ** 2)) for k, axis in enumerate((z, y, x))]
@@ -106,13 +107,8 @@ def blobs(size: int, n_tilts: int) -> TiltSeries:
     for start in range(0, size, ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         slices = np.einsum("zn,yn,xn->yzx", profiles[0], profiles[1][rows], profiles[2], optimize=True)
-        projections[:, rows] = projector.project(
-            torch.from_numpy(slices.astype(np.float32)),
-            None,
-            tilts=torch.arange(n_tilts),
-            times=torch.linspace(0, 1, n_tilts),
-            width=1.0,
-        ).numpy()
+        density = torch.from_numpy(slices.astype(np.float32))
+        projections[:, rows] = projector.project(density, None, rays, width=1.0).numpy()
     return TiltSeries(projections, angles, np.arange(n_tilts, dtype=float), pixel_size=1.0)
 
 

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from common import REPOSITORY, interleave, markdown_table, median, quick_asked, save, timed
 
-from napari_stinr.projection.backends.projectors import CompiledProjector, GatherProjector
+from napari_stinr.fields.base import arrived
+from napari_stinr.projection.backends.numba import CompiledProjector
+from napari_stinr.projection.backends.torch import GatherProjector
 from napari_stinr.projection.footprint import slice_footprint
-from napari_stinr.projection.views import SliceGeometry
+from napari_stinr.projection.views import SliceShape, TiltRays, Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,18 +39,16 @@ BASELINE = "ASTRA SIRT, 1 thread"
 class SparseProjector:
     """The plain way: one sparse matrix per tilt, and its transpose, multiplied by torch."""
 
-    def __init__(self, geometry: SliceGeometry) -> None:
+    def __init__(self, shape: SliceShape, rays: TiltRays) -> None:
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         self._forward, self._adjoint = [], []
-        voxels = torch.arange(geometry.depth * geometry.width)
-        for angle in geometry.angles_rad:
-            pixels, weights = slice_footprint(
-                geometry.depth, geometry.width, angle_rad=angle, n_pixels=geometry.n_pixels
-            )
+        voxels = torch.arange(shape.depth * shape.width)
+        for cosine, sine, origin, _ in zip(*(values.tolist() for values in rays), strict=True):
+            pixels, weights = slice_footprint(shape, cosine=cosine, sine=sine, origin=origin)
             matrix = torch.sparse_coo_tensor(
                 torch.stack([pixels.flatten(), voxels.repeat(len(pixels))]),
                 weights.flatten(),
-                (geometry.n_pixels, len(voxels)),
+                (shape.n_pixels, len(voxels)),
                 check_invariants=True,
             ).coalesce()
             self._forward.append(matrix.to_sparse_csr())
@@ -59,12 +59,12 @@ class SparseProjector:
         lines, gradient = [], torch.zeros_like(density)
         arrival_gradient = torch.zeros_like(density)
         for k, t in enumerate(times.tolist()):
-            arrived = None if arrival is None else torch.sigmoid((t - arrival) / ARRIVAL_WIDTH)
-            lines.append(self._forward[k] @ (density if arrived is None else density * arrived))
+            there = None if arrival is None else arrived(arrival, t, ARRIVAL_WIDTH)
+            lines.append(self._forward[k] @ (density if there is None else density * there))
             back = self._adjoint[k] @ lines[-1]
-            if arrived is not None:
-                back *= arrived
-                arrival_gradient -= back * density * (1 - arrived) / ARRIVAL_WIDTH
+            if there is not None:
+                back *= there
+                arrival_gradient -= back * density * (1 - there) / ARRIVAL_WIDTH
             gradient += back
         return torch.stack(lines).transpose(1, 2)
 
@@ -90,19 +90,19 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
 def _measure_case(case: dict[str, int], python: Path | None, *, repeats: int) -> dict[str, Any]:
     width, n_tilts, n_rows = case["width"], case["tilts"], case["rows"]
     angles = np.linspace(0, np.pi, n_tilts) if n_tilts > 100 else np.radians(np.linspace(-60, 60, n_tilts))
-    geometry = SliceGeometry(width, width, width, tuple(angles.tolist()))
+    shape = SliceShape(width, width, width)
+    rays = Views.at(angles, np.linspace(0, 1, n_tilts), n_pixels=width).rays
     generator = torch.Generator().manual_seed(0)
     z, x = torch.meshgrid(torch.linspace(-1, 1, width), torch.linspace(-1, 1, width), indexing="ij")
     # Off the axis, so that a wrong handedness shows.
     disc = torch.hypot(z - 0.3, x + 0.2) < 0.6
     density = torch.rand(n_rows, width, width, generator=generator) * disc
     arrival = torch.rand(n_rows, width, width, generator=generator)
-    times = torch.linspace(0, 1, n_tilts)
-    jobs = _own_jobs(geometry, density, arrival, times)
+    jobs = _own_jobs(shape, rays, density, arrival)
     with tempfile.TemporaryDirectory() as folder:
         if python is not None:
             problem = Path(folder) / "slices.npz"
-            lines, _ = _pass(CompiledProjector(geometry), density, None, times)
+            lines, _ = _pass(CompiledProjector(shape), density, None, rays)
             np.savez(problem, density=density.numpy(), lines=lines.numpy(), angles=angles)
             jobs = {BASELINE: lambda: _astra_seconds(python, problem)} | jobs
         for job in jobs.values():
@@ -118,23 +118,23 @@ def _measure_case(case: dict[str, int], python: Path | None, *, repeats: int) ->
 
 
 def _own_jobs(
-    geometry: SliceGeometry, density: torch.Tensor, arrival: torch.Tensor, times: torch.Tensor
+    shape: SliceShape, rays: TiltRays, density: torch.Tensor, arrival: torch.Tensor
 ) -> dict[str, Callable[[], float]]:
-    sparse, gather = SparseProjector(geometry), GatherProjector(geometry, device=torch.device("cpu"))
-    compiled = {threads: CompiledProjector(geometry, threads=threads) for threads in (1, 2)}
+    sparse, gather = SparseProjector(shape, rays), GatherProjector(shape, device=torch.device("cpu"))
+    compiled = {threads: CompiledProjector(shape, threads=threads) for threads in (1, 2)}
     columns = [slices.flatten(1).T.contiguous() for slices in (density, arrival)]
-    _check_agreement(_pass(compiled[1], density, arrival, times)[0], sparse.both(columns[0], columns[1], times))
+    _check_agreement(_pass(compiled[1], density, arrival, rays)[0], sparse.both(columns[0], columns[1], rays.times))
     jobs: dict[str, Callable[[], float]] = {}
     for kind, moving, moving_column in (("static", None, None), ("growth", arrival, columns[1])):
         moving_few = None if moving is None else moving[:GATHER_ROWS]
         for threads, projector in compiled.items():
             name = f"compiled, {kind}, {threads} thread" + "s" * (threads > 1)
-            jobs[name] = timed(lambda p=projector, a=moving: _pass(p, density, a, times))  # type: ignore[misc]
+            jobs[name] = timed(lambda p=projector, a=moving: _pass(p, density, a, rays))  # type: ignore[misc]
         jobs[f"torch sparse, {kind}, 2 threads"] = timed(
-            _with_torch_threads(lambda a=moving_column: sparse.both(columns[0], a, times))  # type: ignore[misc]
+            _with_torch_threads(lambda a=moving_column: sparse.both(columns[0], a, rays.times))  # type: ignore[misc]
         )
         jobs[f"torch gather, {kind}, 2 threads"] = timed(
-            _with_torch_threads(lambda a=moving_few: _pass(gather, density[:GATHER_ROWS], a, times))  # type: ignore[misc]
+            _with_torch_threads(lambda a=moving_few: _pass(gather, density[:GATHER_ROWS], a, rays))  # type: ignore[misc]
         )
     return jobs
 
@@ -143,11 +143,10 @@ def _pass(
     projector: CompiledProjector | GatherProjector,
     density: torch.Tensor,
     arrival: torch.Tensor | None,
-    times: torch.Tensor,
+    rays: TiltRays,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    tilts = torch.arange(len(times))
-    lines = projector.project(density, arrival, tilts=tilts, times=times, width=ARRIVAL_WIDTH)
-    gradient, _ = projector.backproject(lines, density, arrival, tilts=tilts, times=times, width=ARRIVAL_WIDTH)
+    lines = projector.project(density, arrival, rays, width=ARRIVAL_WIDTH)
+    gradient, _ = projector.backproject(lines, density, arrival, rays, width=ARRIVAL_WIDTH)
     return lines, gradient
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from helpers.places import ROOT
+from helpers.places import ROOT, SOURCE
 from test_layers import FLOORS
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -35,3 +35,10 @@ def test_the_map_shows_every_room_on_its_floor():
     lines = [{*re.split(r"  +", line)[0].split(" | ")} for line in picture.splitlines()]
     # plugin itself holds nothing but its rooms.
     assert lines[::-1] == [floor for floor in FLOORS if floor != {"plugin"}]
+
+
+def test_the_map_names_files_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([\w./]+(?:\.py|\.yaml|/))`", text)
+    assert names
+    assert not [name for name in names if not any((top / name).exists() for top in (ROOT, SOURCE / "napari_stinr"))]

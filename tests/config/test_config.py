@@ -70,6 +70,47 @@ def test_wrong_settings_are_named(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training: {batches: rays}", "batches of rays for a growth field; expected blocks"),
+        ("preset: static\ntraining: {batches: rays}", "batches of rays for a static field"),
+        ("preset: paper\ntraining: {batches: blocks}", "batches of blocks for a joint field; expected rays"),
+        ("field: {features: 4}", "4 features and no hidden units; expected 1 feature, or hidden units"),
+        (
+            "field: {arrival_spacings: [8, -60]}",
+            r"field\.growth\.arrival_spacings\.1 is -60; expected .* greater than 0",
+        ),
+        ("field: {arrival_spacings: [.inf]}", "arrival_spacings.0 is inf; expected input should be a finite number"),
+        ("field: {arrival_spacings: [.nan]}", "arrival_spacings.0 is nan"),
+        ("training: {balance: .inf}", "training.balance is inf"),
+        ("training: {precision: bfloat16}", "bfloat16 for a growth field without a network"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(text: str, message: str) -> None:
+    with pytest.raises(StinrError, match=message) as caught:
+        ReconstructionConfig.from_yaml(text)
+    assert caught.value.cure
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_that_go_together_pass() -> None:
+    for text in (
+        "field: {features: 4, hidden: 8}\ntraining: {precision: bfloat16}",
+        "preset: paper\ntraining: {precision: bfloat16}",
+        "preset: growth\nfield: {kind: static}",
+    ):
+        ReconstructionConfig.from_yaml(text)
+
+
+def test_a_run_that_was_trained_with_what_had_no_effect_is_still_read() -> None:
+    plain = preset_config("static")
+    stored = plain.model_dump_json().replace('"auto"', '"bfloat16"')
+    assert ReconstructionConfig.from_run(stored).training.precision == "bfloat16"
+    with pytest.raises(ValueError, match="blocks"):
+        ReconstructionConfig.from_run(plain.model_dump_json().replace('"blocks"', '"rays"'))
+
+
 def planned(config: ReconstructionConfig) -> int:
     return config.training.steps or config.training.visits
 

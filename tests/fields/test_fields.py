@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stinr.config import GrowthFieldConfig, JointFieldConfig, ReconstructionConfig, StaticFieldConfig
+from napari_stinr.config import (
+    GrowthFieldConfig,
+    JointFieldConfig,
+    ReconstructionConfig,
+    StaticFieldConfig,
+    TrainingConfig,
+)
 from napari_stinr.data.geometry import VoxelGrid
-from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, StaticField, build_field
+from napari_stinr.fields.base import potential
 from napari_stinr.fields.encoding import FeatureGrid, SinusoidalEncoding
 
 GRID = VoxelGrid(26, 11, 24, voxel_size=0.5)
@@ -65,9 +71,10 @@ def test_lattice_and_points_agree(hidden: int, other_grid: VoxelGrid) -> None:
     )
     field = randomised(GrowthField(GRID, config, scale=2.0, width=0.2))
     assert isinstance(field, GrowthField)
-    density, arrival = field.slices(*lattice(other_grid))
-    assert arrival is not None
-    on_lattice = density * torch.sigmoid((0.4 - arrival) / 0.2)
+    (part,) = field.slices(*lattice(other_grid))
+    assert part.arrival is not None
+    on_lattice = part.density * torch.sigmoid((0.4 - part.arrival) / 0.2)
+    torch.testing.assert_close(potential([part], 0.4), on_lattice)
     torch.testing.assert_close(field(points_of(other_grid), torch.tensor(0.4)), on_lattice, rtol=1e-3, atol=1e-3)
 
 
@@ -93,7 +100,8 @@ def test_every_parameter_of_every_field_has_a_finite_gradient() -> None:
     points = torch.rand(300, 3, generator=torch.Generator().manual_seed(3)) * 10 - 5
     for kind in (GrowthFieldConfig(), StaticFieldConfig(hidden=16, features=2), JointFieldConfig(hidden=8, layers=1)):
         torch.manual_seed(3)
-        field = build_field(ReconstructionConfig(field=kind), GRID, scale=1.0)
+        training = TrainingConfig(batches=kind.batches[0])
+        field = build_field(ReconstructionConfig(field=kind, training=training), GRID, scale=1.0)
         field(points, torch.tensor(0.3)).sum().backward()
         for name, parameter in field.named_parameters():
             assert parameter.grad is not None, name
@@ -120,11 +128,6 @@ def test_sinusoidal_encoding_is_bounded_and_doubles_its_frequencies() -> None:
         np.cos(np.pi),
     ]
     np.testing.assert_allclose(encoded[0].numpy(), expected, atol=1e-6)
-
-
-def test_features_without_hidden_units_are_refused() -> None:
-    with pytest.raises(StinrError, match="2 features and no hidden units"):
-        StaticField(GRID, StaticFieldConfig(features=2), scale=1.0)
 
 
 @pytest.mark.parametrize("layers", [1, 3])

@@ -2,43 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numba
 import numpy as np
 import pytest
 import torch
 
 from helpers.oracles import project_slice
-from napari_stinr.projection.operator import CompiledProjector, GatherProjector, Projector, project_slices
-from napari_stinr.projection.views import SliceGeometry
+from napari_stinr.fields.base import Slices, grown
+from napari_stinr.projection.backends.numba import CompiledProjector
+from napari_stinr.projection.backends.torch import GatherProjector
+from napari_stinr.projection.operator import project_slices
+from napari_stinr.projection.views import SliceShape, Views
 
-DEVICES = ["cpu"]
+if TYPE_CHECKING:
+    from napari_stinr.projection.backends import Projector
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A slice, and angles with times from 0 to 1 at which it is seen."""
+
+    shape: SliceShape
+    angles_rad: np.ndarray
+    axis_offset: float
+
+    @property
+    def views(self) -> Views:
+        times = torch.linspace(0, 1, len(self.angles_rad)).numpy()
+        return Views.at(self.angles_rad, times, n_pixels=self.n_pixels, axis_offset=self.axis_offset)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.shape, name)
 
 
 def geometry(
-    angles_deg: np.ndarray, *, depth: int = 24, width: int = 20, n_pixels: int = 22, **options: float
-) -> SliceGeometry:
-    return SliceGeometry(depth, width, n_pixels, tuple(np.deg2rad(angles_deg)), **options)
+    angles_deg: np.ndarray,
+    *,
+    depth: int = 24,
+    width: int = 20,
+    n_pixels: int = 22,
+    voxel_size: float = 1.0,
+    axis_offset: float = 0.0,
+) -> Case:
+    return Case(SliceShape(depth, width, n_pixels, voxel_size), np.deg2rad(angles_deg), axis_offset)
 
 
-def back_ends(shape: SliceGeometry) -> list[Projector]:
+def back_ends(case: Case) -> list[Projector]:
     return [
-        CompiledProjector(shape, threads=1),
-        CompiledProjector(shape, threads=2),
-        GatherProjector(shape, device=torch.device("cpu")),
+        CompiledProjector(case.shape, device=CPU, threads=1),
+        CompiledProjector(case.shape, device=CPU, threads=2),
+        GatherProjector(case.shape, device=CPU),
     ]
 
 
 BACK_ENDS = pytest.mark.parametrize("which", [0, 1, 2], ids=["compiled", "compiled-2-threads", "gather"])
 
 
-def project_all(projector: Projector, slices: torch.Tensor, **options: torch.Tensor | float | None) -> torch.Tensor:
-    n_tilts = len(projector.geometry.angles_rad)
-    return project_slices(
-        projector,
-        slices,
-        tilts=torch.arange(n_tilts),
-        times=torch.linspace(0, 1, n_tilts),
-        **options,  # type: ignore[arg-type]
-    )
+def project_all(
+    case: Case, which: int, density: torch.Tensor, arrival: torch.Tensor | None = None, width: float = 1.0
+) -> torch.Tensor:
+    return project_slices(back_ends(case)[which], [Slices(density, arrival, width)], case.views)
 
 
 @BACK_ENDS
@@ -46,7 +74,7 @@ def test_projection_equals_the_slow_oracle(which: int) -> None:
     rng = np.random.default_rng(1)
     shape = geometry(np.array([-71.0, -20.0, 0.0, 33.0, 90.0]), voxel_size=0.7, axis_offset=1.3)
     slices = rng.random((3, shape.depth, shape.width))
-    lines = project_all(back_ends(shape)[which], torch.from_numpy(slices).float())
+    lines = project_all(shape, which, torch.from_numpy(slices).float())
     for k, angle in enumerate(shape.angles_rad):
         for row in range(3):
             expected = project_slice(slices[row], angle, shape.n_pixels, shape.axis_offset, shape.voxel_size)
@@ -59,10 +87,9 @@ def test_growing_slice_is_the_projection_of_the_slice_at_each_time(which: int) -
     shape = geometry(np.linspace(-60, 60, 7))
     density = torch.rand(17, shape.depth, shape.width, generator=generator)
     arrival = torch.rand(17, shape.depth, shape.width, generator=generator) * 1.5 - 0.25
-    projector = back_ends(shape)[which]
-    lines = project_all(projector, density, arrival=arrival, width=0.05)
+    lines = project_all(shape, which, density, arrival=arrival, width=0.05)
     for k, t in enumerate(torch.linspace(0, 1, 7)):
-        frozen = project_all(projector, density * torch.sigmoid((t - arrival) / 0.05))
+        frozen = project_all(shape, which, density * torch.sigmoid((t - arrival) / 0.05))
         torch.testing.assert_close(lines[k], frozen[k], rtol=3e-4, atol=3e-4)
 
 
@@ -73,9 +100,8 @@ def test_backprojection_is_the_adjoint_of_projection(which: int) -> None:
     projector = back_ends(shape)[which]
     x = torch.rand(5, shape.depth, shape.width, generator=generator)
     y = torch.rand(len(shape.angles_rad), 5, shape.n_pixels, generator=generator)
-    tilts, times = torch.arange(len(y)), torch.linspace(0, 1, len(y))
-    forward = projector.project(x, None, tilts=tilts, times=times, width=1.0)
-    adjoint, _ = projector.backproject(y, x, None, tilts=tilts, times=times, width=1.0)
+    forward = projector.project(x, None, shape.views.rays, width=1.0)
+    adjoint, _ = projector.backproject(y, x, None, shape.views.rays, width=1.0)
     assert float((forward.double() * y).sum()) == pytest.approx(float((x.double() * adjoint).sum()), rel=1e-5)
 
 
@@ -86,7 +112,7 @@ def test_hand_written_backward_equals_autograd(which: int) -> None:
     density = torch.rand(18, shape.depth, shape.width, generator=generator).requires_grad_()
     arrival = (torch.rand(18, shape.depth, shape.width, generator=generator)).requires_grad_()
     target = torch.rand(6, 18, shape.n_pixels, generator=generator)
-    lines = project_all(back_ends(shape)[which], density, arrival=arrival, width=0.1)
+    lines = project_all(shape, which, density, arrival=arrival, width=0.1)
     ((lines - target) ** 2).sum().backward()
 
     from napari_stinr.projection.footprint import slice_footprint
@@ -94,7 +120,8 @@ def test_hand_written_backward_equals_autograd(which: int) -> None:
     reference = [value.detach().double().requires_grad_() for value in (density, arrival)]
     loss = torch.zeros((), dtype=torch.float64)
     for k, (angle, t) in enumerate(zip(shape.angles_rad, torch.linspace(0, 1, 6), strict=True)):
-        pixels, weights = slice_footprint(shape.depth, shape.width, angle_rad=angle, n_pixels=shape.n_pixels)
+        centre = (shape.n_pixels - 1) / 2
+        pixels, weights = slice_footprint(shape.shape, cosine=np.cos(angle), sine=np.sin(angle), origin=centre)
         matrix = torch.zeros(shape.n_pixels, shape.depth * shape.width, dtype=torch.float64)
         for tap in range(4):
             matrix[pixels[tap], torch.arange(matrix.shape[1])] += weights[tap]
@@ -113,7 +140,7 @@ def test_gaussian_projects_to_the_analytic_gaussian(which: int) -> None:
     axis = (torch.arange(64) - 31.5) * voxel
     z, x = torch.meshgrid(axis, axis, indexing="ij")
     blob = torch.exp(-((z - z0) ** 2 + (x - x0) ** 2) / (2 * sigma**2))[None]
-    lines = project_all(back_ends(shape)[which], blob)
+    lines = project_all(shape, which, blob)
     for k, angle in enumerate(shape.angles_rad):
         u0 = x0 * np.cos(angle) + z0 * np.sin(angle)
         expected = sigma * np.sqrt(2 * np.pi) * torch.exp(-((axis - u0) ** 2) / (2 * sigma**2))
@@ -130,7 +157,7 @@ def test_ball_projects_to_its_chord_length(which: int) -> None:
     u = (torch.arange(80) - 39.5) * voxel
     chord = 2 * torch.sqrt((radius**2 - u**2).clamp(min=0))
     inside = u.abs() < radius - 2
-    for line in project_all(back_ends(shape)[which], coarse)[:, 0]:
+    for line in project_all(shape, which, coarse)[:, 0]:
         torch.testing.assert_close(line[inside], chord[inside], rtol=0.02, atol=0.0)
 
 
@@ -141,7 +168,7 @@ def test_point_stays_on_its_sine_and_flip_tilt_mirrors_it(which: int) -> None:
         shape = geometry(sign * angles, depth=41, width=41, n_pixels=41)
         slices = torch.zeros(1, 41, 41)
         slices[0, 20 + 7, 20 - 5] = 1.0
-        lines = project_all(back_ends(shape)[which], slices)[:, 0].double()
+        lines = project_all(shape, which, slices)[:, 0].double()
         centre = (lines * (torch.arange(41) - 20)).sum(1) / lines.sum(1)
         expected = -5 * np.cos(np.deg2rad(angles)) + 7 * sign * np.sin(np.deg2rad(angles))
         np.testing.assert_allclose(centre.numpy(), expected, atol=1e-5)
@@ -152,7 +179,7 @@ def test_axis_offset_moves_the_axis(which: int) -> None:
     shape = geometry(np.array([0.0, 30.0, 90.0]), depth=21, width=21, n_pixels=31, axis_offset=4.0)
     slices = torch.zeros(1, 21, 21)
     slices[0, 10, 10] = 1.0
-    lines = project_all(back_ends(shape)[which], slices)[:, 0]
+    lines = project_all(shape, which, slices)[:, 0]
     assert lines.argmax(dim=1).tolist() == [19, 19, 19]
 
 
@@ -161,7 +188,7 @@ def test_voxels_off_the_detector_line_are_lost_and_not_folded_back(which: int) -
     shape = geometry(np.array([0.0, 45.0, 90.0]), depth=30, width=30, n_pixels=10)
     slices = torch.zeros(1, 30, 30)
     slices[0, :, :6] = 1.0
-    lines = project_all(back_ends(shape)[which], slices)
+    lines = project_all(shape, which, slices)
     assert float(lines[0].abs().max()) == 0.0
     assert float(lines[2].min()) > 0.0
 
@@ -169,5 +196,65 @@ def test_voxels_off_the_detector_line_are_lost_and_not_folded_back(which: int) -
 def test_mass_is_kept_at_every_angle() -> None:
     shape = geometry(np.arange(-90, 90, 7.0), depth=20, width=20, n_pixels=40, voxel_size=0.3)
     slices = torch.rand(2, 20, 20, generator=torch.Generator().manual_seed(5))
-    sums = project_all(CompiledProjector(shape), slices).sum(dim=2)
+    sums = project_all(shape, 0, slices).sum(dim=2)
     torch.testing.assert_close(sums, (slices.sum(dim=(1, 2)) * 0.3).expand_as(sums), rtol=1e-5, atol=0)
+
+
+@BACK_ENDS
+def test_every_tilt_may_have_its_own_origin(which: int) -> None:
+    case = geometry(np.array([0.0, 30.0, 90.0, 120.0]), depth=21, width=21, n_pixels=31)
+    slices = torch.rand(2, 21, 21, generator=torch.Generator().manual_seed(6))
+    shifts = torch.tensor([0.0, 2.5, -3.0, 0.25], dtype=torch.float64)
+    projector = back_ends(case)[which]
+    lines = project_slices(projector, [Slices(slices)], replace(case.views, shifts=shifts))
+    for k, shift in enumerate(shifts.tolist()):
+        alone = replace(case, axis_offset=shift)
+        torch.testing.assert_close(lines[k], project_all(alone, which, slices)[k], rtol=0, atol=0)
+
+
+def test_gain_and_offset_of_a_tilt_change_its_lines_and_can_be_learnt() -> None:
+    case = geometry(np.array([-20.0, 0.0, 40.0]))
+    slices = torch.rand(2, case.depth, case.width, generator=torch.Generator().manual_seed(7))
+    plain = project_all(case, 0, slices)
+    gains, offsets = torch.tensor([1.0, 0.5, 2.0]).requires_grad_(), torch.tensor([0.0, -1.0, 3.0]).requires_grad_()
+    views = replace(case.views, gains=gains, offsets=offsets)
+    lines = project_slices(back_ends(case)[0], [Slices(slices)], views)
+    torch.testing.assert_close(lines, plain * gains[:, None, None] + offsets[:, None, None])
+    lines.sum().backward()
+    torch.testing.assert_close(gains.grad, plain.sum((1, 2)))
+    torch.testing.assert_close(offsets.grad, torch.full((3,), float(plain[0].numel())))
+
+
+def test_views_of_some_tilts_are_those_of_the_whole_series() -> None:
+    views = replace(geometry(np.linspace(-60, 60, 7)).views, gains=torch.arange(7.0))
+    some = views[torch.tensor([5, 0, 2])]
+    assert len(some) == 3
+    for name in ("angles", "cosines", "sines", "origins", "times", "gains"):
+        torch.testing.assert_close(getattr(some, name), getattr(views, name)[[5, 0, 2]], rtol=0, atol=0)
+    assert some.shifts is None
+    torch.testing.assert_close(views[2:3].times, views.times[2:3])
+
+
+def test_parts_of_a_field_add_up() -> None:
+    case = geometry(np.array([-20.0, 0.0, 40.0]))
+    first, second = (torch.rand(2, case.depth, case.width, generator=torch.Generator().manual_seed(n)) for n in (8, 9))
+    arrival = torch.rand(2, case.depth, case.width, generator=torch.Generator().manual_seed(10))
+    lines = project_slices(back_ends(case)[0], [Slices(first), Slices(second, arrival, 0.1)], case.views)
+    expected = project_all(case, 0, first) + project_all(case, 0, second, arrival, 0.1)
+    torch.testing.assert_close(lines, expected)
+
+
+def test_compiled_growth_is_that_of_the_fields() -> None:
+    from napari_stinr.projection.backends.numba_kernels import grown as compiled
+
+    @numba.njit(fastmath=True)
+    def each(density, arrival, t, steepness):  # type: ignore[no-untyped-def]
+        values = np.empty_like(density)
+        for i in range(len(values)):
+            values[i] = compiled(density[i], arrival[i], t, steepness)
+        return values
+
+    density, arrival = (torch.rand(500, generator=torch.Generator().manual_seed(n)) for n in (11, 12))
+    for t, width in ((0.0, 0.3), (0.4, 0.05), (1.0, 0.005)):
+        values = each(density.numpy(), arrival.numpy(), np.float32(t), np.float32(1 / width))
+        np.testing.assert_allclose(values, grown(density, arrival, t, width).numpy(), rtol=1e-5, atol=2e-6)

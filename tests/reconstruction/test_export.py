@@ -68,7 +68,7 @@ def test_progress_advances_within_a_volume(
     recon: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: list[float], contamination: bool
 ) -> None:
     monkeypatch.setattr(
-        "napari_stinr.reconstruction.rendering._VOXELS_AT_ONCE", 3 * 15 * 15
+        "napari_stinr.reconstruction.rendering.RENDERED_AT_ONCE", 3 * 15 * 15
     )  # 4 blocks of rows in a volume
     calls: list[tuple[float, float]] = []
     export_volumes(
@@ -92,7 +92,7 @@ def test_progress_advances_within_a_volume(
 def test_cancelled_export_leaves_what_was_there(
     recon: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, before: bytes | None, at: str
 ) -> None:
-    monkeypatch.setattr("napari_stinr.reconstruction.rendering._VOXELS_AT_ONCE", 3 * 15 * 15)
+    monkeypatch.setattr("napari_stinr.reconstruction.rendering.RENDERED_AT_ONCE", 3 * 15 * 15)
     times, target = [0.3] if name == "out.mrc" else [0.3, 0.6], tmp_path / name
     if before is not None:
         target.write_bytes(before)

@@ -12,7 +12,6 @@ from helpers.oracles import project_slice
 from helpers.series_cases import growing_series
 from napari_stinr import Reconstruction, TiltSeries, Trainer, preset_config, reconstruct
 from napari_stinr.errors import StinrError
-from napari_stinr.fields import GrowthField
 from napari_stinr.reconstruction.prediction import predict_projections
 
 PIXEL_SIZE = 0.8
@@ -55,8 +54,7 @@ def test_residual_is_that_of_the_training(preset: str) -> None:
     list(trainer.run())
     snapshot = trainer.reconstruction(with_training_state=False)
     # One block takes in all rows and tilts, and it is compared before the field changes.
-    width = float(trainer.field.width) if isinstance(trainer.field, GrowthField) else 1.0
-    _, relative = trainer._objective.loss(trainer.field, torch.Generator(), width=width)
+    _, relative = trainer._objective.loss(trainer.field, torch.Generator())
     residual = predict_projections(snapshot, series, range(12)) - series.projections
     found = np.linalg.norm(residual) / np.linalg.norm(series.projections)
     assert found == pytest.approx(float(relative), rel=1e-4)
@@ -77,7 +75,7 @@ def test_what_was_measured_is_predicted() -> None:
 
 def test_large_volumes_go_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, recon: Reconstruction) -> None:
     whole = predict_projections(recon, series_of(), [3, 11])
-    monkeypatch.setattr("napari_stinr.reconstruction.rendering._VOXELS_AT_ONCE", 2 * 13 * 13)
+    monkeypatch.setattr("napari_stinr.reconstruction.rendering.RENDERED_AT_ONCE", 2 * 13 * 13)
     np.testing.assert_allclose(predict_projections(recon, series_of(), [3, 11]), whole, rtol=1e-4, atol=1e-4)
 
 

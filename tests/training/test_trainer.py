@@ -261,9 +261,8 @@ def test_paper_preset_learns() -> None:
 
 
 def test_rays_for_a_growth_field_are_refused() -> None:
-    config = preset_config("growth").with_training(batches="rays")
     with pytest.raises(StinrError, match="rays for a growth field"):
-        Trainer(growing_series(n_tilts=11), config, device="cpu")
+        preset_config("growth").with_training(batches="rays")
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "tpu"])

@@ -3,23 +3,22 @@
 A preset is a complete :class:`ReconstructionConfig`: ``growth`` (default), ``static`` and ``paper``.
 """
 
-from napari_stinr.config.settings import (
-    PRESETS,
-    QUALITIES,
-    FieldConfig,
+from napari_stinr.config.field_settings import (
+    FieldSettings,
     GrowthFieldConfig,
     JointFieldConfig,
-    ReconstructionConfig,
     StaticFieldConfig,
-    TrainingConfig,
-    preset_config,
 )
+from napari_stinr.config.presets import PRESETS
+from napari_stinr.config.qualities import QUALITIES
+from napari_stinr.config.settings import ReconstructionConfig, preset_config, settings_fault
+from napari_stinr.config.training_settings import TrainingConfig
 from napari_stinr.config.yaml_text import read_settings_text
 
 __all__ = [
     "PRESETS",
     "QUALITIES",
-    "FieldConfig",
+    "FieldSettings",
     "GrowthFieldConfig",
     "JointFieldConfig",
     "ReconstructionConfig",
@@ -27,4 +26,5 @@ __all__ = [
     "TrainingConfig",
     "preset_config",
     "read_settings_text",
+    "settings_fault",
 ]

@@ -49,23 +49,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def parse_settings(text: str) -> dict[Any, Any]:
-    """Return the settings in a YAML text, as they are written.
-
-    Parameters
-    ----------
-    text : str
-        YAML text without anchors and aliases.
-
-    Returns
-    -------
-    dict
-        Values by name.
-
-    Raises
-    ------
-    StinrError
-        The text is not YAML of this kind, or longer than any settings.
-    """
+    """Return the settings in a YAML text as they are written, by name, or a StinrError for any other text."""
     if len(text) > MAXIMUM_SETTINGS_BYTES:
         raise _too_long("the configuration")
     try:

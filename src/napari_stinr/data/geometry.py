@@ -13,7 +13,6 @@ projection is the integral of the potential along the ray, ``sum(V) * voxel_size
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -126,21 +125,3 @@ def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
         voxel_size=series.voxel_size,
         length_unit=series.length_unit,
     )
-
-
-def detector_position(z: NDArray[np.float64], x: NDArray[np.float64], *, angle_rad: float) -> NDArray[np.float64]:
-    """Return where specimen points land on the detector.
-
-    Parameters
-    ----------
-    z, x : ndarray
-        `(...)` coordinates from the rotation axis [any length].
-    angle_rad : float
-        Angle of the rays [radians].
-
-    Returns
-    -------
-    ndarray
-        `(...)` coordinate u along the detector line, from the axis [the same length].
-    """
-    return x * math.cos(angle_rad) + z * math.sin(angle_rad)

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_stinr.config import GrowthFieldConfig, JointFieldConfig
+from napari_stinr.config.field_settings import FIELD_KINDS, GrowthFieldConfig, JointFieldConfig, StaticFieldConfig
+from napari_stinr.fields.base import Field
 from napari_stinr.fields.growth import GrowthField
 from napari_stinr.fields.joint import JointField
 from napari_stinr.fields.static import StaticField
 
 if TYPE_CHECKING:
-    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.config import FieldSettings, ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
 
-__all__ = ["GrowthField", "JointField", "StaticField", "build_field"]
+__all__ = ["Field", "GrowthField", "JointField", "StaticField", "build_field", "register"]
+
+_FIELDS: dict[str, type[Field]] = {}
 
 
-def build_field(
-    config: ReconstructionConfig, grid: VoxelGrid, *, scale: float
-) -> GrowthField | StaticField | JointField:
+def register(settings: type[FieldSettings], field: type[Field]) -> None:
+    """Make a kind of field known: to settings files, saved runs, and everything that trains or shows a field.
+
+    Parameters
+    ----------
+    settings : type of FieldSettings
+        Its settings; the default of `kind` is the name of the kind.
+    field : type of Field
+        The field.
+    """
+    kind: str = settings.model_fields["kind"].default
+    FIELD_KINDS[kind], _FIELDS[kind] = settings, field
+
+
+register(GrowthFieldConfig, GrowthField)
+register(StaticFieldConfig, StaticField)
+register(JointFieldConfig, JointField)
+
+
+def build_field(config: ReconstructionConfig, grid: VoxelGrid, *, scale: float) -> Field:
     """Build the field that a configuration describes, before training.
 
     Parameters
@@ -32,11 +52,7 @@ def build_field(
 
     Returns
     -------
-    GrowthField, StaticField or JointField
+    Field
         The field, on the CPU.
     """
-    if isinstance(config.field, JointFieldConfig):
-        return JointField(grid, config.field, scale=scale)
-    if isinstance(config.field, GrowthFieldConfig):
-        return GrowthField(grid, config.field, scale=scale, width=config.training.first_width)
-    return StaticField(grid, config.field, scale=scale)
+    return _FIELDS[config.field.kind].build(config.field, grid, scale=scale, training=config.training)

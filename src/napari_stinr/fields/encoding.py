@@ -19,18 +19,9 @@ _ON_NODE = 1e-4
 
 
 class FeatureGrid(nn.Module):
-    """Values at the nodes of a regular grid, linear between them and constant outside.
+    """Values at the nodes of a regular grid over the voxels, linear between them and constant outside.
 
-    Parameters
-    ----------
-    grid : VoxelGrid
-        The voxels that the nodes span; the centres coincide.
-    spacing : float
-        Distance of the nodes [voxels].
-    features : int
-        Values at every node.
-    start : float
-        Value of every node before training.
+    The centres of both coincide; `spacing` is the distance of the nodes [voxels], `start` their value before training.
     """
 
     def __init__(self, grid: VoxelGrid, *, spacing: float, features: int = 1, start: float = 0.0) -> None:
@@ -41,18 +32,9 @@ class FeatureGrid(nn.Module):
         self.values = nn.Parameter(torch.full((nodes[1], features, nodes[0], nodes[2]), float(start)))
 
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Interpolate at all positions of a rectangular lattice, one axis after the other.
+        """`(rows, features, depth, width)` values at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU.
 
-        Parameters
-        ----------
-        z, y, x : Tensor
-            `(depth,)`, `(rows,)`, `(width,)` positions from the centre of the grid [the unit of voxel_size], on the
-            CPU.
-
-        Returns
-        -------
-        Tensor
-            `(rows, features, depth, width)` values.
+        Interpolated one axis after the other.
         """
         values: torch.Tensor = self.values
         for positions, axis in ((y, 0), (z, 2), (x, 3)):
@@ -60,18 +42,7 @@ class FeatureGrid(nn.Module):
         return values
 
     def at(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """Interpolate at any points.
-
-        Parameters
-        ----------
-        coordinates : Tensor
-            `(..., 3)` positions (z, y, x) from the centre of the grid [the unit of voxel_size].
-
-        Returns
-        -------
-        Tensor
-            `(..., features)` values.
-        """
+        """`(..., features)` values at `(..., 3)` positions (z, y, x) from the centre."""
         n_y, _, n_z, n_x = self.values.shape
         half = torch.tensor([max(n - 1, 1) / 2 for n in (n_z, n_y, n_x)], device=coordinates.device)
         relative = (coordinates / (half * self.node_distance)).flip(-1).reshape(1, 1, 1, -1, 3)
@@ -103,10 +74,7 @@ class FeatureGrids(nn.ModuleList):
 class SinusoidalEncoding(nn.Module):
     """Sines and cosines of octaves of a coordinate (Tancik et al. 2020; Mildenhall et al. 2020, equation 4).
 
-    Parameters
-    ----------
-    octaves : int
-        Number of frequencies; the lowest has one cycle over [-1, 1], each further one twice as many.
+    The lowest has one cycle over [-1, 1], each further one twice as many.
     """
 
     frequencies: torch.Tensor
@@ -116,17 +84,6 @@ class SinusoidalEncoding(nn.Module):
         self.register_buffer("frequencies", math.pi * 2.0 ** torch.arange(octaves), persistent=False)
 
     def forward(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """Encode coordinates.
-
-        Parameters
-        ----------
-        coordinates : Tensor
-            `(..., n)` coordinates, -1 to 1.
-
-        Returns
-        -------
-        Tensor
-            `(..., 2 * n * octaves)` sines, then cosines.
-        """
+        """`(..., 2 * n * octaves)` sines, then cosines, of `(..., n)` coordinates from -1 to 1."""
         phases = (coordinates[..., None] * self.frequencies).flatten(-2)
         return torch.cat([phases.sin(), phases.cos()], dim=-1)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
+from napari_stinr.config import GrowthFieldConfig
+from napari_stinr.fields.base import Field, ParameterGroup, Slices, grown
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.static import Density
 
 if TYPE_CHECKING:
-    from napari_stinr.config import GrowthFieldConfig
+    from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
+    from napari_stinr.fields.base import Costs
 
 
-class GrowthField(nn.Module):
+class GrowthField(Field):
     """V(z, y, x, t) = density * sigmoid((t - arrival) / width).
 
     An atom is either specimen (arrival < 0) or contamination (0 to 1), so one density with an arrival time has half
@@ -34,6 +36,7 @@ class GrowthField(nn.Module):
         Duration of an arrival [t]; training narrows it.
     """
 
+    has_arrival = True
     width: torch.Tensor
 
     def __init__(self, grid: VoxelGrid, config: GrowthFieldConfig, *, scale: float, width: float = 0.3) -> None:
@@ -44,39 +47,55 @@ class GrowthField(nn.Module):
             for index, spacing in enumerate(config.arrival_spacings)
         )
         self.register_buffer("width", torch.tensor(float(width)))
+        # Training uses the width as the schedule has it, which the buffer rounds to single precision.
+        self._scheduled_width: float | None = None
+
+    @classmethod
+    def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> GrowthField:
+        """Return the field at the widest arrival; see :meth:`Field.build`."""
+        assert isinstance(settings, GrowthFieldConfig)
+        return cls(grid, settings, scale=scale, width=training.first_width)
+
+    @property
+    def costs(self) -> Costs:
+        """Those of a density with an arrival time."""
+        return self.density.costs(trained=18, rendered=14, growing_parts=1)
 
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """Return the potential at points and times.
-
-        Parameters
-        ----------
-        coordinates : Tensor
-            `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size].
-        times : Tensor
-            `(...)` times, or one time for all [t].
-
-        Returns
-        -------
-        Tensor
-            `(...)` potential [V].
-        """
+        """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
         arrival = torch.stack([level.at(coordinates)[..., 0] for level in self.arrival]).sum(0)
-        return self.density.at(coordinates) * torch.sigmoid((times - arrival) / self.width)
+        return grown(self.density.at(coordinates), arrival, times, self.width)
 
-    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return density and arrival time at all positions of a lattice.
+    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
+        """One part, with an arrival time, for all times."""
+        # In bfloat16 a time of arrival would be off by more than the duration of an arrival.
+        with torch.autocast(self.width.device.type, enabled=False):
+            arrival = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.arrival]).sum(0)
+        return (Slices(self.density.on_lattice(z, y, x), arrival, self._width_now()),)
 
-        Parameters
-        ----------
-        z, y, x : Tensor
-            `(depth,)`, `(rows,)`, `(width,)` positions from the centre [the unit of voxel_size], on the CPU.
+    def parameter_groups(
+        self, training: TrainingConfig, *, contrast: float, n_blocks: int
+    ) -> tuple[ParameterGroup, ...]:
+        """Density and arrival time."""
+        rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
+        return (
+            ParameterGroup("density", list(self.density.parameters()), rate),
+            ParameterGroup("arrival", list(self.arrival.parameters()), training.arrival_rate),
+        )
 
-        Returns
-        -------
-        density : Tensor
-            `(rows, depth, width)` density [V].
-        arrival : Tensor
-            `(rows, depth, width)` arrival time [t].
-        """
-        arrival = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.arrival]).sum(0)
-        return self.density.on_lattice(z, y, x), arrival
+    def narrow(self, training: TrainingConfig, *, fraction: float) -> None:
+        """Take the duration of an arrival that the schedule has."""
+        self._scheduled_width = arrival_width(training, fraction=fraction)
+        self.width.fill_(self._scheduled_width)
+
+    def _width_now(self) -> float:
+        return self._scheduled_width if self.training and self._scheduled_width is not None else float(self.width)
+
+
+def arrival_width(config: TrainingConfig, *, fraction: float) -> float:
+    """Return the duration of an arrival: it narrows geometrically, then stays [t].
+
+    A wide arrival lets every tilt say whether matter came earlier or later; a narrow one makes the specimen clean.
+    """
+    narrowing = min(1.0, fraction / config.anneal_until)
+    return float(config.first_width * (config.last_width / config.first_width) ** narrowing)

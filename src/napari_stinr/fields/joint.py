@@ -8,17 +8,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_stinr.config import JointFieldConfig
+from napari_stinr.fields.base import Costs, Field, ParameterGroup, Slices
 from napari_stinr.fields.encoding import SinusoidalEncoding
 
 if TYPE_CHECKING:
-    from napari_stinr.config import JointFieldConfig
+    from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
 
 _POINTS_AT_ONCE = 2048
 """Points of a lattice that pass the layers together: what they hold stays in the cache."""
 
 
-class JointField(nn.Module):
+class JointField(Field):
     """V(z, y, x, t) = MLP(gamma(z, y, x), gamma(t)), Chien, Ophus and Waller (2023).
 
     Sinusoidal encoding, one multilayer perceptron, no regulariser. The paper does not say how it keeps the potential
@@ -34,6 +36,7 @@ class JointField(nn.Module):
         Typical potential of the data [V].
     """
 
+    serves_all_times = False
     scale: torch.Tensor
 
     def __init__(self, grid: VoxelGrid, config: JointFieldConfig, *, scale: float) -> None:
@@ -41,49 +44,48 @@ class JointField(nn.Module):
         self.half_extent = max(grid.shape) / 2 * grid.voxel_size
         self.encode_position = SinusoidalEncoding(config.spatial_frequencies)
         self.encode_time = SinusoidalEncoding(config.time_frequencies)
-        inputs = 6 * config.spatial_frequencies + 2 * config.time_frequencies
+        inputs = _encoded(config)
         layers: list[nn.Module] = []
         for _ in range(config.layers):
             layers += [nn.Linear(inputs, config.hidden), nn.ReLU()]
             inputs = config.hidden
         self.network = nn.Sequential(*layers, nn.Linear(inputs, 1))
         self.register_buffer("scale", torch.tensor(float(scale)))
+        self._config = config
+
+    @classmethod
+    def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> JointField:
+        """Return the field before training; see :meth:`Field.build`."""
+        assert isinstance(settings, JointFieldConfig)
+        return cls(grid, settings, scale=scale)
+
+    @property
+    def costs(self) -> Costs:
+        """Those of a network that is asked at every point of a ray."""
+        trained = 2 * self._config.hidden * self._config.layers + 4 * _encoded(self._config)
+        return Costs(trained, 3, products=network_products(self._config))
 
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """Return the potential at points and times.
-
-        Parameters
-        ----------
-        coordinates : Tensor
-            `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size].
-        times : Tensor
-            `(...)` times, or one time for all [t].
-
-        Returns
-        -------
-        Tensor
-            `(...)` potential [V].
-        """
+        """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
         raw = self.network(self._encode(coordinates, times))[..., 0]
         return functional.softplus(raw.float()) * self.scale
 
+    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> tuple[Slices, ...]:
+        """One part, the potential at one time; nothing can be differentiated by it."""
+        return (Slices(self.on_lattice(z, y, x, t)),)
+
+    def parameter_groups(
+        self, training: TrainingConfig, *, contrast: float, n_blocks: int
+    ) -> tuple[ParameterGroup, ...]:
+        """One group, the network: its rate has nothing to do with the data."""
+        return (ParameterGroup("network", list(self.parameters()), training.density_rate),)
+
     @torch.no_grad()
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
-        """Return the potential at all positions of a rectangular lattice, three times as fast as point by point.
+        """`(rows, depth, width)` potential at `(depth,)`, `(rows,)`, `(width,)` positions and one time [V].
 
-        Every coordinate is encoded by itself, so the first layer at (z, y, x) is a sum of one term for each axis.
-
-        Parameters
-        ----------
-        z, y, x : Tensor
-            `(depth,)`, `(rows,)`, `(width,)` positions from the centre [the unit of voxel_size].
-        t : float
-            Time [t].
-
-        Returns
-        -------
-        Tensor
-            `(rows, depth, width)` potential [V]; nothing can be differentiated by it.
+        Three times as fast as point by point: every coordinate is encoded by itself, so the first layer at (z, y, x)
+        is a sum of one term for each axis.
         """
         first, *others = [layer for layer in self.network if isinstance(layer, nn.Linear)]
         moment = torch.tensor(float(t))
@@ -108,3 +110,24 @@ class JointField(nn.Module):
         # tilt by an object of its own.
         time = self.encode_time(times.expand(coordinates.shape[:-1])[..., None] - 0.5)
         return torch.cat([position, time], dim=-1)
+
+
+def network_products(config: JointFieldConfig) -> int:
+    """Return the number of products in the network at every point.
+
+    Parameters
+    ----------
+    config : JointFieldConfig
+        Settings of the network.
+
+    Returns
+    -------
+    int
+        One for every weight.
+    """
+    return _encoded(config) * config.hidden + config.hidden**2 * (config.layers - 1) + config.hidden
+
+
+def _encoded(config: JointFieldConfig) -> int:
+    """Numbers into which a point and a time are encoded."""
+    return 6 * config.spatial_frequencies + 2 * config.time_frequencies

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_stinr.errors import StinrError
+from napari_stinr.config import StaticFieldConfig
+from napari_stinr.fields.base import Costs, Field, ParameterGroup, Slices
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 
 if TYPE_CHECKING:
-    from napari_stinr.config import StaticFieldConfig
+    from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
 
 
@@ -20,33 +22,13 @@ class Density(nn.Module):
     """Potential that is never negative, as a function of position alone.
 
     Grids of nodes at dyadic spacings, the finest at every voxel, are added up, or decoded by a small network, and
-    pass a softplus: positive, and never dead as a clamp can be.
-
-    Parameters
-    ----------
-    grid : VoxelGrid
-        The voxels of the reconstruction.
-    config : StaticFieldConfig
-        Settings of the grids and the decoder.
-    scale : float
-        Typical potential of the data; the unit in which the field learns [V].
-
-    Raises
-    ------
-    StinrError
-        More than one feature, and no hidden units to decode them.
+    pass a softplus: positive, and never dead as a clamp can be. `scale` is the unit in which the field learns [V].
     """
 
     scale: torch.Tensor
 
     def __init__(self, grid: VoxelGrid, config: StaticFieldConfig, *, scale: float) -> None:
         super().__init__()
-        if config.features > 1 and not config.hidden:
-            raise StinrError(
-                f"{config.features} features and no hidden units",
-                expected="1 feature, or hidden units that decode them",
-                cure="Set field.hidden, e.g. to 32, or field.features to 1.",
-            )
         across = max(grid.shape)
         spacings = [1.0]
         while (across - 1) / (2 * spacings[0]) + 1 >= config.coarsest_nodes:
@@ -57,50 +39,45 @@ class Density(nn.Module):
             for level in self.grids:
                 nn.init.normal_(level.values, std=0.1)
         self.register_buffer("scale", torch.tensor(float(scale)))
+        self._config = config
 
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return the density at all positions of a rectangular lattice.
-
-        Parameters
-        ----------
-        z, y, x : Tensor
-            `(depth,)`, `(rows,)`, `(width,)` positions from the centre [the unit of voxel_size], on the CPU.
-
-        Returns
-        -------
-        Tensor
-            `(rows, depth, width)` density [V].
-        """
+        """`(rows, depth, width)` float32 density at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU [V]."""
         features = [level.on_lattice(z, y, x) for level in self.grids]
         if self.decoder is None:
             raw = torch.stack(features).sum(0) if len(features) > 1 else features[0]
-            return functional.softplus(raw[:, 0]) * self.scale
+            return functional.softplus(raw[:, 0].float()) * self.scale
         return self._decode(torch.cat(features, dim=1).movedim(1, -1))
 
     def at(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """Return the density at any points.
-
-        Parameters
-        ----------
-        coordinates : Tensor
-            `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size].
-
-        Returns
-        -------
-        Tensor
-            `(...)` density [V].
-        """
+        """`(...)` float32 density at `(..., 3)` points (z, y, x) from the centre [V]."""
         features = torch.stack([level.at(coordinates) for level in self.grids], dim=-2)
         if self.decoder is None:
-            return functional.softplus(features[..., 0].sum(-1)) * self.scale
+            return functional.softplus(features[..., 0].sum(-1).float()) * self.scale
         return self._decode(features.flatten(-2))
+
+    def rate(self, training: TrainingConfig, *, contrast: float, n_blocks: int) -> float:
+        """Learning rate; see :meth:`Field.parameter_groups`."""
+        return training.density_rate * (1.0 if self._config.has_network else contrast / math.sqrt(n_blocks))
+
+    def costs(self, *, trained: float, rendered: float, static_parts: int = 0, growing_parts: int = 0) -> Costs:
+        """Return the costs of a field with this density, from those of the same field without a network."""
+        hidden, features = self._config.hidden, 4 * self._config.features  # on about four grids
+        network = 2 * features if hidden else 0
+        return Costs(
+            trained + network + 6 * hidden,
+            rendered + network + 2 * hidden,
+            products=(features + hidden + 1) * hidden,
+            static_parts=static_parts,
+            growing_parts=growing_parts,
+        )
 
     def _decode(self, features: torch.Tensor) -> torch.Tensor:
         assert self.decoder is not None
         return functional.softplus(self.decoder(features)[..., 0].float()) * self.scale
 
 
-class StaticField(nn.Module):
+class StaticField(Field):
     """V(z, y, x, t) = density(z, y, x): what existing software assumes.
 
     Parameters
@@ -117,39 +94,31 @@ class StaticField(nn.Module):
         super().__init__()
         self.density = Density(grid, config, scale=scale)
 
+    @classmethod
+    def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> StaticField:
+        """Return the field before training; see :meth:`Field.build`."""
+        assert isinstance(settings, StaticFieldConfig)
+        return cls(grid, settings, scale=scale)
+
+    @property
+    def costs(self) -> Costs:
+        """Those of a density."""
+        return self.density.costs(trained=12, rendered=9, static_parts=1)
+
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """Return the potential at points and times.
-
-        Parameters
-        ----------
-        coordinates : Tensor
-            `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size].
-        times : Tensor
-            `(...)` times, not used [t].
-
-        Returns
-        -------
-        Tensor
-            `(...)` potential [V].
-        """
+        """`(...)` potential at `(..., 3)` points, at any time [V]."""
         return self.density.at(coordinates)
 
-    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the density at all positions of a lattice, and no arrival time.
+    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
+        """One part, for all times."""
+        return (Slices(self.density.on_lattice(z, y, x)),)
 
-        Parameters
-        ----------
-        z, y, x : Tensor
-            `(depth,)`, `(rows,)`, `(width,)` positions from the centre [the unit of voxel_size], on the CPU.
-
-        Returns
-        -------
-        density : Tensor
-            `(rows, depth, width)` density [V].
-        arrival : None
-            Nothing arrives.
-        """
-        return self.density.on_lattice(z, y, x), None
+    def parameter_groups(
+        self, training: TrainingConfig, *, contrast: float, n_blocks: int
+    ) -> tuple[ParameterGroup, ...]:
+        """One group, the density."""
+        rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
+        return (ParameterGroup("density", list(self.parameters()), rate),)
 
 
 def _decoder(features: int, hidden: int) -> nn.Module:

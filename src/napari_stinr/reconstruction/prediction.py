@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from napari_stinr.errors import StinrError
-from napari_stinr.fields import GrowthField, JointField
-from napari_stinr.projection.operator import projector_for
-from napari_stinr.projection.views import SliceGeometry
-from napari_stinr.reconstruction.rendering import field_blocks
+from napari_stinr.projection.backends import projector_for
+from napari_stinr.projection.operator import project_field
+from napari_stinr.projection.views import SliceShape, Views
+from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,18 +57,15 @@ def predict_projections(
     _check_match(reconstruction, series)
     _check_tilts(tilts, series)
     field, grid = reconstruction.field, reconstruction.grid
-    positions = torch.tensor(list(tilts), dtype=torch.int64)
-    times = torch.from_numpy(series.times[positions.numpy()]).float()
-    width = float(field.width) if isinstance(field, GrowthField) else 1.0
-    projector = projector_for(SliceGeometry.of(series, grid), device=torch.device("cpu"), threads=threads)
-    predicted = np.empty((len(positions), series.height, series.width), dtype=np.float32)
-    # Only a joint field looks at the time when it is sampled; the other two serve all tilts with one query.
-    together = [slice(k, k + 1) for k in range(len(positions))] if isinstance(field, JointField) else [slice(None)]
-    for chosen in together if len(positions) else []:
-        for rows, density, arrival in field_blocks(field, grid, float(times[chosen][0])):
-            with torch.inference_mode():
-                lines = projector.project(density, arrival, tilts=positions[chosen], times=times[chosen], width=width)
-            predicted[chosen, rows] = lines.numpy()
+    predicted = np.empty((len(tilts), series.height, series.width), dtype=np.float32)
+    if not len(tilts):
+        return predicted
+    views = Views.of(series)[torch.tensor(list(tilts), dtype=torch.int64)]
+    projector = projector_for(SliceShape.of(series, grid), device=torch.device("cpu"), threads=threads)
+    z, y, x = lattice_of(grid)
+    for rows in rows_at_a_time(grid):
+        with torch.inference_mode():
+            predicted[:, rows] = project_field(projector, field, (z, y[rows], x), views).numpy()
     return predicted
 
 

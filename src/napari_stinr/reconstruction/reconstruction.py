@@ -16,8 +16,8 @@ import torch
 from napari_stinr.config import ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
-from napari_stinr.fields import GrowthField, JointField, StaticField, build_field
-from napari_stinr.reconstruction.rendering import field_blocks, potential_at, total_potential
+from napari_stinr.fields import Field, build_field
+from napari_stinr.reconstruction.rendering import potential_at, sampled_blocks, total_potential
 from napari_stinr.reconstruction.run_file import RunFile, damaged, read_run, write_run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Reconstruction:
 
     Parameters
     ----------
-    field : GrowthField, StaticField or JointField
+    field : Field
         The trained field, on the CPU.
     config : ReconstructionConfig
         The settings it was trained with.
@@ -52,7 +52,7 @@ class Reconstruction:
         What is needed to go on with the training exactly; empty where that was not kept.
     """
 
-    field: GrowthField | StaticField | JointField
+    field: Field
     config: ReconstructionConfig
     grid: VoxelGrid
     time_range: tuple[float, float] = (0.0, 1.0)
@@ -162,7 +162,7 @@ class Reconstruction:
         StinrError
             The field has no arrival time: it is not a growth field.
         """
-        if not isinstance(self.field, GrowthField):
+        if not self.field.has_arrival:
             raise StinrError(
                 f"the preset of this reconstruction is {self.config.preset!r}",
                 expected="growth, the one that has an arrival time",
@@ -170,9 +170,9 @@ class Reconstruction:
             )
         grid = self.grid_at(voxel_size)
         volume = np.empty(grid.shape, dtype=np.float32)
-        for rows, _, arrival in field_blocks(self.field, grid, 0.0):
-            assert arrival is not None
-            volume[:, rows] = arrival.transpose(0, 1).numpy()
+        for rows, (part,) in sampled_blocks(self.field, grid, 0.0):
+            assert part.arrival is not None
+            volume[:, rows] = part.arrival.transpose(0, 1).numpy()
         return volume
 
     def growth_curve(self, n_times: int = 21) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -250,7 +250,7 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
         trained = build_field(config, grid, scale=1.0)
         trained.load_state_dict(_with_prefix(run.tensors, _FIELD_PREFIX))
         return Reconstruction(
-            trained.requires_grad_(False),
+            trained.requires_grad_(False).eval(),
             config,
             grid,
             time_range=(first, last),
@@ -269,8 +269,6 @@ _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticErro
 def _check_tensors(header: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Check that settings and grid describe the field that is in the file, before one of that size is built."""
     config, grid = _config_and_grid(header)
-    if len(getattr(config.field, "arrival_spacings", ())) > len(shapes):
-        raise ValueError("more grids of the arrival time than tensors")
     with torch.device("meta"):  # has shapes, and takes no memory
         field = build_field(config, grid, scale=1.0)
     expected = {name: tuple(value.shape) for name, value in field.state_dict().items()}
@@ -290,7 +288,7 @@ def _config_and_grid(header: Mapping[str, str]) -> tuple[ReconstructionConfig, V
     are_whole = all(type(length) is int for length in grid.shape)
     if not are_whole or not np.isfinite(float(grid.voxel_size)) or grid.length_unit not in ("Å", "pixel"):
         raise ValueError(f"a grid of {grid.shape} voxels of {grid.voxel_size} {grid.length_unit:.20}")
-    return ReconstructionConfig.model_validate_json(header["config"]), grid
+    return ReconstructionConfig.from_run(header["config"]), grid
 
 
 def _with_prefix(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:

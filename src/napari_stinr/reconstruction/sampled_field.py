@@ -1,27 +1,29 @@
 """A field sampled for the eye: any part of the volume at any t, fast enough to follow a slider.
 
-A growth or static field is sampled once; after that, a volume at any t is one compiled pass over density and arrival
-time. A joint field is a network of time as well, and is asked anew for every t.
+A field that serves all times is sampled once; after that, a volume at any t is one compiled pass over density and
+arrival time. Another one, such as a network of time as well, is asked anew for every t.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 import torch
 
-from napari_stinr.fields import GrowthField, JointField
-from napari_stinr.projection.backends.numba_kernels import sigmoid
-from napari_stinr.reconstruction.rendering import field_blocks
+from napari_stinr.fields.base import potential
+from napari_stinr.projection.backends.numba_kernels import grown
+from napari_stinr.reconstruction.rendering import sampled_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from napari_stinr.fields.base import Slices
     from napari_stinr.reconstruction.reconstruction import Reconstruction
 
 Part = tuple[slice, slice, slice]
@@ -42,7 +44,26 @@ def _never() -> bool:
 @numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 def _growth_at(density, arrival, t, steepness, volume):  # type: ignore[no-untyped-def]
     for i in range(density.size):
-        volume[i] = density[i] * sigmoid((t - arrival[i]) * steepness)
+        volume[i] = grown(density[i], arrival[i], t, steepness)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledPart:
+    """Part of a field on the grid: `(z, y, x)` float32 density [V], and arrival time where it has one [t]."""
+
+    density: NDArray[np.float32]
+    arrival: NDArray[np.float32] | None
+    width: float
+
+    def at(self, t: float, part: Part) -> NDArray[np.float32]:
+        """`(z, y, x)` potential of some voxels at one time, not to be written to [V]."""
+        density = np.ascontiguousarray(self.density[part])
+        if self.arrival is None:
+            return density
+        arrival, volume = np.ascontiguousarray(self.arrival[part]), np.empty_like(density)
+        steepness = np.float32(1.0 / self.width)
+        _growth_at(density.reshape(-1), arrival.reshape(-1), np.float32(t), steepness, volume.reshape(-1))
+        return volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +74,12 @@ class SampledField:
     ----------
     reconstruction : Reconstruction
         Where it comes from.
-    density : ndarray or None
-        `(z, y, x)` float32 density; None for a joint field [V].
-    arrival : ndarray or None
-        `(z, y, x)` float32 arrival time; None where the field has none [t].
+    parts : tuple of SampledPart
+        What adds up to the potential; empty for a field that is asked anew for every time.
     """
 
     reconstruction: Reconstruction
-    density: NDArray[np.float32] | None
-    arrival: NDArray[np.float32] | None
+    parts: tuple[SampledPart, ...]
 
     @classmethod
     def of(cls, reconstruction: Reconstruction, *, superseded: Callable[[], bool] = _never) -> SampledField:
@@ -77,7 +95,7 @@ class SampledField:
         Returns
         -------
         SampledField
-            Holds density and arrival time of a growth or static field; nothing of a joint one.
+            Holds density and arrival time where they serve all times.
 
         Raises
         ------
@@ -85,17 +103,24 @@ class SampledField:
             The result is no longer wanted.
         """
         field, grid = reconstruction.field, reconstruction.grid
-        if isinstance(field, JointField):
-            return cls(reconstruction, None, None)
-        density = np.empty(grid.shape, dtype=np.float32)
-        arrival = np.empty(grid.shape, dtype=np.float32) if isinstance(field, GrowthField) else None
-        for rows, block, arrives in field_blocks(field, grid, 0.0):
+        if not field.serves_all_times:
+            return cls(reconstruction, ())
+        sampled: list[SampledPart] = []
+        for rows, blocks in sampled_blocks(field, grid, 0.0):
             if superseded():
                 raise Superseded
-            density[:, rows] = block.transpose(0, 1).numpy()
-            if arrival is not None and arrives is not None:
-                arrival[:, rows] = arrives.transpose(0, 1).numpy()
-        return cls(reconstruction, density, arrival)
+            if not sampled:
+                sampled = [_empty(grid.shape, block) for block in blocks]
+            for part, block in zip(sampled, blocks, strict=True):
+                part.density[:, rows] = block.density.transpose(0, 1).numpy()
+                if part.arrival is not None and block.arrival is not None:
+                    part.arrival[:, rows] = block.arrival.transpose(0, 1).numpy()
+        return cls(reconstruction, tuple(sampled))
+
+    @cached_property
+    def density(self) -> NDArray[np.float32] | None:
+        """`(z, y, x)` float32 potential once all has arrived; None where only the field knows [V]."""
+        return reduce(np.add, (part.density for part in self.parts)) if self.parts else None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -118,7 +143,7 @@ class SampledField:
         n_voxels = 1
         for chosen, length in zip(part, self.shape, strict=True):
             n_voxels *= len(range(*chosen.indices(length)))
-        return n_voxels <= (_POINTS_AT_ONCE if self.density is None else _VOXELS_AT_ONCE)
+        return n_voxels * max(1, len(self.parts)) <= (_VOXELS_AT_ONCE if self.parts else _POINTS_AT_ONCE)
 
     def at(self, t: float, part: Part, *, superseded: Callable[[], bool] = _never) -> NDArray[np.float32]:
         """Return part of the volume at one time.
@@ -142,21 +167,12 @@ class SampledField:
         Superseded
             The result is no longer wanted.
         """
-        if self.density is None:
-            return self._joint_at(t, part, superseded)
-        density = np.ascontiguousarray(self.density[part])
-        if self.arrival is None:
-            return density
-        arrival, volume = np.ascontiguousarray(self.arrival[part]), np.empty_like(density)
-        field = self.reconstruction.field
-        assert isinstance(field, GrowthField)
-        steepness = np.float32(1.0 / float(field.width))
-        _growth_at(density.reshape(-1), arrival.reshape(-1), np.float32(t), steepness, volume.reshape(-1))
-        return volume
+        if not self.parts:
+            return self._asked_at(t, part, superseded)
+        return reduce(np.add, (sampled.at(t, part) for sampled in self.parts))
 
-    def _joint_at(self, t: float, part: Part, superseded: Callable[[], bool]) -> NDArray[np.float32]:
+    def _asked_at(self, t: float, part: Part, superseded: Callable[[], bool]) -> NDArray[np.float32]:
         field, grid = self.reconstruction.field, self.reconstruction.grid
-        assert isinstance(field, JointField)
         z, y, x = (torch.from_numpy(np.ascontiguousarray(grid.axis_positions(axis)[part[axis]])) for axis in range(3))
         volume = np.empty((len(z), len(y), len(x)), dtype=np.float32)
         n_rows = max(1, _POINTS_AT_ONCE // (len(z) * len(x)))
@@ -165,5 +181,10 @@ class SampledField:
                 raise Superseded
             rows = slice(start, start + n_rows)
             with torch.inference_mode():
-                volume[:, rows] = field.on_lattice(z, y[rows], x, t).transpose(0, 1).numpy()
+                volume[:, rows] = potential(field.slices(z, y[rows], x, t), t).transpose(0, 1).numpy()
         return volume
+
+
+def _empty(shape: tuple[int, int, int], block: Slices) -> SampledPart:
+    arrival = None if block.arrival is None else np.empty(shape, dtype=np.float32)
+    return SampledPart(np.empty(shape, dtype=np.float32), arrival, block.width)

@@ -6,32 +6,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_stinr.projection.backends import ROWS_TOGETHER
+
 if TYPE_CHECKING:
     from napari_stinr.config import TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
 
-_ROWS_TOGETHER = 16
-"""Rows that the compiled projector handles together: blocks of rows are multiples of it."""
-
 
 def rows_per_block(config: TrainingConfig, grid: VoxelGrid) -> int:
-    """Return about how many detector rows a block has.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-        Number of voxels in a block.
-    grid : VoxelGrid
-        The voxels of the reconstruction.
-
-    Returns
-    -------
-    int
-        At least 1, and at most all of them.
-    """
+    """Return about how many detector rows a block has: at least 1, and at most all of them."""
     rows = max(1, config.voxels_per_step // (grid.depth * grid.width))
     if rows < grid.height:
-        rows = max(1, rows // _ROWS_TOGETHER) * _ROWS_TOGETHER
+        rows = max(1, rows // ROWS_TOGETHER) * ROWS_TOGETHER
     return min(rows, grid.height)
 
 
@@ -56,32 +42,14 @@ def planned_steps(config: TrainingConfig, grid: VoxelGrid) -> int:
 
 
 def blocks_of_rows(config: TrainingConfig, grid: VoxelGrid) -> int:
-    """Return over how many blocks the rows are shared out.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-        The settings.
-    grid : VoxelGrid
-        The voxels of the reconstruction.
-
-    Returns
-    -------
-    int
-        At least 1; a step with rays takes from all rows and counts as one.
-    """
+    """Return over how many blocks the rows are shared out; a step with rays takes from all rows and counts as one."""
     return 1 if config.batches == "rays" else Bag(grid.height, rows_per_block(config, grid)).n_draws
 
 
 class Bag:
-    """Draw numbers in random order, each once before any comes again.
+    """Draw numbers from 0 to n_items - 1 in random order, each once before any comes again.
 
-    Parameters
-    ----------
-    n_items : int
-        The numbers are 0 to n_items - 1.
-    size : int
-        About how many are drawn at a time; all draws of a round are equally large, to within one.
+    About `size` are drawn at a time; all draws of a round are equally large, to within one.
     """
 
     def __init__(self, n_items: int, size: int) -> None:
@@ -91,18 +59,7 @@ class Bag:
         self._order = torch.arange(n_items)
 
     def draw(self, generator: torch.Generator) -> torch.Tensor:
-        """Return the next numbers, in ascending order.
-
-        Parameters
-        ----------
-        generator : Generator
-            Source of the random order, on the CPU.
-
-        Returns
-        -------
-        Tensor
-            `(about size,)` int64 numbers.
-        """
+        """`(about size,)` int64 next numbers, in ascending order; the generator is on the CPU."""
         if self._next == self.n_draws:
             self._order, self._next = torch.randperm(self._n_items, generator=generator), 0
         self._next += 1

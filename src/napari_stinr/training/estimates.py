@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_stinr.config import GrowthFieldConfig, JointFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import build_field
+from napari_stinr.projection.backends import ROWS_TOGETHER
+from napari_stinr.reconstruction.rendering import RENDERED_AT_ONCE
 from napari_stinr.training.batching import Bag, planned_steps, rows_per_block
-from napari_stinr.training.speed import Speed, measure_speed
+from napari_stinr.training.speed import PRODUCTS_OF_A_SAMPLE, Speed, measure_speed
 
 if TYPE_CHECKING:
-    from napari_stinr.config import ReconstructionConfig, StaticFieldConfig
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.fields.base import Costs
 
 __all__ = ["Speed", "expected_memory", "expected_seconds", "expected_steps", "fitting_binning", "measure_speed"]
 
@@ -25,15 +27,11 @@ USABLE_FRACTION = 0.8
 """Part of the free memory that a run may take."""
 
 _FLOAT = 4
-_ROWS_TOGETHER = 16
-_RENDERED_AT_ONCE = 1_000_000
 # Measured with GNU's memory allocator, which does not give small pieces back: highest resident memory of whole runs.
-_STACKS_HELD = 3.3
-_STACKS_WITH_HELD_OUT = 2.25
+_STACKS_HELD = 2.6
+_STACKS_WITH_HELD_OUT = 0.9
 _SPECTRA_AT_ONCE, _SPECTRA = 2**22, 4
-_ARRAYS_OF_A_BLOCK = {"static": 12, "growth": 18}
 _ARRAYS_OF_LINES = 12
-_ARRAYS_OF_RENDERING = {"static": 9, "growth": 14, "joint": 3}
 _FIELD_WITH_MOMENTS, _FIELD_IN_A_CHECKPOINT = 4, 3
 
 
@@ -57,15 +55,15 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig) -
     """
     n_tilts, height, width = shape
     grid = _grid(shape)
-    field, volume = _FLOAT * _n_parameters(config, grid), _FLOAT * grid.n_voxels
+    n_parameters, costs = _size_and_costs(config, grid)
+    field, volume = _FLOAT * n_parameters, _FLOAT * grid.n_voxels
     stack = _FLOAT * n_tilts * height * width
     held = _STACKS_HELD * stack
     at_start = held + _SPECTRA * min(stack, _FLOAT * _SPECTRA_AT_ONCE)
     if config.training.held_out:
         at_start += _STACKS_WITH_HELD_OUT * stack
-    rendered_at_once = _FLOAT * min(grid.n_voxels, max(_RENDERED_AT_ONCE, grid.depth * grid.width))
-    rendering = rendered_at_once * (_ARRAYS_OF_RENDERING[config.field.kind] + _network_values(config, trained=False))
-    training = held + _FIELD_WITH_MOMENTS * field + max(_work_space(shape, config), rendering)
+    rendering = _FLOAT * costs.rendered_values * min(grid.n_voxels, max(RENDERED_AT_ONCE, grid.depth * grid.width))
+    training = held + _FIELD_WITH_MOMENTS * field + max(_work_space(shape, config, costs), rendering)
     return int(max(at_start, training + max(field + volume, _FIELD_IN_A_CHECKPOINT * field)))
 
 
@@ -142,19 +140,18 @@ def expected_seconds(shape: tuple[int, int, int], config: ReconstructionConfig, 
         Time of the whole run [s].
     """
     grid = _grid(shape)
-    update = _n_parameters(config, grid) / speed.parameters
-    if isinstance(config.field, JointFieldConfig):
-        samples = config.training.rays_per_step * max(grid.depth, grid.width)
-        work = samples * _joint_products(config.field) / _joint_products(JointFieldConfig()) / speed.samples
+    n_parameters, costs = _size_and_costs(config, grid)
+    work = n_parameters / speed.parameters
+    if config.training.batches == "rays":
+        points = config.training.rays_per_step * max(grid.depth, grid.width)
     else:
         rows, tilts = _block(shape, config)
-        voxels = rows * grid.depth * grid.width
+        points = rows * grid.depth * grid.width
         # The compiled projector works on sixteen rows at a time, whether there are so many or not.
-        projected = -(-rows // _ROWS_TOGETHER) * _ROWS_TOGETHER * grid.depth * grid.width * tilts
-        grows = isinstance(config.field, GrowthFieldConfig)
-        work = projected / (speed.growth_voxels if grows else speed.static_voxels)
-        work += voxels * _decoder_products(config.field) / _joint_products(JointFieldConfig()) / speed.samples
-    return expected_steps(shape, config) * (work + update)
+        projected = -(-rows // ROWS_TOGETHER) * ROWS_TOGETHER * grid.depth * grid.width * tilts
+        work += projected * (costs.static_parts / speed.static_voxels + costs.growing_parts / speed.growth_voxels)
+    work += points * costs.products / PRODUCTS_OF_A_SAMPLE / speed.samples
+    return expected_steps(shape, config) * work
 
 
 def _grid(shape: tuple[int, int, int]) -> VoxelGrid:
@@ -162,9 +159,11 @@ def _grid(shape: tuple[int, int, int]) -> VoxelGrid:
     return VoxelGrid(width, height, width)
 
 
-def _n_parameters(config: ReconstructionConfig, grid: VoxelGrid) -> int:
+def _size_and_costs(config: ReconstructionConfig, grid: VoxelGrid) -> tuple[int, Costs]:
+    """Return the number of parameters of a field, and what it takes."""
     with torch.device("meta"):  # shapes without memory
-        return sum(parameter.numel() for parameter in build_field(config, grid, scale=1.0).parameters())
+        field = build_field(config, grid, scale=1.0)
+    return sum(parameter.numel() for parameter in field.parameters()), field.costs
 
 
 def _block(shape: tuple[int, int, int], config: ReconstructionConfig) -> tuple[int, float]:
@@ -177,34 +176,10 @@ def _block(shape: tuple[int, int, int], config: ReconstructionConfig) -> tuple[i
     return -(-grid.height // draws), n_trained / tilt_draws + early
 
 
-def _work_space(shape: tuple[int, int, int], config: ReconstructionConfig) -> float:
-    grid, field = _grid(shape), config.field
-    if isinstance(field, JointFieldConfig):
-        samples = config.training.rays_per_step * max(grid.depth, grid.width)
-        return _FLOAT * samples * _network_values(config, trained=True)
+def _work_space(shape: tuple[int, int, int], config: ReconstructionConfig, costs: Costs) -> float:
+    """Memory of one step of training [bytes]."""
+    grid = _grid(shape)
+    if config.training.batches == "rays":
+        return _FLOAT * config.training.rays_per_step * max(grid.depth, grid.width) * costs.trained_values
     rows, tilts = _block(shape, config)
-    values = _ARRAYS_OF_A_BLOCK[field.kind] + _network_values(config, trained=True)
-    return _FLOAT * rows * grid.width * (grid.depth * values + tilts * _ARRAYS_OF_LINES)
-
-
-def _network_values(config: ReconstructionConfig, *, trained: bool) -> int:
-    """Numbers that a network holds for every point."""
-    field = config.field
-    if isinstance(field, JointFieldConfig):
-        return 2 * field.hidden * field.layers + 4 * _encoded(field) if trained else 0
-    if not field.hidden:
-        return 0
-    levels = 4 * field.features
-    return 2 * levels + (6 if trained else 2) * field.hidden
-
-
-def _joint_products(field: JointFieldConfig) -> int:
-    return _encoded(field) * field.hidden + field.hidden**2 * (field.layers - 1) + field.hidden
-
-
-def _encoded(field: JointFieldConfig) -> int:
-    return 6 * field.spatial_frequencies + 2 * field.time_frequencies
-
-
-def _decoder_products(field: StaticFieldConfig) -> int:
-    return (4 * field.features + field.hidden + 1) * field.hidden
+    return _FLOAT * rows * grid.width * (grid.depth * costs.trained_values + tilts * _ARRAYS_OF_LINES)

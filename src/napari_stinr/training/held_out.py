@@ -24,28 +24,10 @@ HELD_OUT_ROWS = 16
 
 
 def held_out_tilts(times: NDArray[np.float64], used: NDArray[np.bool_], n: int, *, early: int) -> NDArray[np.int64]:
-    """Choose projections to keep out of the training: evenly spread over the time, and neither the first nor the last.
+    """`(n,)` positions in the stack, ascending, evenly spread over the time, of projections to keep out.
 
-    Parameters
-    ----------
-    times : ndarray
-        `(n_tilts,)` times of the projections [t].
-    used : ndarray
-        `(n_tilts,)` True where a projection is used at all.
-    n : int
-        Number of projections to keep out.
-    early : int
-        Number of projections, first in time, that are never kept out.
-
-    Returns
-    -------
-    ndarray
-        `(n,)` positions in the stack, in ascending order.
-
-    Raises
-    ------
-    StinrError
-        There are not so many that may be kept out, or fewer than three would be left for the training.
+    Neither the first `early` in time nor the last are chosen, and only of those that are used. A StinrError says that
+    there are not so many, or that fewer than three would be left for the training.
     """
     candidates = np.flatnonzero(used)
     n_used = len(candidates)
@@ -61,20 +43,7 @@ def held_out_tilts(times: NDArray[np.float64], used: NDArray[np.bool_], n: int, 
 
 
 def evenly_spread(n_items: int, n: int) -> NDArray[np.int64]:
-    """Return positions in the middle of equal parts of a list.
-
-    Parameters
-    ----------
-    n_items : int
-        Length of the list.
-    n : int
-        Number of positions; no more than `n_items` are given.
-
-    Returns
-    -------
-    ndarray
-        `(n,)` different positions, in ascending order.
-    """
+    """`(n,)` different positions, ascending, in the middle of equal parts of a list; at most `n_items`."""
     n = min(n, n_items)
     return ((2 * np.arange(n) + 1) * n_items // max(1, 2 * n)).astype(np.int64)
 
@@ -87,8 +56,6 @@ class HeldOut:
     ----------
     tilts : Tensor
         `(m,)` int64 positions in the stack.
-    times : Tensor
-        `(m,)` float32 their times [t].
     rows : Tensor
         `(r,)` int64 detector rows.
     measured : Tensor
@@ -98,27 +65,13 @@ class HeldOut:
     """
 
     tilts: torch.Tensor
-    times: torch.Tensor
     rows: torch.Tensor
     measured: torch.Tensor
     mask: torch.Tensor
 
     @classmethod
     def of(cls, series: TiltSeries, tilts: NDArray[np.int64]) -> HeldOut | None:
-        """Take the held-out projections from a series.
-
-        Parameters
-        ----------
-        series : TiltSeries
-            The whole series.
-        tilts : ndarray
-            `(m,)` positions in the stack.
-
-        Returns
-        -------
-        HeldOut or None
-            At most 16 rows, evenly spread; None where nothing is held out.
-        """
+        """Take at most 16 evenly spread rows of `(m,)` tilts from a series; None where nothing is held out."""
         if not len(tilts):
             return None
         rows = evenly_spread(series.height, HELD_OUT_ROWS)
@@ -126,7 +79,6 @@ class HeldOut:
         mask = np.ones((len(tilts), len(rows), series.width), dtype=bool) if series.mask is None else series.mask[block]
         return cls(
             torch.from_numpy(tilts),
-            torch.from_numpy(series.times[tilts]).float(),
             torch.from_numpy(rows),
             torch.from_numpy(np.where(mask, series.projections[block], np.float32(0))),
             torch.from_numpy(np.array(mask)),

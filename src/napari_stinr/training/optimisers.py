@@ -2,73 +2,63 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from napari_stinr.fields import GrowthField
-from napari_stinr.training.objectives import has_network
+from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
-    from napari_stinr.config import ReconstructionConfig
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from napari_stinr.config import TrainingConfig
+    from napari_stinr.fields.base import ParameterGroup
+
+FIELD = "field"
+"""Name of the module that every training has. In the state of a training its values are not kept, because a run has
+them anyway, and its moments stand under no name."""
 
 _BETAS = (0.9, 0.99)
-_PREFIX = "moments."
+_MOMENTS, _VALUES = "moments.", "values."
+
+
+class Trainable(Protocol):
+    """A module whose parameters can be trained: a field, or what an objective learns beside it."""
+
+    def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """As of every module of torch."""
+        ...
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """As of every module of torch."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """As of every module of torch."""
+        ...
+
+    def parameter_groups(self, training: TrainingConfig, *, contrast: float, n_blocks: int) -> Sequence[ParameterGroup]:
+        """All parameters with their learning rates; see :meth:`~Field.parameter_groups`."""
+        ...
 
 
 def build_optimiser(
-    field: torch.nn.Module, config: ReconstructionConfig, *, contrast: float, n_blocks: int = 1
+    modules: Mapping[str, Trainable], training: TrainingConfig, *, contrast: float, n_blocks: int
 ) -> torch.optim.Adam:
-    """Return the optimiser for a field: one learning rate for the density, one for the arrival time.
-
-    Parameters
-    ----------
-    field : Module
-        What to train.
-    config : ReconstructionConfig
-        The learning rates.
-    contrast : float
-        Contrast of the projections, by which a density without a network learns faster [1].
-    n_blocks : int
-        Blocks that the rows are shared out over. The optimiser also moves the rows that are not in a block, by what it
-        remembers of them, so that a density without a network learns too fast with many.
-
-    Returns
-    -------
-    Adam
-        With one group of parameters, or two for a growth field.
-    """
-    training = config.training
-    density_rate = training.density_rate * (1.0 if has_network(config) else contrast / math.sqrt(n_blocks))
-    if isinstance(field, GrowthField):
-        groups = [
-            {"params": list(field.density.parameters()), "lr": density_rate},
-            {"params": list(field.arrival.parameters()), "lr": training.arrival_rate},
-        ]
-    else:
-        groups = [{"params": list(field.parameters()), "lr": density_rate}]
-    return adam(groups, on_mps=next(field.parameters()).device.type == "mps")
+    """Return the optimiser for all modules: one group of parameters after the other, in their order."""
+    groups = [
+        {"name": group.name, "params": group.parameters, "lr": group.rate}
+        for module in modules.values()
+        for group in module.parameter_groups(training, contrast=contrast, n_blocks=n_blocks)
+    ]
+    return adam(groups, on_mps=groups[0]["params"][0].device.type == "mps")  # type: ignore[index]
 
 
 def adam(parameters: list[Any], *, on_mps: bool = False) -> torch.optim.Adam:
-    """Return an optimiser that does not load triton.
-
-    Parameters
-    ----------
-    parameters : list
-        Parameters, or groups of them.
-    on_mps : bool
-        They are on an Apple GPU, for which torch has no fused optimiser.
-
-    Returns
-    -------
-    Adam
-        The optimiser.
-    """
+    """Return an optimiser that does not load triton; torch has no fused one on an Apple GPU."""
     _load_compiler_without_triton()
     return torch.optim.Adam(parameters, betas=_BETAS, fused=not on_mps)
 
@@ -93,60 +83,48 @@ def _load_compiler_without_triton() -> None:
         _triton.has_triton_package.cache_clear()
 
 
-def optimiser_state(field: torch.nn.Module, optimiser: torch.optim.Adam) -> dict[str, torch.Tensor]:
-    """Return a copy of the moments of the optimiser.
-
-    Parameters
-    ----------
-    field : Module
-        What is trained.
-    optimiser : Adam
-        Its optimiser.
-
-    Returns
-    -------
-    dict of Tensor
-        On the CPU; the names are those of the parameters of the field.
-    """
-    names = [name for name, _ in field.named_parameters()]
-    return {
-        f"{_PREFIX}{names[index]}.{kind}": value.detach().cpu().clone()
-        for index, moments in optimiser.state_dict()["state"].items()
-        for kind, value in moments.items()
+def module_state(modules: Mapping[str, Trainable], optimiser: torch.optim.Adam) -> dict[str, torch.Tensor]:
+    """Return a copy on the CPU of the moments of all modules, and of the values of all but the field, by name."""
+    state = {
+        f"{_heading(name)}{_MOMENTS}{parameter_name}.{kind}": value
+        for name, module in modules.items()
+        for parameter_name, parameter in module.named_parameters()
+        for kind, value in optimiser.state.get(parameter, {}).items()
     }
+    for name, module in modules.items():
+        if name != FIELD:
+            state |= {f"{_heading(name)}{_VALUES}{part}": value for part, value in module.state_dict().items()}
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
-def load_optimiser_state(
-    field: torch.nn.Module, optimiser: torch.optim.Adam, *, state: dict[str, torch.Tensor]
+def load_module_state(
+    modules: Mapping[str, Trainable], optimiser: torch.optim.Adam, *, state: dict[str, torch.Tensor]
 ) -> None:
-    """Give an optimiser the moments it had.
+    """Give modules and optimiser, in place, what :func:`module_state` returned; other entries are left alone."""
+    for name, module in modules.items():
+        if name != FIELD:
+            values = part(state, f"{_heading(name)}{_VALUES}")
+            if values.keys() != module.state_dict().keys():
+                raise StinrError(
+                    f"the run holds no values of {name!r}",
+                    expected="those of everything that is trained",
+                    cure="Go on with the settings of the run, or train again from the start.",
+                )
+            module.load_state_dict(values)
+    moments = {
+        parameter: part(state, f"{_heading(name)}{_MOMENTS}{parameter_name}.")
+        for name, module in modules.items()
+        for parameter_name, parameter in module.named_parameters()
+    }
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    by_index = {index: moments[parameter] for index, parameter in enumerate(parameters) if moments[parameter]}
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": by_index})
 
-    Parameters
-    ----------
-    field : Module
-        What is trained.
-    optimiser : Adam
-        Its optimiser; changed in place.
-    state : dict of Tensor
-        From :func:`optimiser_state`; other entries are left alone.
-    """
-    moments = {index: part(state, f"{_PREFIX}{name}.") for index, (name, _) in enumerate(field.named_parameters())}
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+
+def _heading(name: str) -> str:
+    return "" if name == FIELD else f"{name}."
 
 
-def part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Return the entries of a state under one heading.
-
-    Parameters
-    ----------
-    state : dict of Tensor
-        A state.
-    prefix : str
-        The heading.
-
-    Returns
-    -------
-    dict of Tensor
-        The entries, their names without the heading.
-    """
+def part(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the entries of a state under one heading, their names without it."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -8,119 +8,97 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_stinr.fields import JointField
 from napari_stinr.training.held_out import evenly_spread
 
 if TYPE_CHECKING:
-    from napari_stinr.config import TrainingConfig
-    from napari_stinr.data.geometry import VoxelGrid
-    from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.fields import Field
+    from napari_stinr.projection.views import Views
+    from napari_stinr.training.fit import Fit
     from napari_stinr.training.held_out import HeldOut
+    from napari_stinr.training.optimisers import Trainable
 
 
 class RayObjective:
-    """Random rays of all tilts and times, as published.
+    """Random rays of all tilts and times, as published."""
 
-    Parameters
-    ----------
-    series : TiltSeries
-        The data to train on.
-    grid : VoxelGrid
-        The voxels of the reconstruction: the box that the rays pass.
-    config : TrainingConfig
-        Number of rays.
-    device : torch.device
-        Where to compute.
-    bfloat16 : bool
-        Evaluate networks in bfloat16.
-    held_out : HeldOut, optional
-        Projections that are predicted and not trained on.
-    """
+    def __init__(self, fit: Fit) -> None:
+        data, self._grid = fit.measurements, fit.grid
+        self._device, self._bfloat16 = data.measured.device, fit.bfloat16
+        self._n_rays = fit.config.rays_per_step
+        self._measured, self._width = data.measured.reshape(-1), data.measured.shape[2]
+        # Not a list of all pixels where all of them count: that would be twice as large as the stack.
+        self._pixels = None if data.mask is None else data.mask.cpu().reshape(-1).nonzero()[:, 0]
+        self._views, self._all_views = fit.views[data.tilts], fit.views
+        # By numpy, whose sum is rounded in another way than torch's: a run must go on as it began.
+        self._power = max(float(np.square(data.measured.cpu().numpy()).mean()), 1e-30)
+        self._held_out = None if fit.held_out is None else _fixed_rays(fit.held_out, self._grid.height, self._n_rays)
 
-    def __init__(
-        self,
-        series: TiltSeries,
-        grid: VoxelGrid,
-        config: TrainingConfig,
-        *,
-        device: torch.device,
-        bfloat16: bool = False,
-        held_out: HeldOut | None = None,
-    ) -> None:
-        self._device, self._bfloat16, self._grid = device, bfloat16, grid
-        self._n_rays = config.rays_per_step
-        counts = np.ones(series.projections.shape, dtype=bool) if series.mask is None else series.mask
-        self._pixels = torch.from_numpy(np.flatnonzero(counts))
-        self._shape = series.projections.shape
-        self._measured = torch.tensor(series.measured.reshape(-1))
-        self._angles = torch.from_numpy(series.ray_angles_rad).float()
-        self._times = torch.tensor(series.times).float()
-        self._origin = (series.width - 1) / 2 + series.axis_offset
-        self._power = max(float(np.square(series.measured[series.used]).mean()), 1e-30)
-        self._held_out = None if held_out is None else _fixed_rays(held_out, self._shape, config.rays_per_step)
+    @property
+    def modules(self) -> dict[str, Trainable]:
+        """Nothing is trained beside the field; see :meth:`~Objective.modules`."""
+        return {}
 
-    def loss(
-        self, field: torch.nn.Module, generator: torch.Generator, *, width: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return loss and relative residual of the next rays; see :meth:`~Objective.loss`."""
-        pixels = self._pixels[torch.randint(len(self._pixels), (self._n_rays,), generator=generator)]
+    def loss(self, field: Field, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss and relative residual of the next rays; see :meth:`~Objective.loss`."""
+        n_pixels = len(self._measured if self._pixels is None else self._pixels)
+        pixels = torch.randint(n_pixels, (self._n_rays,), generator=generator)
+        if self._pixels is not None:
+            pixels = self._pixels[pixels]
         jitter = torch.rand(len(pixels), 1, generator=generator) - 0.5
-        predicted = self._predict(field, pixels, jitter)
-        measured = self._measured[pixels].to(self._device)
+        tilts = pixels // (self._grid.height * self._width)
+        predicted = self._predict(field, self._views[tilts], pixels, jitter)
+        measured = self._measured[pixels.to(self._device)]
         residual = predicted - measured
         relative = residual.detach().norm() / measured.norm().clamp(min=1e-30)
         return residual.square().mean() / self._power, relative
 
-    def held_out_loss(self, field: torch.nn.Module, *, width: float) -> float:
-        """Return the loss of the held-out projections; see :meth:`~Objective.held_out_loss`.
+    def held_out_loss(self, field: Field) -> float:
+        """Loss of the held-out projections; see :meth:`~Objective.held_out_loss`.
 
         Half as many rays as in a step are compared, always the same ones.
         """
         if self._held_out is None:
             return math.nan
-        pixels, measured = self._held_out
+        tilts, pixels, measured = self._held_out
         with torch.no_grad():
-            residual = self._predict(field, pixels, torch.zeros(len(pixels), 1)) - measured.to(self._device)
-            return float(residual.square().mean()) / self._power
+            predicted = self._predict(field, self._all_views[tilts], pixels, torch.zeros(len(pixels), 1))
+            return float((predicted - measured.to(self._device)).square().mean()) / self._power
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return nothing: rays are drawn afresh; see :meth:`~Objective.state`."""
+        """Nothing: rays are drawn afresh; see :meth:`~Objective.state`."""
         return {}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Go on from a state; see :meth:`~Objective.load_state`."""
 
-    def _predict(self, field: torch.nn.Module, pixels: torch.Tensor, jitter: torch.Tensor) -> torch.Tensor:
-        assert isinstance(field, JointField)
-        tilts = pixels // (self._shape[1] * self._shape[2])
-        points, inside = self._points(pixels, tilts, jitter)
-        times = self._times[tilts].to(self._device)[:, None]
+    def _predict(self, field: Field, views: Views, pixels: torch.Tensor, jitter: torch.Tensor) -> torch.Tensor:
+        """`(rays,)` predicted pixels; `pixels` are positions in a stack, of whose tilts `views` has one for each."""
+        points, inside = self._points(views, pixels, jitter)
+        times = views.times.to(self._device)[:, None]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             values: torch.Tensor = field(points.to(self._device), times)
-        return (values * inside.to(self._device)).sum(-1) * self._grid.voxel_size
+        return views.scaled((values * inside.to(self._device)).sum(-1) * self._grid.voxel_size)
 
-    def _points(
-        self, pixels: torch.Tensor, tilts: torch.Tensor, jitter: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _points(self, views: Views, pixels: torch.Tensor, jitter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(rays, samples, 3)` points, one about every voxel of the way, and which of them lie in the box."""
-        grid, (_, height, width) = self._grid, self._shape
+        grid, width = self._grid, self._width
         n_samples = max(grid.depth, grid.width)
         way = (torch.arange(n_samples) - (n_samples - 1) / 2 + jitter) * grid.voxel_size
-        u = ((pixels % width).float() - self._origin)[:, None] * grid.voxel_size
-        y = ((pixels // width % height).float() - (height - 1) / 2)[:, None] * grid.voxel_size
-        cosine, sine = self._angles[tilts].cos()[:, None], self._angles[tilts].sin()[:, None]
+        u = ((pixels % width).float() - views.rays.origins.float())[:, None] * grid.voxel_size
+        y = ((pixels // width % grid.height).float() - (grid.height - 1) / 2)[:, None] * grid.voxel_size
+        angles = views.angles.float()[:, None]
+        cosine, sine = angles.cos(), angles.sin()
         # u = x cos + z sin holds for every point of the ray.
         z, x = u * sine + way * cosine, u * cosine - way * sine
         inside = (z.abs() <= grid.depth / 2 * grid.voxel_size) & (x.abs() <= grid.width / 2 * grid.voxel_size)
         return torch.stack([z, y.expand_as(z), x], dim=-1), inside
 
 
-def _fixed_rays(
-    held_out: HeldOut, shape: tuple[int, int, int], rays_per_step: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """`(n,)` positions in the stack and `(n,)` measured values of evenly spread pixels that count."""
-    _, height, width = shape
+def _fixed_rays(held_out: HeldOut, height: int, rays_per_step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`(n,)` tilts, positions in the stack and measured values of evenly spread pixels that count."""
+    width = held_out.mask.shape[2]
     lines = held_out.tilts[:, None] * height + held_out.rows
     positions = lines[..., None] * width + torch.arange(width)
     chosen = evenly_spread(int(held_out.mask.sum()), max(1, rays_per_step // 2))
-    return positions[held_out.mask][chosen], held_out.measured[held_out.mask][chosen]
+    pixels = positions[held_out.mask][chosen]
+    return pixels // (height * width), pixels, held_out.measured[held_out.mask][chosen]

@@ -43,42 +43,9 @@ class StepReport:
 
 
 def learning_rate_factor(config: TrainingConfig, *, step: int, fraction: float) -> float:
-    """Return the factor of the learning rates: a linear rise, then half a cosine down to 0.
+    """Return the factor of the learning rates, 0 to 1: a linear rise over the steps, then half a cosine down to 0.
 
-    Parameters
-    ----------
-    config : TrainingConfig
-        Settings of the training.
-    step : int
-        Steps done.
-    fraction : float
-        Part of the run that is over, 0 to 1.
-
-    Returns
-    -------
-    float
-        Factor, 0 to 1.
+    `fraction` is the part of the run that is over, 0 to 1.
     """
     rise = min(1.0, (step + 1) / config.warm_up_steps)
     return rise * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
-
-
-def arrival_width(config: TrainingConfig, *, fraction: float) -> float:
-    """Return the duration of an arrival: it narrows geometrically, then stays.
-
-    A wide arrival lets every tilt say whether matter came earlier or later; a narrow one makes the specimen clean.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-        Settings of the training.
-    fraction : float
-        Part of the run that is over, 0 to 1.
-
-    Returns
-    -------
-    float
-        Width [t].
-    """
-    narrowing = min(1.0, fraction / config.anneal_until)
-    return float(config.first_width * (config.last_width / config.first_width) ** narrowing)

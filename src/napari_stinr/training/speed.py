@@ -13,15 +13,23 @@ import torch
 from napari_stinr.config import GrowthFieldConfig, JointFieldConfig, StaticFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.fields import GrowthField, JointField, StaticField
-from napari_stinr.projection.operator import project_slices, projector_for
-from napari_stinr.projection.views import SliceGeometry
+from napari_stinr.fields.joint import network_products
+from napari_stinr.projection.backends import ROWS_TOGETHER, projector_for
+from napari_stinr.projection.operator import project_field
+from napari_stinr.projection.views import SliceShape, Views
+from napari_stinr.reconstruction.rendering import lattice_of
 from napari_stinr.training.losses import balanced_loss, frequency_weights
 from napari_stinr.training.optimisers import adam
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WIDTH, _ROWS, _TILTS = 80, 16, 32
+    from napari_stinr.fields import Field
+
+PRODUCTS_OF_A_SAMPLE = network_products(JointFieldConfig())
+"""Products in the network whose speed is measured, that of the preset `paper`, at every point."""
+
+_WIDTH, _ROWS, _TILTS = 80, ROWS_TOGETHER, 32
 _PARAMETERS = (128, 1, 128, 128)
 _RAYS, _SAMPLES = 40, 96
 _SECONDS_EACH = 0.1
@@ -84,22 +92,19 @@ def measure_speed(threads: int) -> Speed:
 
 def _block_work(threads: int, *, grows: bool) -> Callable[[], None]:
     grid = VoxelGrid(_WIDTH, _ROWS, _WIDTH)
-    field: GrowthField | StaticField
+    field: Field
     if grows:
-        field = GrowthField(grid, GrowthFieldConfig(), scale=1.0)
+        field = GrowthField(grid, GrowthFieldConfig(), scale=1.0, width=0.1)
     else:
         field = StaticField(grid, StaticFieldConfig(), scale=1.0)
-    angles = tuple(np.linspace(-1, 1, _TILTS).tolist())
-    projector = projector_for(
-        SliceGeometry(_WIDTH, _WIDTH, _WIDTH, angles), device=torch.device("cpu"), threads=threads
-    )
-    lattice = [torch.from_numpy(grid.axis_positions(axis)) for axis in range(3)]
-    tilts, times = torch.arange(_TILTS), torch.linspace(0, 1, _TILTS)
+    shape = SliceShape(_WIDTH, _WIDTH, _WIDTH)
+    projector = projector_for(shape, device=torch.device("cpu"), threads=threads)
+    views = Views.at(np.linspace(-1, 1, _TILTS), np.linspace(0, 1, _TILTS), n_pixels=_WIDTH)
+    lattice = lattice_of(grid)
     measured, weights = torch.ones(_TILTS, _ROWS, _WIDTH), frequency_weights(_WIDTH, balance=0.3)
 
     def work() -> None:
-        density, arrival = field.slices(*lattice)
-        lines = project_slices(projector, density, arrival=arrival, tilts=tilts, times=times, width=0.1)
+        lines = project_field(projector, field, lattice, views)
         balanced_loss(lines - measured, weights).backward()  # type: ignore[no-untyped-call]
 
     return work

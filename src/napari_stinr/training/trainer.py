@@ -13,17 +13,19 @@ import torch
 
 from napari_stinr.cores import available_threads
 from napari_stinr.data.geometry import grid_of
-from napari_stinr.data.measurements import projection_contrast, typical_potential
-from napari_stinr.devices import resolve_device
+from napari_stinr.data.measurements import Measurements
+from napari_stinr.devices import gains_from_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
-from napari_stinr.fields import GrowthField, build_field
+from napari_stinr.fields import build_field
+from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.training.batching import blocks_of_rows, planned_steps
 from napari_stinr.training.failures import TrainingError
+from napari_stinr.training.fit import Fit
 from napari_stinr.training.held_out import HELD_OUT_EVERY, HeldOut, held_out_tilts
-from napari_stinr.training.objectives import build_objective, has_network
-from napari_stinr.training.optimisers import build_optimiser, load_optimiser_state, optimiser_state, part
-from napari_stinr.training.schedule import StepReport, arrival_width, learning_rate_factor
+from napari_stinr.training.objectives import build_objective
+from napari_stinr.training.optimisers import FIELD, build_optimiser, load_module_state, module_state, part
+from napari_stinr.training.schedule import StepReport, learning_rate_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.training.optimisers import Trainable
 
 __all__ = ["StepReport", "Trainer", "TrainingError"]
 
@@ -71,21 +74,29 @@ class Trainer:
         held_out = held_out_tilts(series.times, series.used, training.held_out, early=training.early_tilts)
         self.held_out = tuple(held_out.tolist())
         # Nothing about the held-out projections may decide anything, not even their contrast the learning rate.
-        trained_on = series.exclude(held_out) if len(held_out) else series
+        measurements = Measurements.of(series, device=self.device, without=held_out)
         self._objective = build_objective(
-            trained_on,
-            self.grid,
-            config,
-            device=self.device,
-            threads=self.threads,
-            held_out=HeldOut.of(series, held_out),
+            Fit(
+                measurements,
+                Views.of(series),
+                self.grid,
+                training,
+                threads=self.threads,
+                bfloat16=_uses_bfloat16(config, self.device),
+                held_out=HeldOut.of(series, held_out),
+            )
         )
         # The generator that initialises a network is shared by all threads.
         with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            self.field = build_field(config, self.grid, scale=typical_potential(trained_on, self.grid)).to(self.device)
+            field = build_field(config, self.grid, scale=measurements.typical_potential(self.grid))
+        self.field = field.to(self.device)
+        self._modules: dict[str, Trainable] = {FIELD: self.field, **self._objective.modules}
         self._optimiser = build_optimiser(
-            self.field, config, contrast=projection_contrast(trained_on), n_blocks=blocks_of_rows(training, self.grid)
+            self._modules,
+            training,
+            contrast=measurements.contrast,
+            n_blocks=blocks_of_rows(training, self.grid),
         )
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
@@ -164,7 +175,7 @@ class Trainer:
         previous_threads = torch.get_num_threads()
         # The projector has threads of its own. A second OpenMP thread for the small rest makes a step no faster on a
         # quiet machine and up to six times slower on a busy one.
-        torch.set_num_threads(self.threads if has_network(self.config) else 1)
+        torch.set_num_threads(self.threads if self.config.field.has_network else 1)
         try:
             while not self._stop.is_set():
                 fraction = self.step / total if seconds is None else self._seconds / seconds
@@ -173,7 +184,7 @@ class Trainer:
                 start = time.perf_counter()
                 with self._at_border:
                     loss, rates = self._advance(fraction)
-                    held_out_loss = self._held_out_loss(fraction)
+                    held_out_loss = self._held_out_loss()
                 self._seconds += time.perf_counter() - start
                 n_steps = total if seconds is None else max(self.step, round(self.step * seconds / self._seconds))
                 yield StepReport(self.step, n_steps, loss, self._residual, rates, self._seconds, held_out_loss)
@@ -200,7 +211,7 @@ class Trainer:
         """
         fingerprint = self._fingerprint  # reads the whole stack once, which must not hold up a step
         with self._at_border:
-            field = deepcopy(self.field).cpu().requires_grad_(False)
+            field = deepcopy(self.field).cpu().requires_grad_(False).eval()
             return Reconstruction(
                 field,
                 self.config,
@@ -230,10 +241,8 @@ class Trainer:
         rates = tuple(rate * factor for rate in self._base_rates)
         for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
             group["lr"] = rate
-        width = arrival_width(training, fraction=fraction)
-        if isinstance(self.field, GrowthField):
-            self.field.width.fill_(width)
-        loss, residual = self._objective.loss(self.field, self._generator, width=width)
+        self.field.narrow(training, fraction=fraction)
+        loss, residual = self._objective.loss(self.field, self._generator)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -246,11 +255,8 @@ class Trainer:
         self._residual = float(residual)
         return value, rates
 
-    def _held_out_loss(self, fraction: float) -> float:
-        if self.step % HELD_OUT_EVERY:
-            return math.nan
-        width = arrival_width(self.config.training, fraction=fraction)
-        return self._objective.held_out_loss(self.field, width=width)
+    def _held_out_loss(self) -> float:
+        return math.nan if self.step % HELD_OUT_EVERY else self._objective.held_out_loss(self.field)
 
     def _provenance(self, fingerprint: str) -> dict[str, str]:
         from napari_stinr import __version__
@@ -272,7 +278,7 @@ class Trainer:
             "seconds": torch.tensor(self._seconds, dtype=torch.float64),
         }
         state |= {f"batches.{name}": value.clone() for name, value in self._objective.state().items()}
-        return state | optimiser_state(self.field, self._optimiser)
+        return state | module_state(self._modules, self._optimiser)
 
     def _load(self, reconstruction: Reconstruction) -> None:
         state = reconstruction.training_state
@@ -281,4 +287,9 @@ class Trainer:
         self._generator.set_state(state["generator"])
         self._objective.load_state(part(state, "batches."))
         if self.step:
-            load_optimiser_state(self.field, self._optimiser, state=state)
+            load_module_state(self._modules, self._optimiser, state=state)
+
+
+def _uses_bfloat16(config: ReconstructionConfig, device: torch.device) -> bool:
+    precision = config.training.precision
+    return precision == "bfloat16" or (precision == "auto" and config.field.has_network and gains_from_bfloat16(device))

@@ -132,7 +132,7 @@ def test_a_cancelled_export_leaves_everything_as_it_was(
     part: float,
     before: bytes | None,
 ) -> None:
-    monkeypatch.setattr("napari_stinr.reconstruction.rendering._VOXELS_AT_ONCE", 2 * 15 * 15)
+    monkeypatch.setattr("napari_stinr.reconstruction.rendering.RENDERED_AT_ONCE", 2 * 15 * 15)
     target = tmp_path / f"out{file_format.ending}"
     if before is not None:
         target.write_bytes(before)

@@ -183,6 +183,17 @@ def test_what_is_wrong_is_said_and_raised(form):
     assert form.config() == preset_config("growth")
 
 
+def test_what_does_not_go_together_is_said_in_the_words_of_the_settings(form):
+    type_into(part_of(form, "Field", "Features", QAbstractSpinBox), "4")
+    with pytest.raises(StinrError, match="4 features and no hidden units; expected 1 feature") as error:
+        form.config()
+    assert messages(form) == [str(error.value)]
+    type_into(part_of(form, "Field", "Hidden", QAbstractSpinBox), "8")
+    assert messages(form) == []
+    type_into(part_of(form, "Field", "Arrival spacings", QLineEdit), "8, -60")
+    assert "Arrival spacings is '-60'; expected greater than 0" in messages(form)[0]
+
+
 def test_code_that_sets_the_form_is_not_told_of_it(form):
     heard = []
     form.changed.connect(lambda: heard.append(1))

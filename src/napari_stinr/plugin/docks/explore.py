@@ -11,7 +11,6 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout
 from superqt import QLabeledDoubleSlider
 
-from napari_stinr.config import JointFieldConfig
 from napari_stinr.plugin.canvas.player import PLAY_KEY
 from napari_stinr.plugin.docks.base import Dock, text_label
 from napari_stinr.plugin.docks.export_panel import ExportPanel
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.widgets.theme import ThemeColours
 
 _CURVE_TIMES = 41
-_NETWORK_TIMES = 11
+_FEW_TIMES = 11
 """Fewer for a network of time, which is asked anew for every one."""
 _CURVE_EVERY = 5.0
 """Time between two growth curves while a training runs [s]."""
@@ -181,8 +180,7 @@ class ExploreDock(Dock):
         self._curve_started, self._curve_is_busy, self._curve_is_stale = now, True, False
 
         def curve(_: Progress) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            is_network = isinstance(reconstruction.config.field, JointFieldConfig)
-            return reconstruction.growth_curve(_NETWORK_TIMES if is_network else _CURVE_TIMES)
+            return reconstruction.growth_curve(_CURVE_TIMES if reconstruction.field.serves_all_times else _FEW_TIMES)
 
         self.binding.run("growth curve", curve, self._show_curve, on_error=self._on_curve_error, bar=False)
 

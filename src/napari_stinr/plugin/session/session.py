@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig
 from napari_stinr.cores import threads_beside_window
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.autosave import autosave_path
@@ -28,6 +27,7 @@ from napari_stinr.training.events import Abandoned, Event, Failed, Finished, Pre
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.plugin.session.requirements import Estimate
@@ -87,7 +87,7 @@ class Session:
             self.state,
             problem=problem or ("" if self.estimate is None else self.estimate.problem),
             has_reconstruction=reconstruction is not None,
-            has_arrival=reconstruction is not None and isinstance(reconstruction.config.field, GrowthFieldConfig),
+            has_arrival=reconstruction is not None and reconstruction.field.has_arrival,
             is_reproducible=draft is not None and is_reproducible(draft),
         )
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
 
-from napari_stinr.config import ReconstructionConfig, preset_config
+from napari_stinr.config import ReconstructionConfig, preset_config, settings_fault
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.widgets.config_inputs import SettingInput, create_input
 from napari_stinr.plugin.widgets.theme import ThemeColours, theme_colours
@@ -77,7 +77,7 @@ class ConfigForm(QWidget):
         try:
             return ReconstructionConfig.model_validate(values)
         except ValidationError as error:
-            raise _fault(error) from error
+            raise settings_fault(error) or _fault(error) from error
 
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw what is wrong in the colours of a theme."""

@@ -1,1 +1,190 @@
-"""Where the projector runs: one module for each, all with the same numbers."""
+"""Where the projector runs: one module for each back end, all with the same numbers.
+
+A back end is a module of this folder that calls :func:`register`; those whose name ends in ``_kernels`` are parts of
+one. It may need a library that is not there, or a compiler: importing the module must not, building its projector may.
+"""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_stinr.projection.views import SliceShape, TiltRays
+
+logger = logging.getLogger(__name__)
+
+ROWS_TOGETHER = 16
+"""Detector rows that the compiled kernels handle together: blocks of rows are multiples of it."""
+
+_CANNOT_LOAD = (ImportError, OSError, RuntimeError)
+
+
+class Projector(Protocol):
+    """The projection of slices and its adjoint.
+
+    Attributes
+    ----------
+    shape : SliceShape
+        What it projects.
+    device : torch.device
+        Where slices and lines lie.
+    """
+
+    shape: SliceShape
+    device: torch.device
+
+    def project(
+        self, density: torch.Tensor, arrival: torch.Tensor | None, rays: TiltRays, *, width: float
+    ) -> torch.Tensor:
+        """Return detector lines.
+
+        Parameters
+        ----------
+        density : Tensor
+            `(rows, depth, width)` float32 slices [V].
+        arrival : Tensor or None
+            `(rows, depth, width)` float32 arrival times [t]; None: the density does not change.
+        rays : TiltRays
+            `(m,)` of the tilts to project for.
+        width : float
+            Duration of an arrival [t].
+
+        Returns
+        -------
+        Tensor
+            `(m, rows, n_pixels)` float32 projected potential [V times the unit of voxel_size].
+        """
+        ...
+
+    def backproject(
+        self,
+        lines: torch.Tensor,
+        density: torch.Tensor,
+        arrival: torch.Tensor | None,
+        rays: TiltRays,
+        *,
+        width: float,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the gradients by density and arrival.
+
+        Parameters
+        ----------
+        lines : Tensor
+            `(m, rows, n_pixels)` float32 gradient of the loss by the detector lines.
+        density, arrival, rays, width
+            As for :meth:`project`.
+
+        Returns
+        -------
+        density_gradient : Tensor
+            `(rows, depth, width)` float32.
+        arrival_gradient : Tensor or None
+            `(rows, depth, width)` float32; None where there is no arrival.
+        """
+        ...
+
+
+class Build(Protocol):
+    """How a back end makes a projector; an ImportError, OSError or RuntimeError says that it cannot run here."""
+
+    def __call__(self, shape: SliceShape, *, device: torch.device, threads: int) -> Projector:
+        """Return a projector."""
+        ...
+
+
+@dataclass(frozen=True)
+class BackEnd:
+    """A way to compute projections.
+
+    Parameters
+    ----------
+    name : str
+        Its name in messages.
+    build : callable
+        Makes a projector.
+    devices : tuple of str
+        Types of torch's devices that it serves, e.g. ``("cpu",)``; empty: all.
+    needs : str
+        What must be installed.
+    rank : int
+        Of those that serve a device the one with the highest is taken.
+    """
+
+    name: str
+    build: Build
+    devices: tuple[str, ...]
+    needs: str
+    rank: int
+
+    def serves(self, device: torch.device) -> bool:
+        """Whether slices may lie on a device."""
+        return not self.devices or device.type in self.devices
+
+
+_BACK_ENDS: dict[str, BackEnd] = {}
+
+
+def register(back_end: BackEnd) -> None:
+    """Make a back end known, or replace the one of this name.
+
+    Parameters
+    ----------
+    back_end : BackEnd
+        The back end.
+    """
+    _BACK_ENDS[back_end.name] = back_end
+
+
+def projector_for(shape: SliceShape, *, device: torch.device, threads: int = 1) -> Projector:
+    """Return a projector of the best back end for a device that can be loaded.
+
+    Parameters
+    ----------
+    shape : SliceShape
+        What to project.
+    device : torch.device
+        Where the slices lie.
+    threads : int
+        Threads for back ends on a CPU.
+
+    Returns
+    -------
+    Projector
+        Compiled on a CPU, in plain torch elsewhere.
+
+    Raises
+    ------
+    RuntimeError
+        Not one back end can be loaded.
+    """
+    _discover()
+    for back_end in sorted(_BACK_ENDS.values(), key=lambda other: -other.rank):
+        if back_end.serves(device):
+            try:
+                return back_end.build(shape, device=device, threads=threads)
+            except _CANNOT_LOAD as error:
+                _say_once(back_end.name, back_end.needs, str(error))
+    raise RuntimeError(f"no projector can be loaded for the device {device}")
+
+
+@cache
+def _discover() -> None:
+    """Let every module of this folder register itself."""
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.endswith("_kernels"):
+            try:
+                import_module(f"{__name__}.{module.name}")
+            except _CANNOT_LOAD as error:
+                _say_once(module.name, "what it imports", str(error))
+
+
+@cache
+def _say_once(name: str, needs: str, reason: str) -> None:
+    logger.warning("The projector %r, which needs %s, cannot be loaded (%s); the next is taken", name, needs, reason)

@@ -3,7 +3,7 @@
 Sixteen detector rows share the geometry of every voxel, so they are the innermost axis and the compiler turns the
 innermost loops into vector instructions. Nothing of size (tilts x voxels) is ever stored: footprint and sigmoid are
 recomputed in the adjoint. The kernels release the GIL and use no thread pool of their own;
-:mod:`napari_stinr.projection.operator` shares the work out.
+:mod:`napari_stinr.projection.backends.numba` shares the work out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import math
 import numba
 import numpy as np
 
-LANES = 16
-"""Detector rows that are handled together."""
+from napari_stinr.projection.backends import ROWS_TOGETHER
+
+LANES = ROWS_TOGETHER
+"""Detector rows that share one vector."""
 
 MARGIN = 3
 """Cells before the first detector pixel, so that the footprint of a voxel off the line needs no test."""
@@ -41,6 +43,12 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always", fastmath=True)
+def grown(density, arrival, t, steepness):  # type: ignore[no-untyped-def]
+    """Return fields.base.grown of float32 numbers, inside another compiled function; steepness is 1 / width."""
+    return density * sigmoid((t - arrival) * steepness)
+
+
+@numba.njit(inline="always", fastmath=True)
 def _footprint(u, n_pixels):  # type: ignore[no-untyped-def]
     # Catmull-Rom weights, as in geometry.catmull_rom_weights; the cell is that of the first of the four taps.
     u = min(max(u, -2.0), n_pixels + 1.0)
@@ -54,33 +62,21 @@ def _footprint(u, n_pixels):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def project_growth(density, arrival, cosines, sines, times, steepness, origin, k, tile, line):  # type: ignore[no-untyped-def]
+def project_growth(density, arrival, cosines, sines, origins, times, steepness, k, tile, line):  # type: ignore[no-untyped-def]
     """Add the projection of ``density * sigmoid((t - arrival) * steepness)`` for tilt `k` to one line.
 
-    Parameters
-    ----------
-    density, arrival : ndarray
-        `(tiles, depth, width, LANES)` float32 [V], [t].
-    cosines, sines, times : ndarray
-        `(n_tilts,)` of the ray angles, and times; cosine and sine float64.
-    steepness : float32
-        One over the width of the arrival [1/t].
-    origin : float
-        Detector coordinate of the rotation axis [pixel].
-    k, tile : int
-        Which tilt, which sixteen rows.
-    line : ndarray
-        `(n_pixels + EXTRA_CELLS, LANES)` float32, added to.
+    `(tiles, depth, width, LANES)` float32 density and arrival, of which one tile; `(n_tilts,)` cosines, sines and
+    origins [pixel] float64, times float32; float32 steepness [1/t]; `(n_pixels + EXTRA_CELLS, LANES)` float32 line.
     """
     _, depth, width, _ = density.shape
     n_pixels = line.shape[0] - EXTRA_CELLS
     t = times[k]
     for z in range(depth):
-        start = origin + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
+        start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
             i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
             for r in range(LANES):
-                value = density[tile, z, x, r] * sigmoid((t - arrival[tile, z, x, r]) * steepness)
+                value = grown(density[tile, z, x, r], arrival[tile, z, x, r], t, steepness)
                 line[i, r] += w0 * value
                 line[i + 1, r] += w1 * value
                 line[i + 2, r] += w2 * value
@@ -89,27 +85,19 @@ def project_growth(density, arrival, cosines, sines, times, steepness, origin, k
 
 @_compiled
 def backproject_growth(  # type: ignore[no-untyped-def]
-    density, arrival, cosines, sines, times, steepness, origin, z, tile, lines, density_gradient, arrival_gradient
+    density, arrival, cosines, sines, origins, times, steepness, z, tile, lines, density_gradient, arrival_gradient
 ):
-    """Add the gradients of density and arrival along one line of voxels, for all tilts.
+    """Add the gradients of density and arrival along one line `z` of voxels, for all tilts.
 
-    Parameters
-    ----------
-    density, arrival, density_gradient, arrival_gradient : ndarray
-        `(tiles, depth, width, LANES)` float32; the gradients are added to.
-    cosines, sines, times, steepness, origin
-        As for :func:`project_growth`.
-    z, tile : int
-        Which line of voxels, which sixteen rows.
-    lines : ndarray
-        `(n_tilts, tiles, n_pixels + EXTRA_CELLS, LANES)` float32 gradient of the loss by every cell.
+    As for :func:`project_growth`; `lines` is the `(n_tilts, tiles, n_pixels + EXTRA_CELLS, LANES)` float32 gradient of
+    the loss by every cell, the gradients have the shape of the density.
     """
     _, depth, width, _ = density.shape
     n_pixels = lines.shape[2] - EXTRA_CELLS
     for k in range(len(times)):
         t = times[k]
         line = lines[k, tile]
-        start = origin + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
+        start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
             i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
             for r in range(LANES):
@@ -121,18 +109,12 @@ def backproject_growth(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def project_static(density, cosines, sines, origin, k, tile, line):  # type: ignore[no-untyped-def]
-    """Add the projection of a density that does not change for tilt `k` to one line.
-
-    Parameters
-    ----------
-    density, cosines, sines, origin, k, tile, line
-        As for :func:`project_growth`.
-    """
+def project_static(density, cosines, sines, origins, k, tile, line):  # type: ignore[no-untyped-def]
+    """Add the projection of a density that does not change; see :func:`project_growth`."""
     _, depth, width, _ = density.shape
     n_pixels = line.shape[0] - EXTRA_CELLS
     for z in range(depth):
-        start = origin + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
+        start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
             i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
             for r in range(LANES):
@@ -144,19 +126,13 @@ def project_static(density, cosines, sines, origin, k, tile, line):  # type: ign
 
 
 @_compiled
-def backproject_static(cosines, sines, origin, z, tile, lines, density_gradient):  # type: ignore[no-untyped-def]
-    """Add the gradient of a density that does not change along one line of voxels, for all tilts.
-
-    Parameters
-    ----------
-    cosines, sines, origin, z, tile, lines, density_gradient
-        As for :func:`backproject_growth`.
-    """
+def backproject_static(cosines, sines, origins, z, tile, lines, density_gradient):  # type: ignore[no-untyped-def]
+    """Add the gradient of a density that does not change; see :func:`backproject_growth`."""
     _, depth, width, _ = density_gradient.shape
     n_pixels = lines.shape[2] - EXTRA_CELLS
     for k in range(len(cosines)):
         line = lines[k, tile]
-        start = origin + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
+        start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
             i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
             for r in range(LANES):

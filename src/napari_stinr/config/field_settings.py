@@ -1,0 +1,121 @@
+"""The settings of each kind of field, and which kinds there are."""
+
+from __future__ import annotations
+
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SerializeAsAny, TypeAdapter, model_validator
+
+from napari_stinr.errors import StinrError
+
+
+class Settings(BaseModel):
+    """Settings that cannot be changed, take no unknown name, and no infinite number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FieldSettings(Settings):
+    """What the settings of every kind of field have; a kind sets `kind` to a text of its own.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the kind, by which a file of settings and a saved run refer to it.
+    batches : tuple of str
+        What it can be trained on: ``"blocks"`` of whole detector lines, which need slices that can be differentiated,
+        or ``"rays"``, which need the value at points.
+    has_network : bool
+        Whether there is a network, and not only grids that are added up: it decides learning rate, number format and
+        threads.
+    """
+
+    kind: str
+    batches: ClassVar[tuple[str, ...]] = ("blocks",)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether there is a network, and not only grids that are added up."""
+        return False
+
+
+class StaticFieldConfig(FieldSettings):
+    """A density on dyadic grids that does not change: what existing software assumes."""
+
+    kind: Literal["static"] = "static"
+    coarsest_nodes: int = Field(22, ge=2, le=256, description="Fewest nodes across that a grid of the density has.")
+    features: int = Field(1, ge=1, le=64, description="Values held at every node; more than one needs hidden units.")
+    hidden: int = Field(0, ge=0, le=512, description="Units in each of two hidden layers; 0: the grids are added up.")
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the values at the nodes are decoded, and not only added up."""
+        return self.hidden > 0
+
+    @model_validator(mode="after")
+    def _check_decoder(self) -> StaticFieldConfig:
+        if self.features > 1 and not self.hidden:
+            raise StinrError(
+                f"{self.features} features and no hidden units",
+                expected="1 feature, or hidden units that decode them",
+                cure="Set field.hidden, e.g. to 32, or field.features to 1.",
+            )
+        return self
+
+
+class GrowthFieldConfig(StaticFieldConfig):
+    """A density with an arrival time: specimen where it arrives before 0, contamination after."""
+
+    kind: Literal["growth"] = "growth"  # type: ignore[assignment]
+    # A stranger's file may list thousands, each of them a grid; more than a few are of no use.
+    arrival_spacings: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (8.0, 4.0),
+        min_length=1,
+        max_length=32,
+        description="Distance of the nodes of each grid of the arrival time [voxels].",
+    )
+    arrival_start: float = Field(0.3, ge=-1, le=1, description="Arrival time everywhere before training [t].")
+
+
+class JointFieldConfig(FieldSettings):
+    """One network of (z, y, x, t), as published by Chien, Ophus and Waller (2023)."""
+
+    batches: ClassVar[tuple[str, ...]] = ("rays",)
+    kind: Literal["joint"] = "joint"
+    hidden: int = Field(64, ge=8, le=2048, description="Units in each hidden layer.")
+    layers: int = Field(2, ge=1, le=16, description="Hidden layers.")
+    spatial_frequencies: int = Field(4, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
+    time_frequencies: int = Field(
+        1, ge=1, le=12, description="Octaves of the encoding of t; few, or t explains every tilt."
+    )
+
+    @property
+    def has_network(self) -> bool:
+        """Always."""
+        return True
+
+
+FIELD_KINDS: dict[str, type[FieldSettings]] = {
+    "growth": GrowthFieldConfig,
+    "static": StaticFieldConfig,
+    "joint": JointFieldConfig,
+}
+"""Settings of every kind of field by its name; :func:`napari_stinr.fields.register` adds others."""
+
+
+def _of_its_kind(value: Any) -> FieldSettings:
+    """Validate the settings of a field by the class that its kind names."""
+    if isinstance(value, FieldSettings) and type(value) in FIELD_KINDS.values():
+        return value
+    return _union(tuple(FIELD_KINDS.values())).validate_python(value)
+
+
+@lru_cache(maxsize=4)
+def _union(kinds: tuple[type[FieldSettings], ...]) -> TypeAdapter[FieldSettings]:
+    union: Any = Annotated[reduce(or_, kinds), Field(discriminator="kind")]
+    return TypeAdapter(union)
+
+
+FieldConfig = Annotated[SerializeAsAny[FieldSettings], PlainValidator(_of_its_kind)]

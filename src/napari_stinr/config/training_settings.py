@@ -1,0 +1,55 @@
+"""The settings of the training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from napari_stinr.config.field_settings import Settings
+
+
+class TrainingConfig(Settings):
+    """How a field is fitted to the projections."""
+
+    steps: int | None = Field(
+        None, ge=1, description="Steps of training; none: as many as visit every row `visits` times."
+    )
+    visits: int = Field(300, ge=1, description="How often every detector row is used, where steps are not given.")
+    seed: int = Field(0, ge=0, description="Seed of everything that is random.")
+    batches: Literal["blocks", "rays"] = Field(
+        "blocks", description="Whole detector lines of many tilts, or single rays."
+    )
+    tilts_per_step: int = Field(32, ge=1, description="Tilts in a block.")
+    early_tilts: int = Field(3, ge=0, description="Tilts nearest t = 0 that are part of every block.")
+    voxels_per_step: int = Field(
+        400_000, ge=1, description="Voxels in a block: decides how many rows are used at a time."
+    )
+    rays_per_step: int = Field(256, ge=1, description="Rays in a step, where the batches are rays.")
+    density_rate: float = Field(
+        0.12,
+        gt=0,
+        description="Learning rate of a network, or of the density for data of contrast 1 (see projection_contrast) "
+        "where every step uses all rows; with more blocks of rows it is divided by the square root of their number.",
+    )
+    arrival_rate: float = Field(0.03, gt=0, description="Learning rate of the arrival time [t per step].")
+    warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
+    first_width: float = Field(0.3, gt=0, description="Duration of an arrival at the start [t].")
+    last_width: float = Field(0.005, gt=0, description="Duration of an arrival at the end [t].")
+    anneal_until: float = Field(0.7, gt=0, le=1, description="Fraction of the run after which the width stays [1].")
+    balance: float = Field(
+        0.3,
+        gt=0,
+        description="Floor of the frequency weight (|q|/q_nyquist + balance); large: plain least squares [1].",
+    )
+    suppress_noise: bool = Field(
+        True, description="Let the frequency weight roll off where the data meet the noise floor."
+    )
+    held_out: int = Field(
+        0,
+        ge=0,
+        description="Projections kept out of the training, evenly over the time, to see how unseen data are predicted.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Number format of networks; auto: what a measurement at the start finds faster."
+    )

@@ -1,0 +1,253 @@
+"""What the rest of the program asks of a field, whatever its kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_stinr.config import FieldSettings, TrainingConfig
+    from napari_stinr.data.geometry import VoxelGrid
+
+
+def arrived(arrival: torch.Tensor, t: float | torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
+    """Return which part of the matter has arrived: sigmoid((t - arrival) / width).
+
+    Parameters
+    ----------
+    arrival : Tensor
+        `(...)` arrival time [t].
+    t : float or Tensor
+        When; `(...)` or one time for all [t].
+    width : float or Tensor
+        Duration of an arrival [t].
+
+    Returns
+    -------
+    Tensor
+        `(...)` fraction, 0 to 1.
+    """
+    return torch.sigmoid((t - arrival) / width)
+
+
+def grown(
+    density: torch.Tensor, arrival: torch.Tensor, t: float | torch.Tensor, width: float | torch.Tensor
+) -> torch.Tensor:
+    """Return the potential of a density with an arrival time: density * sigmoid((t - arrival) / width).
+
+    Parameters
+    ----------
+    density : Tensor
+        `(...)` density [V].
+    arrival, t, width
+        As for :func:`arrived`.
+
+    Returns
+    -------
+    Tensor
+        `(...)` potential [V].
+    """
+    return density * arrived(arrival, t, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """Part of a field on a lattice; the potential of the field is the sum of its parts.
+
+    Parameters
+    ----------
+    density : Tensor
+        `(rows, depth, width)` float32 density; for a field that is asked anew for every time, the potential then [V].
+    arrival : Tensor, optional
+        `(rows, depth, width)` float32 arrival time; None: the density does not change [t].
+    width : float
+        Duration of an arrival [t].
+    """
+
+    density: torch.Tensor
+    arrival: torch.Tensor | None = None
+    width: float = 1.0
+
+    def at(self, t: float) -> torch.Tensor:
+        """`(rows, depth, width)` potential at a time [V]."""
+        return self.density if self.arrival is None else grown(self.density, self.arrival, t, self.width)
+
+
+def potential(parts: Sequence[Slices], t: float) -> torch.Tensor:
+    """Return the potential that the parts of a field have together.
+
+    Parameters
+    ----------
+    parts : sequence of Slices
+        From :meth:`Field.slices`.
+    t : float
+        When [t].
+
+    Returns
+    -------
+    Tensor
+        `(rows, depth, width)` potential [V].
+    """
+    return reduce(add, (part.at(t) for part in parts))
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterGroup:
+    """Parameters that learn at the same rate.
+
+    Parameters
+    ----------
+    name : str
+        What they are.
+    parameters : list of Parameter
+        The parameters.
+    rate : float
+        Their learning rate, before the schedule [their unit per step].
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    rate: float
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a field takes, for estimates of memory and time; measured on whole runs, see training.estimates.
+
+    Parameters
+    ----------
+    trained_values : float
+        Numbers that are held for every voxel of a block, or every point on a ray, in a step of training.
+    rendered_values : float
+        Numbers that are held for every voxel that is rendered at a time.
+    products : int
+        Products in the network at every point; 0 where there is none.
+    static_parts, growing_parts : int
+        Slices that are projected for every tilt: without and with an arrival time.
+    """
+
+    trained_values: float
+    rendered_values: float
+    products: int = 0
+    static_parts: int = 0
+    growing_parts: int = 0
+
+
+class Field(nn.Module, ABC):
+    """A continuous V(z, y, x, t) that can be trained, rendered, saved and projected.
+
+    A kind of field is a subclass in a module of its own with its settings (:class:`FieldSettings`) and a line for
+    :func:`napari_stinr.fields.register`. Parameters and persistent buffers are what a saved run holds.
+
+    Attributes
+    ----------
+    serves_all_times : bool
+        One call of :meth:`slices` serves every time; otherwise the field is asked anew for each.
+    has_arrival : bool
+        There is one part, with an arrival time that can be shown.
+    """
+
+    serves_all_times: bool = True
+    has_arrival: bool = False
+
+    @classmethod
+    @abstractmethod
+    def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> Field:
+        """Build the field before training.
+
+        Parameters
+        ----------
+        settings : FieldSettings
+            Settings of this kind of field.
+        grid : VoxelGrid
+            The voxels of the reconstruction.
+        scale : float
+            Typical potential of the data [V].
+        training : TrainingConfig
+            How it will be trained.
+
+        Returns
+        -------
+        Field
+            On the CPU; random values come from torch's global generator.
+        """
+
+    @abstractmethod
+    def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        """Return the potential at points and times.
+
+        Parameters
+        ----------
+        coordinates : Tensor
+            `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size].
+        times : Tensor
+            `(...)` times, or one time for all [t].
+
+        Returns
+        -------
+        Tensor
+            `(...)` float32 potential [V].
+        """
+
+    @abstractmethod
+    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> tuple[Slices, ...]:
+        """Return the field at all positions of a lattice.
+
+        Parameters
+        ----------
+        z, y, x : Tensor
+            `(depth,)`, `(rows,)`, `(width,)` positions from the centre [the unit of voxel_size], on the CPU.
+        t : float
+            When; of no meaning where the field serves all times [t].
+
+        Returns
+        -------
+        tuple of Slices
+            Parts whose potentials add up; differentiable where the field can be trained on blocks.
+        """
+
+    @abstractmethod
+    def parameter_groups(
+        self, training: TrainingConfig, *, contrast: float, n_blocks: int
+    ) -> tuple[ParameterGroup, ...]:
+        """Return all parameters with their learning rates, in the order in which a step reports them.
+
+        Parameters
+        ----------
+        training : TrainingConfig
+            The learning rates.
+        contrast : float
+            Contrast of the projections, by which a density without a network learns faster [1].
+        n_blocks : int
+            Blocks that the rows are shared out over. The optimiser also moves the rows that are not in a block, by
+            what it remembers of them, so that a density without a network learns too fast with many.
+
+        Returns
+        -------
+        tuple of ParameterGroup
+            The groups.
+        """
+
+    @property
+    @abstractmethod
+    def costs(self) -> Costs:
+        """What the field takes; asked of a field without memory, too (on torch's device ``meta``)."""
+
+    def narrow(self, training: TrainingConfig, *, fraction: float) -> None:
+        """Take the form that the schedule has for a point of the training; called before every step.
+
+        Parameters
+        ----------
+        training : TrainingConfig
+            The schedule.
+        fraction : float
+            Part of the run that is over, 0 to 1.
+        """

@@ -1,0 +1,44 @@
+"""What an objective is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_stinr.config import TrainingConfig
+    from napari_stinr.data.geometry import VoxelGrid
+    from napari_stinr.data.measurements import Measurements
+    from napari_stinr.projection.views import Views
+    from napari_stinr.training.held_out import HeldOut
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What is fitted to what, and how.
+
+    Parameters
+    ----------
+    measurements : Measurements
+        The data to train on; the objective computes where they lie.
+    views : Views
+        What every tilt of the stack sees.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+    config : TrainingConfig
+        The settings.
+    threads : int
+        Threads of the projector on a CPU.
+    bfloat16 : bool
+        Evaluate networks in bfloat16.
+    held_out : HeldOut, optional
+        Projections that are predicted and not trained on.
+    """
+
+    measurements: Measurements
+    views: Views
+    grid: VoxelGrid
+    config: TrainingConfig
+    threads: int = 1
+    bfloat16: bool = False
+    held_out: HeldOut | None = None
