@@ -132,4 +132,6 @@ def _abtem_slices(
         projection=projection,
         device="cpu",
     )
-    return np.asarray(potential.build(lazy=False).array, dtype=np.float32)
+    # abTEM lets FFTW time several ways and take the fastest, so that the last bit depends on what else is running.
+    with abtem.config.set({"fftw.planning_effort": "FFTW_ESTIMATE"}):
+        return np.asarray(potential.build(lazy=False).array, dtype=np.float32)
