@@ -97,7 +97,7 @@ def run(
     seed : int
         The same seed gives the same inputs.
     seconds : float
-        No input is begun after so long [s].
+        No input is begun after so long, but for the first of every kind [s].
     workers : int
         How many processes read at a time.
     keep : Path, optional
@@ -115,10 +115,10 @@ def run(
 
     def work(worker: int) -> None:
         with Reader() as reader:
-            while time.monotonic() - started < seconds:
+            while True:
                 with lock:
                     number = next(numbers, None)
-                if number is None:
+                if number is None or (number >= len(fixtures) and time.monotonic() - started >= seconds):
                     return
                 fixture, name, content = make_input(fixtures, number, seed)
                 place = folder / f"{worker}_{number}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import struct
 import time
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import pytest
 from helpers.dm_cases import dm_bytes, file_bytes, image_group, lengths, write_dm
 from helpers.places import SHARED_DATA
 from napari_stinr.errors import StinrError
+from napari_stinr.io.formats import dm
 from napari_stinr.io.formats.containers import read_images
 from napari_stinr.io.formats.dm import read_dm
 from napari_stinr.io.formats.dm_tags import read_tags
@@ -132,14 +132,7 @@ def test_coloured_and_complex_images_are_refused_with_the_cure(tmp_path):
 
 def test_without_the_library_the_cure_is_said(tmp_path, monkeypatch):
     path = write_dm(tmp_path / "s.dm3", stack())
-    real_import = builtins.__import__
-
-    def fake_import(name, *rest):
-        if name.startswith("rsciio"):
-            raise ImportError(name)
-        return real_import(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", fake_import)
+    monkeypatch.setattr(dm, "file_reader", None)
     refused(path, 'pip install "napari-stinr[formats]"')
 
 
@@ -154,7 +147,7 @@ def test_every_truncation_is_refused(tmp_path, version):
 
 @pytest.mark.parametrize("version", [3, 4])
 def test_lengths_beyond_the_file_never_reach_the_library(tmp_path, monkeypatch, version):
-    monkeypatch.setattr("rsciio.digitalmicrograph.file_reader", lambda *_, **__: pytest.fail("it was asked to read"))
+    monkeypatch.setattr(dm, "file_reader", lambda *_, **__: pytest.fail("it was asked to read"))
     path = tmp_path / "s.dm3"
     raw = dm_bytes(stack("uint8"), version=version)
     huge = 2**31 - 1 if version == 3 else 2**62

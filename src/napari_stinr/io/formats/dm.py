@@ -19,6 +19,12 @@ from napari_stinr.io.formats.dm_facts import pixel_size, tilt_angles, timestamp,
 from napari_stinr.io.formats.dm_tags import Block, read_tags
 from napari_stinr.io.formats.limits import check_memory
 
+try:
+    # This reader and no other: a reader that is chosen by file ending may be one that runs code from files.
+    from rsciio.digitalmicrograph import file_reader  # type: ignore[import-not-found,import-untyped,unused-ignore]
+except ImportError:
+    file_reader = None  # type: ignore[assignment,unused-ignore]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -87,17 +93,12 @@ def read_dm(path: Path) -> Stack:
 
 
 def _library(path: Path) -> Callable[..., list[dict[str, Any]]]:
-    try:
-        # This reader and no other: a reader that is chosen by file ending may be one that runs code from files.
-        from rsciio.digitalmicrograph import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
-            file_reader,
-        )
-    except ImportError as error:
+    if file_reader is None:
         raise StinrError(
             f"{path.name} cannot be read without rosettasciio",
             expected="the optional readers of napari-stinr",
             cure='Install them with: pip install "napari-stinr[formats]"',
-        ) from error
+        )
     reader: Callable[..., list[dict[str, Any]]] = file_reader
     return reader
 

@@ -101,7 +101,7 @@ def _has_data(group: h5py.Group, path: Path) -> bool:
     if not isinstance(data, h5py.Dataset) or data.shape is None:
         return False
     # Many files in the wild leave the mark of the group out.
-    return number_attribute(group, "emd_group_type", path) == 1 or find_object(group, "dim1", path) is not None
+    return number_attribute(group, "emd_group_type") == 1 or find_object(group, "dim1", path) is not None
 
 
 def _axes(group: h5py.Group, path: Path) -> list[_Axis]:
@@ -117,8 +117,8 @@ def _axes(group: h5py.Group, path: Path) -> list[_Axis]:
             _Axis(
                 number,
                 int(length),
-                text_attribute(dim, "name", path).lower() if is_dataset else "",
-                text_attribute(dim, "units", path) if is_dataset else "",
+                text_attribute(dim, "name").lower() if is_dataset else "",
+                text_attribute(dim, "units") if is_dataset else "",
                 _values(read_list(group, label, path), int(length)),
             )
         )

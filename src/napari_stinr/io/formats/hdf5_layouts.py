@@ -166,7 +166,7 @@ def _times(file: h5py.File, tree: Tree, n_tilts: int, path: Path) -> tuple[NDArr
     if name is None:
         return None, "", ""
     times, note = fitting_times(read_list(file, name, path), n_tilts, name)
-    return times, "" if times is None else text_attribute(tree.datasets[name], "units", path)[:20], note
+    return times, "" if times is None else text_attribute(tree.datasets[name], "units")[:20], note
 
 
 def _pixel_size(file: h5py.File, tree: Tree, path: Path) -> tuple[float | None, str]:
@@ -174,7 +174,7 @@ def _pixel_size(file: h5py.File, tree: Tree, path: Path) -> tuple[float | None, 
     size = None if name is None else read_list(file, name, path)
     if name is None or size is None:
         return None, ""
-    unit = text_attribute(tree.datasets[name], "units", path) or text_attribute(tree.datasets[name], "unit", path)
+    unit = text_attribute(tree.datasets[name], "units") or text_attribute(tree.datasets[name], "unit")
     length = stated_length(float(size[0]), unit or "Å")
     if length is None:
         return None, f"The pixel size in {name} is {size[0]:g} {printable(unit[:20])}".rstrip() + " and was left out."

@@ -185,7 +185,7 @@ def read_angles(dataset: h5py.Dataset, path: Path) -> tuple[NDArray[np.float64] 
     StinrError
         There are too many, or they are no real numbers.
     """
-    unit = text_attribute(dataset, "units", path) or text_attribute(dataset, "unit", path)
+    unit = text_attribute(dataset, "units") or text_attribute(dataset, "unit")
     values = read_numbers(dataset, path)
     scale = angle_scale(unit)
     if scale is not None:

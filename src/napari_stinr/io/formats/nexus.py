@@ -140,7 +140,7 @@ def _pixel_size(file: h5py.File, entry: str, detector: str, path: Path) -> tuple
         values = read_list(file, place, path)
         owner = find_object(file, place, path)
         if values is not None and len(values) == 1 and owner is not None:
-            size = stated_length(float(values[0]), text_attribute(owner, "units", path))
+            size = stated_length(float(values[0]), text_attribute(owner, "units"))
             if size is not None:
                 return size, f"Pixel size from {place}. {note}".strip()
     return None, ""

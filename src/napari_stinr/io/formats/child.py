@@ -1,0 +1,205 @@
+"""The process that opens containers of strangers: it may hang, crash or fill its memory, and nothing else is lost.
+
+:mod:`napari_stinr.io.formats.isolation` starts it, sends requests and gets answers, a line of JSON each. Pixels go
+through memory that both have mapped, as many images at a time as fit into :data:`BLOCK_BYTES`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import math
+import mmap
+import os
+import queue
+import sys
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.containers import Images, Stack, checked_images, damaged, refusing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+BLOCK_BYTES = 8_000_000
+"""Images that go over at a time, where a single one is not larger [byte]."""
+IDLE_SECONDS = 60.0
+"""A process without work ends after so long [s]."""
+_LISTS = ("tilt_angles", "times", "timestamps")
+_FACTS = ("pixel_size", "time_unit", "place", "angle_place", "complete", "notes")
+
+
+def serve(buffer: str) -> None:
+    """Answer requests until there are none for a while, or the process that sends them has ended."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    # What a library prints would be taken for an answer.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _forbid_traces()
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, requests), daemon=True).start()
+    server = _Server(answers, requests, buffer)
+    with contextlib.suppress(queue.Empty):
+        while True:
+            server.answer(requests.get(timeout=IDLE_SECONDS))
+
+
+def _listen(stream: IO[bytes], requests: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in stream:
+        requests.put(json.loads(line))
+    os._exit(0)  # whoever asked is gone, whatever the libraries are doing
+
+
+def _forbid_traces() -> None:
+    """Let a crash leave neither a core file nor a window with a question."""
+    if sys.platform == "win32":
+        import ctypes
+
+        ctypes.windll.kernel32.SetErrorMode(0x8003)
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class _Server:
+    """Reads files one after the other; remembers the last one between its header and its pixels."""
+
+    def __init__(self, answers: IO[bytes], requests: queue.SimpleQueue[dict[str, Any]], buffer: str) -> None:
+        self._answers = answers
+        self._requests = requests
+        self._buffer = buffer
+        self._n_buffers = 0
+        self._key: tuple[Any, ...] = ()
+        self._stack: Stack | None = None
+
+    def answer(self, request: dict[str, Any]) -> None:
+        """Answer one request, whatever comes of it."""
+        path = Path(request["path"])
+        module, _, name = request["reader"].partition(":")
+        read = getattr(import_module(f"napari_stinr.io.formats.{module}"), name)
+        # Loading a library is no fault of the file: the time that is allowed for it begins here.
+        self._say({"ready": True})
+        # It needs no cooperation of a library that hangs, and ends this process where nobody is left to do it.
+        faulthandler.dump_traceback_later(request["seconds"], exit=True)
+        try:
+            with refusing(path), _limited_memory(request["memory"]):
+                if "arguments" in request:
+                    self._say({"list": read(path, *request["arguments"]).tolist()})
+                elif "pixels" in request:
+                    self._send_pixels(read, request, path)
+                else:
+                    self._say({"stack": described(self._opened(read, path))})
+        except StinrError as error:
+            self._say({"refused": [error.found, error.expected, error.cure]})
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        self._answers.write(json.dumps({**answer, "cpu": time.process_time()}).encode() + b"\n")
+
+    def _opened(self, read: Any, path: Path) -> Stack:
+        facts = path.stat()
+        key = (read, path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if self._stack is None or key != self._key:
+            self._stack, self._key = None, ()
+            self._stack, self._key = read(path), key
+        return self._stack
+
+    def _send_pixels(self, read: Any, request: dict[str, Any], path: Path) -> None:
+        stack = self._opened(read, path)
+        if stack.images.shape != tuple(request["shape"]):
+            raise damaged(path, f"images of the shape {tuple(request['shape'])}", "it has changed since")
+        mask = stack.mask
+        images = stack.images if request["pixels"] == "images" else None
+        if images is None and mask is not None:
+            images = Images(stack.images.shape, lambda: iter(mask))
+        if images is None:
+            raise damaged(path, "a mask", "it has changed since")
+        for answer in self._blocks(checked_images(images, path)):
+            self._say(answer)
+            faulthandler.cancel_dump_traceback_later()
+            self._requests.get()  # the other side has copied them
+            faulthandler.dump_traceback_later(request["seconds"], exit=True)
+        self._say({"end": True})
+
+    def _blocks(self, images: Iterator[NDArray[Any]]) -> Iterator[dict[str, Any]]:
+        block: NDArray[Any] | None = None
+        n_images = 0
+        for image in images:
+            if block is None:
+                n_slots = max(1, BLOCK_BYTES // max(1, image.nbytes))
+                block, place = self._mapped((n_slots, *image.shape), image.dtype)
+            block[n_images] = image
+            n_images += 1
+            if n_images == len(block):
+                yield {"n_images": n_images, **place}
+                n_images = 0
+        if n_images:
+            yield {"n_images": n_images, **place}
+
+    def _mapped(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+        n_bytes = max(1, math.prod(shape) * dtype.itemsize)
+        self._n_buffers += 1
+        name = f"{self._buffer}-{self._n_buffers}"
+        memory = mapped_memory(self._buffer, name, n_bytes, is_new=True)
+        place = {"dtype": dtype.str, "n_bytes": n_bytes, "name": name}
+        return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape), place
+
+
+def mapped_memory(buffer: str, name: str, n_bytes: int, *, is_new: bool = False) -> mmap.mmap:
+    """Map memory that two processes share: a file without a name by its number, on Windows pages by a name."""
+    if sys.platform == "win32":
+        return mmap.mmap(-1, n_bytes, tagname=name)
+    if is_new:
+        os.ftruncate(int(buffer), n_bytes)
+    return mmap.mmap(int(buffer), n_bytes)
+
+
+def described(stack: Stack) -> dict[str, Any]:
+    """Return everything but the pixels of a stack, as JSON can hold it."""
+    lists = {name: getattr(stack, name) for name in _LISTS}
+    return {
+        "shape": stack.images.shape,
+        "mask": stack.mask is not None,
+        **{name: None if values is None else values.tolist() for name, values in lists.items()},
+        **{name: getattr(stack, name) for name in _FACTS},
+    }
+
+
+def stack_of(facts: dict[str, Any], images: Images, mask: NDArray[np.bool_] | None) -> Stack:
+    """Return the stack that was described."""
+    found: dict[str, Any] = {name: facts[name] for name in (*_LISTS, *_FACTS)}
+    for name in _LISTS:
+        found[name] = None if found[name] is None else np.array(found[name], dtype=np.float64)
+    return Stack(images, mask=mask, **{**found, "notes": tuple(found["notes"])})
+
+
+@contextlib.contextmanager
+def _limited_memory(n_bytes: int | None) -> Iterator[None]:
+    """Allow this process so much memory beyond what it has [byte], None for any."""
+    if sys.platform != "linux" or n_bytes is None:
+        yield
+        return
+    import resource
+
+    own = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    lowest = min((limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY), default=own + n_bytes)
+    resource.setrlimit(resource.RLIMIT_AS, (min(lowest, own + n_bytes), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
