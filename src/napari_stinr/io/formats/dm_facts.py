@@ -32,7 +32,7 @@ def value_at(tags: object, *names: str) -> Any:
     Parameters
     ----------
     tags : object
-        Tags by name, from :func:`~napari_stinr.io.formats.dm_tags.read_tags`.
+        Tags by name.
     *names : str
         Names of groups and at last of the tag.
 
