@@ -32,8 +32,9 @@ from helpers.hdf5_cases import (
 from helpers.places import SHARED_DATA
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_tilt_series
-from napari_stinr.io.formats import hdf5_chunks, hdf5_files
+from napari_stinr.io.formats import hdf5_files
 from napari_stinr.io.formats.containers import read_images
+from napari_stinr.io.formats.guards import hdf5_chunks
 from napari_stinr.io.formats.hdf5_files import dataset_images, open_hdf5
 from napari_stinr.io.formats.hdf5_layouts import read_hdf5
 from napari_stinr.io.formats.hdf5_text import read_text, text_attribute

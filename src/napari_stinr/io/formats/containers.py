@@ -241,18 +241,7 @@ def short_of_memory(path: Path) -> StinrError:
 
 @contextlib.contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged file brings inside the block into one sentence.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for messages.
-
-    Raises
-    ------
-    StinrError
-        In place of every other exception.
-    """
+    """Turn whatever a damaged file brings inside the block into one sentence."""
     try:
         yield
     except StinrError:

@@ -58,28 +58,7 @@ class _Axis:
 
 
 def read_emd(file: h5py.File, tree: Tree, path: Path) -> Stack | None:
-    """Read the tilt series or volume of a Berkeley or tomviz file.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The open file.
-    tree : Tree
-        What is in it.
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Stack or None
-        The one that tomviz writes, else the only one with an axis of angles, else the only one. None where it is not
-        such a file.
-
-    Raises
-    ------
-    StinrError
-        There are several to choose from, or the data cannot be read.
-    """
+    """Return the series that tomviz writes, else the only one with an axis of angles, else the only one, or None."""
     found = {name: _axes(group, path) for name, group in tree.groups.items() if _has_data(group, path)}
     found = {name: axes for name, axes in found.items() if sum(axis.length > 1 for axis in axes) in (2, 3)}
     if not found:

@@ -34,24 +34,7 @@ _MASKS = ("mask", "masks")
 
 
 def read_hdf5(path: Path) -> Stack:
-    """Read a tilt series or volume from an HDF5 file.
-
-    Parameters
-    ----------
-    path : Path
-        File to read: EMD (Velox, Berkeley, tomviz), Data Exchange, NeXus NXtomo, or any HDF5 file with a single
-        three-dimensional dataset.
-
-    Returns
-    -------
-    Stack
-        Images with what the layout says about their tilt angles, times and pixel size.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged, refers to other files, or holds none or several such stacks.
-    """
+    """Read EMD (Velox, Berkeley, tomviz), Data Exchange, NXtomo, or any HDF5 file with one stack in it."""
     with open_hdf5(path) as file:
         stack = read_velox(file, path)
         if stack is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from napari_stinr.io.formats.guards.hdf5_chunks import read_part
 from napari_stinr.io.formats.hdf5_checks import check_own
-from napari_stinr.io.formats.hdf5_chunks import read_part
 
 if TYPE_CHECKING:
     from pathlib import Path
