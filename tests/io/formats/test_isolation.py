@@ -60,6 +60,12 @@ def late(path):
         yield np.zeros((6, 7))
         os.kill(os.getpid(), signal.SIGBUS)
     return Stack(Images((2, 6, 7), read))
+def broken(path):
+    def read():
+        for k in range(4):
+            yield np.full((1500, 1000), k, "<f4")
+        raise ValueError("broken")
+    return Stack(Images((6, 1500, 1000), read))
 def lock(path):
     # Holds the lock of the interpreter, as a library in an endless loop does.
     ctypes.PyDLL(None).sleep(1000)
@@ -132,6 +138,16 @@ def test_every_type_of_number_and_byte_order(path, reader, dtype):
 def test_images_larger_than_a_block_are_kept_apart(path):
     images = list(read_isolated("strange:large", path).images.read())
     assert np.array_equal(images, np.arange(4_500_000, dtype="<f4").reshape(3, 1500, 1000))
+
+
+def test_a_file_that_is_damaged_at_its_end_leaves_the_process_as_it_was(path):
+    images = read_isolated("strange:broken", path).images.read()
+    assert [int(next(images)[7, 7]) for _ in range(4)] == [0, 1, 2, 3]
+    (process,) = children()
+    with pytest.raises(StinrError, match="broken"):
+        next(images)
+    assert np.array_equal(read_images(read_isolated("strange:stack", path).images, path), VALUES)
+    assert children() == [process]
 
 
 def test_files_share_a_process_and_threads_do_not(path):

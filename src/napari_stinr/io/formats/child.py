@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BLOCK_BYTES = 8_000_000
+BLOCK_BYTES = 4_000_000
 """Images that go over at a time, where a single one is not larger [byte]."""
+_N_BLOCKS = 2
+"""One is filled while the other one is looked at."""
 IDLE_SECONDS = 60.0
 """A process without work ends after so long [s]."""
 _LISTS = ("tilt_angles", "times", "timestamps")
@@ -83,6 +85,8 @@ class _Server:
 
     def answer(self, request: dict[str, Any]) -> None:
         """Answer one request, whatever comes of it."""
+        if "reader" not in request:  # the last images of the file before have been copied
+            return
         path = Path(request["path"])
         module, _, name = request["reader"].partition(":")
         read = getattr(import_module(f"napari_stinr.io.formats.{module}"), name)
@@ -124,44 +128,51 @@ class _Server:
             images = Images(stack.images.shape, lambda: iter(mask))
         if images is None:
             raise damaged(path, "a mask", "it has changed since")
-        for answer in self._blocks(checked_images(images, path)):
+        for answer in self._blocks(checked_images(images, path), request["seconds"]):
             self._say(answer)
-            faulthandler.cancel_dump_traceback_later()
-            self._requests.get()  # the other side has copied them
-            faulthandler.dump_traceback_later(request["seconds"], exit=True)
         self._say({"end": True})
 
-    def _blocks(self, images: Iterator[NDArray[Any]]) -> Iterator[dict[str, Any]]:
-        block: NDArray[Any] | None = None
-        n_images = 0
+    def _blocks(self, images: Iterator[NDArray[Any]], seconds: float) -> Iterator[dict[str, Any]]:
+        """Put images into one block after the other; yield what to say when one is full."""
+        blocks: NDArray[Any] | None = None
+        n_images = n_sent = 0
         for image in images:
-            if block is None:
+            if blocks is None:
                 n_slots = max(1, BLOCK_BYTES // max(1, image.nbytes))
-                block, place = self._mapped((n_slots, *image.shape), image.dtype)
-            block[n_images] = image
+                blocks, place = self._mapped((_N_BLOCKS, n_slots, *image.shape), image.dtype)
+            if n_images == 0 and n_sent >= _N_BLOCKS:
+                self._await_copies(seconds)
+            blocks[n_sent % _N_BLOCKS, n_images] = image
             n_images += 1
-            if n_images == len(block):
-                yield {"n_images": n_images, **place}
-                n_images = 0
+            if n_images == blocks.shape[1]:
+                yield {"n_images": n_images, "block": n_sent % _N_BLOCKS, **place}
+                n_images, n_sent = 0, n_sent + 1
         if n_images:
-            yield {"n_images": n_images, **place}
+            yield {"n_images": n_images, "block": n_sent % _N_BLOCKS, **place}
+
+    def _await_copies(self, seconds: float) -> None:
+        # However long the other side takes over the images, it is not this file that hangs.
+        faulthandler.cancel_dump_traceback_later()
+        self._requests.get()
+        faulthandler.dump_traceback_later(seconds, exit=True)
 
     def _mapped(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
         n_bytes = max(1, math.prod(shape) * dtype.itemsize)
         self._n_buffers += 1
-        name = f"{self._buffer}-{self._n_buffers}"
-        memory = mapped_memory(self._buffer, name, n_bytes, is_new=True)
-        place = {"dtype": dtype.str, "n_bytes": n_bytes, "name": name}
-        return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape), place
+        place = {"dtype": dtype.str, "shape": shape, "n_bytes": n_bytes, "name": f"{self._buffer}-{self._n_buffers}"}
+        return mapped_blocks(self._buffer, place, is_new=True), place
 
 
-def mapped_memory(buffer: str, name: str, n_bytes: int, *, is_new: bool = False) -> mmap.mmap:
-    """Map memory that two processes share: a file without a name by its number, on Windows pages by a name."""
+def mapped_blocks(buffer: str, place: dict[str, Any], *, is_new: bool = False) -> NDArray[Any]:
+    """Return `(blocks, images, height, width)` memory of both processes: a file by its number, on Windows by a name."""
+    n_bytes, shape = place["n_bytes"], tuple(place["shape"])
     if sys.platform == "win32":
-        return mmap.mmap(-1, n_bytes, tagname=name)
-    if is_new:
-        os.ftruncate(int(buffer), n_bytes)
-    return mmap.mmap(int(buffer), n_bytes)
+        memory = mmap.mmap(-1, n_bytes, tagname=place["name"])
+    else:
+        if is_new:
+            os.ftruncate(int(buffer), n_bytes)
+        memory = mmap.mmap(int(buffer), n_bytes)
+    return np.frombuffer(memory, np.dtype(place["dtype"]), math.prod(shape)).reshape(shape)
 
 
 def described(stack: Stack) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.child import mapped_memory, stack_of
+from napari_stinr.io.formats.child import mapped_blocks, stack_of
 from napari_stinr.io.formats.containers import Images, Stack, damaged, short_of_memory
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ _CPU_SECONDS = 1.5
 """Time of the processor that any file may take until the next answer [s]; more in proportion to what is read."""
 _BYTES_PER_SECOND = 20e6
 """The slowest code expands ten times as much."""
+_HEADER_BYTES_PER_SECOND = 100e6
+"""Of most of a file nothing is read but its pixels."""
 _WALL_SECONDS = 60.0
 """Beyond it nothing happens any more, on a busy machine or a slow network either [s]."""
 _LOOK_SECONDS = 0.05
@@ -159,11 +161,12 @@ def _pixels(reader: str, pixels: str, shape: tuple[int, int, int], path: Path) -
     with _worker() as worker:
         try:
             answer = worker.ask({"reader": reader, "pixels": pixels, "shape": shape}, path, n_bytes=n_bytes)
+            blocks = None
             while "end" not in answer:
-                block = worker.block(answer, shape)
-                # The next ones are read while these are looked at.
+                blocks = worker.blocks(answer) if blocks is None else blocks
+                for image in blocks[answer["block"], : answer["n_images"]]:
+                    yield image.copy()  # the block is used again
                 worker.send({})
-                yield from block
                 answer = worker.answer(path)
         except _CrashError as error:
             raise _crashed(path, error) from None
@@ -200,7 +203,7 @@ class _Worker:
         """Send a request about a file and return the first answer."""
         size = _size(path)
         self._most_bytes = _BASE_BYTES + _COPIES * (size + n_bytes)
-        self._cpu_seconds = _CPU_SECONDS + (size + n_bytes) / _BYTES_PER_SECOND
+        self._cpu_seconds = _CPU_SECONDS + size / _HEADER_BYTES_PER_SECOND + n_bytes / _BYTES_PER_SECOND
         self._wall_seconds = _WALL_SECONDS + 10 * self._cpu_seconds
         limits = {"seconds": 2 * self._wall_seconds, "memory": self._most_bytes if _LIMITS_ITSELF else None}
         self.send({"path": str(path.absolute()), **limits, **request})
@@ -226,13 +229,9 @@ class _Worker:
             raise StinrError(found, expected=expected, cure=cure)
         return answer
 
-    def block(self, answer: dict[str, Any], shape: tuple[int, int, int]) -> NDArray[Any]:
-        """Return a copy of the images that an answer speaks of."""
-        n_images, dtype = int(answer["n_images"]), np.dtype(answer["dtype"])
-        number = "" if self._buffer is None else str(self._buffer.fileno())
-        with contextlib.closing(mapped_memory(number, answer["name"], answer["n_bytes"])) as memory:
-            n_bytes = n_images * math.prod(shape[1:]) * dtype.itemsize
-            return np.frombuffer(memory[:n_bytes], dtype).reshape(n_images, *shape[1:])
+    def blocks(self, place: dict[str, Any]) -> NDArray[Any]:
+        """Return the memory that an answer speaks of, `(blocks, images, height, width)`."""
+        return mapped_blocks("" if self._buffer is None else str(self._buffer.fileno()), place)
 
     def end(self) -> None:
         """End the process, whatever it does."""

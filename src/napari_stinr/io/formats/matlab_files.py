@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HDF5_PLACES = (0, 512)
 """Where the HDF5 part begins: MATLAB writes a header of its own before it [byte]."""
-_PIECE_BYTES = 16_384
+_PIECE_BYTES = 32_768
 _WORKSPACE = "__function_workspace__"
 _ITEMSIZES = {"double": 8, "single": 4, "logical": 1, **{f"{u}int{8 * n}": n for u in ("", "u") for n in (1, 2, 4, 8)}}
 """What MATLAB calls plain numbers, and the size of one [byte]."""
