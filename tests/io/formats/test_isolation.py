@@ -181,6 +181,18 @@ def test_a_reading_that_is_given_up_leaves_no_process(path):
     assert ended(process)
 
 
+def test_a_process_that_is_about_to_end_is_not_asked(path, monkeypatch):
+    pid = list_isolated("strange:pid", path)[0]
+    monkeypatch.setattr(isolation, "IDLE_SECONDS", 0.0)
+    assert list_isolated("strange:pid", path)[0] != pid
+
+
+def test_a_process_without_work_ends():
+    code = "from napari_stinr.io.formats import child; child.IDLE_SECONDS = 0.1; child.serve('')"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        assert process.wait(60) == 0
+
+
 def test_refusals_keep_their_three_parts_and_the_process(path):
     with pytest.raises(StinrError) as caught:
         read_isolated("strange:refuse", path)

@@ -42,7 +42,7 @@ _FACTS = ("pixel_size", "time_unit", "place", "angle_place", "complete", "notes"
 
 def serve(buffer: str) -> None:
     """Answer requests until there are none for a while, or the process that sends them has ended."""
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    answers = os.fdopen(os.dup(1), "wb")
     # What a library prints would be taken for an answer.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _forbid_traces()
@@ -52,6 +52,7 @@ def serve(buffer: str) -> None:
     with contextlib.suppress(queue.Empty):
         while True:
             server.answer(requests.get(timeout=IDLE_SECONDS))
+    os._exit(0)  # an interpreter that ends in good order waits for the thread that waits for requests
 
 
 def _listen(stream: IO[bytes], requests: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -109,6 +110,7 @@ class _Server:
 
     def _say(self, answer: dict[str, Any]) -> None:
         self._answers.write(json.dumps({**answer, "cpu": time.process_time()}).encode() + b"\n")
+        self._answers.flush()
 
     def _opened(self, read: Any, path: Path) -> Stack:
         facts = path.stat()

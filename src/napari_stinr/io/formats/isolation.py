@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.child import mapped_blocks, stack_of
+from napari_stinr.io.formats.child import IDLE_SECONDS, mapped_blocks, stack_of
 from napari_stinr.io.formats.containers import Images, Stack, damaged, short_of_memory
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ _HEADER_BYTES_PER_SECOND = 100e6
 _WALL_SECONDS = 60.0
 """Beyond it nothing happens any more, on a busy machine or a slow network either [s]."""
 _LOOK_SECONDS = 0.05
+_END_SECONDS = 5.0
+"""A process that answers no more is gone in this time, and says what of [s]."""
 _MOST_IDLE = 2
 _COPIES = 4
 """Times that a file or its images may be in memory: as stored, expanded, turned and put together."""
@@ -177,6 +179,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.is_new = True
+        self.last_used = time.monotonic()
         self._buffer, name = _shared_memory()
         number = () if self._buffer is None else (self._buffer.fileno(),)
         command = [sys.executable, "-P", "-m", "napari_stinr.io.formats.child", name]
@@ -195,9 +198,9 @@ class _Worker:
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it can be asked no more."""
-        return self._process.poll() is not None
+    def is_ready(self) -> bool:
+        """Whether it can be asked; it ends by itself when it is idle, which must not happen meanwhile."""
+        return self._process.poll() is None and time.monotonic() - self.last_used < IDLE_SECONDS / 2
 
     def ask(self, request: dict[str, Any], path: Path, *, n_bytes: int = 0) -> dict[str, Any]:
         """Send a request about a file and return the first answer."""
@@ -243,7 +246,8 @@ class _Worker:
                     stream.close()
 
     def _listen(self, stream: IO[bytes]) -> None:
-        with stream:
+        # The last line of a process that crashes may be cut off.
+        with stream, contextlib.suppress(ValueError):
             for line in stream:
                 self._answers.put(json.loads(line))
         self._answers.put(None)
@@ -277,7 +281,10 @@ class _Worker:
             return 0.0, 0
 
     def _crash(self) -> _CrashError:
-        code = self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+        self.end()
+        code = self._process.returncode
         return _CrashError(f"was ended by signal {-code}" if code < 0 else f"ended with status {code}")
 
 
@@ -289,12 +296,12 @@ _lock = threading.Lock()
 def _worker(*, is_new: bool = False) -> Iterator[_Worker]:
     """Lend a process that has nothing to do, or start one; what is left half done is ended."""
     with _lock:
-        waiting = [] if is_new else [_idle.pop() for _ in range(len(_idle))]
-    worker = next((one for one in waiting if not one.has_ended), None)
-    for one in waiting:
-        if one is not worker:
-            _give_back(one)
-    worker = worker or _Worker()
+        over = [one for one in _idle if not one.is_ready]
+        _idle[:] = [one for one in _idle if one not in over]
+        found = _idle.pop() if _idle and not is_new else None
+    for one in over:
+        one.end()
+    worker = found or _Worker()
     try:
         yield worker
     except StinrError:
@@ -307,8 +314,9 @@ def _worker(*, is_new: bool = False) -> Iterator[_Worker]:
 
 
 def _give_back(worker: _Worker) -> None:
+    worker.last_used = time.monotonic()
     with _lock:
-        if len(_idle) < _MOST_IDLE and not worker.has_ended:
+        if len(_idle) < _MOST_IDLE and worker.is_ready:
             _idle.append(worker)
             return
     worker.end()
