@@ -36,6 +36,8 @@ _N_BLOCKS = 2
 """One is filled while the other one is looked at."""
 IDLE_SECONDS = 60.0
 """A process without work ends after so long [s]."""
+_MOST_STACKS = 1000
+"""Files that are remembered between their headers and their pixels: a series may be one file for every tilt."""
 _LISTS = ("tilt_angles", "times", "timestamps")
 _FACTS = ("pixel_size", "time_unit", "place", "angle_place", "complete", "notes")
 
@@ -74,15 +76,14 @@ def _forbid_traces() -> None:
 
 
 class _Server:
-    """Reads files one after the other; remembers the last one between its header and its pixels."""
+    """Reads files one after the other, and remembers what their headers say."""
 
     def __init__(self, answers: IO[bytes], requests: queue.SimpleQueue[dict[str, Any]], buffer: str) -> None:
         self._answers = answers
         self._requests = requests
         self._buffer = buffer
         self._n_buffers = 0
-        self._key: tuple[Any, ...] = ()
-        self._stack: Stack | None = None
+        self._stacks: dict[tuple[Any, ...], Stack] = {}
 
     def answer(self, request: dict[str, Any]) -> None:
         """Answer one request, whatever comes of it."""
@@ -90,7 +91,10 @@ class _Server:
             return
         path = Path(request["path"])
         module, _, name = request["reader"].partition(":")
-        read = getattr(import_module(f"napari_stinr.io.formats.{module}"), name)
+        home = import_module(f"napari_stinr.io.formats.{module}")
+        read = getattr(home, name)
+        with contextlib.suppress(OSError):  # what is wrong with the file is said below
+            getattr(home, "prepare", Path)(path)
         # Loading a library is no fault of the file: the time that is allowed for it begins here.
         self._say({"ready": True})
         # It needs no cooperation of a library that hangs, and ends this process where nobody is left to do it.
@@ -115,10 +119,12 @@ class _Server:
     def _opened(self, read: Any, path: Path) -> Stack:
         facts = path.stat()
         key = (read, path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
-        if self._stack is None or key != self._key:
-            self._stack, self._key = None, ()
-            self._stack, self._key = read(path), key
-        return self._stack
+        if key not in self._stacks:
+            # A mask takes as much room as many stacks without their pixels.
+            if len(self._stacks) == _MOST_STACKS or any(stack.mask is not None for stack in self._stacks.values()):
+                self._stacks.clear()
+            self._stacks[key] = read(path)
+        return self._stacks[key]
 
     def _send_pixels(self, read: Any, request: dict[str, Any], path: Path) -> None:
         stack = self._opened(read, path)

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import h5py
 import numpy as np
-from scipy.io import loadmat, whosmat
-from scipy.io.matlab import varmats_from_mat
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.array_names import USUAL_NAMES, as_number, as_vector, fitting_times, usual_names
@@ -78,6 +76,12 @@ class _Sip(io.FileIO):
         return super().read(_PIECE_BYTES if size is None or size < 0 else min(size, _PIECE_BYTES)) or b""
 
 
+def prepare(path: Path) -> None:
+    """Load what reads a file of this version: SciPy takes longer than everything else together."""
+    if not _is_hdf5(path):
+        import scipy.io  # noqa: F401
+
+
 def read_mat(path: Path) -> Stack:
     """Read the projections and what else there is, see :func:`napari_stinr.io.formats.matlab.read_mat`."""
     variables = _list_variables(path)
@@ -123,10 +127,14 @@ def read_vector(path: Path, key: str = "tilt_angles") -> NDArray[np.float64]:
     return as_vector(_read_values(candidates[0], path), candidates[0].name, path)
 
 
-def _list_variables(path: Path) -> list[Variable]:
+def _is_hdf5(path: Path) -> bool:
     with path.open("rb") as stream:
         header = stream.read(_HDF5_PLACES[-1] + len(_HDF5_SIGNATURE))
-    if any(header[place:].startswith(_HDF5_SIGNATURE) for place in _HDF5_PLACES):
+    return any(header[place:].startswith(_HDF5_SIGNATURE) for place in _HDF5_PLACES)
+
+
+def _list_variables(path: Path) -> list[Variable]:
+    if _is_hdf5(path):
         return _list_hdf5(path)
     try:
         # It warns about defects that are of no consequence here.
@@ -142,6 +150,9 @@ def _list_variables(path: Path) -> list[Variable]:
 
 def _declared(stream: BinaryIO) -> list[tuple[str, tuple[int, ...], str]]:
     """Return name, shape and class of every variable."""
+    from scipy.io import whosmat
+    from scipy.io.matlab import varmats_from_mat
+
     try:
         return list(whosmat(stream))
     except TypeError:  # SciPy finds no axes for an object of MATLAB, and lists nothing of a file that has one
@@ -288,6 +299,8 @@ def _read_values(variable: Variable, path: Path) -> NDArray[Any]:
 
 
 def _load(variable: Variable, path: Path) -> NDArray[Any]:
+    from scipy.io import loadmat
+
     check_memory(_check_size(variable, path), path, shape=variable.shape)
     try:
         with warnings.catch_warnings(), _Sip(path) as stream:
