@@ -22,6 +22,8 @@ from pathlib import Path
 from select import select
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,6 +36,10 @@ PATIENCE = 60.0
 HEADROOM = 1_500_000_000
 """Address space beyond that of the idle process [byte]; whoever asks for more is found out by MemoryError."""
 VIOLATION = "violation"
+_ISOLATED = {
+    **dict.fromkeys((".emd", ".h5", ".hdf5", ".hdf", ".nxs", ".nx"), "hdf5_layouts:read_hdf5"),
+    **{".mat": "matlab_files:read_mat", ".dm3": "dm:read_dm", ".dm4": "dm:read_dm"},
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,9 @@ class Outcome:
     text : str
         Name of what was read, the one line of the error, or what is wrong.
     seconds : float
-        CPU time [s].
+        CPU time, that of the process that opens containers included [s].
     n_bytes : int
-        Largest memory beyond that of the idle process [byte].
+        Largest memory beyond that of the idle processes, of either one [byte].
     """
 
     kind: str
@@ -111,7 +117,9 @@ class Reader:
         self._host.stdin.write(request.encode() + b"\n")
         self._host.stdin.flush()
         try:
-            answer = self._line(self.patience)
+            answer = self._line(PATIENCE)
+            if "begun" in answer:
+                answer = self._line(self.patience)
         except TimeoutError:
             os.kill(self._reader, signal.SIGKILL)
             self._reader = int(self._line(PATIENCE)["reader"])
@@ -203,21 +211,70 @@ def _read(paths: list[Path], how: str, options: dict[str, Any]) -> tuple[str, st
     return "", repr(series)
 
 
-def _memory(field: str) -> int:
-    """Return a line of Linux's status of this process [byte]; elsewhere what getrusage knows."""
-    status = Path("/proc/self/status")
-    if not status.exists():
+def _memory(field: str, pid: int | str = "self") -> int:
+    """Return a line of Linux's status of a process [byte]; elsewhere what getrusage knows of this one."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.parent.parent.joinpath("self/status").exists():
         import resource
 
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    line = next(line for line in status.read_text().splitlines() if line.startswith(f"{field}:"))
-    return int(line.split()[1]) * 1024
+    with contextlib.suppress(OSError):  # a process that has ended has none
+        for line in status.read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
-def _forget_peak() -> None:
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+class _Meter:
+    """What an input takes in this process and in those that it starts, the ones that were ended over it included."""
+
+    def __init__(self) -> None:
+        self._before = {process.pid: self._cpu(process) for process in _children()}
+        self._idle = {pid: _memory("VmRSS", pid) for pid in ("self", *self._before)}
+        for pid in self._idle:
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+        self._ended, self._peak = self._of_ended()
+        self._started = time.process_time()
+
+    def read(self) -> tuple[float, int]:
+        """Return time of the processor [s] and memory [byte] since the beginning."""
+        seconds = time.process_time() - self._started
+        living = {process.pid: self._cpu(process) for process in _children()}
+        ended, peak = self._of_ended()
+        seconds += sum(living.values()) - sum(self._before.values()) + ended - self._ended
+        grown = [_memory("VmHWM", pid) - self._idle.get(pid, 0) for pid in ("self", *living) if pid in self._idle]
+        if peak > self._peak:  # only a record is seen of those that have ended
+            grown.append(peak - max(self._idle[pid] for pid in self._before or ("self",)))
+        return seconds, max(0, *grown)
+
+    @staticmethod
+    def _cpu(process: psutil.Process) -> float:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+
+    @staticmethod
+    def _of_ended() -> tuple[float, int]:
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _children() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def _warm_up(paths: list[Path]) -> None:
+    """Let the process that opens containers load its libraries before the clock runs."""
+    from napari_stinr.errors import StinrError
+    from napari_stinr.io.formats.isolation import read_isolated
+
+    files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
+    for reader in {_ISOLATED[file.suffix] for file in files if file.suffix in _ISOLATED}:
+        with contextlib.suppress(StinrError):
+            read_isolated(reader, Path(__file__))
 
 
 def _serve() -> None:
@@ -237,11 +294,13 @@ def _serve() -> None:
             unread += piece
         line, _, unread = unread.partition(b"\n")
         request = json.loads(line)
-        idle = _memory("VmRSS")
-        _forget_peak()
-        started = time.process_time()
-        kind, text = judge([Path(path) for path in request["paths"]], request["how"], request["options"])
-        seconds, n_bytes = time.process_time() - started, max(0, _memory("VmHWM") - idle)
+        paths = [Path(path) for path in request["paths"]]
+        with contextlib.suppress(OSError):  # no such files
+            _warm_up(paths)
+        os.write(1, b'{"begun": true}\n')
+        meter = _Meter()
+        kind, text = judge(paths, request["how"], request["options"])
+        seconds, n_bytes = meter.read()
         answer = {"kind": kind, "text": text[-4000:], "seconds": seconds, "n_bytes": n_bytes}
         os.write(1, json.dumps(answer).encode() + b"\n")
         gc.collect(1)
@@ -252,18 +311,12 @@ def _serve() -> None:
 def _host() -> None:
     import logging
 
-    import scipy.io
-
     import napari_stinr.cli.describe
-    import napari_stinr.io
     import napari_stinr.io.formats.registry
-    import napari_stinr.reconstruction.reconstruction
+    import napari_stinr.io.output.writing
+    import napari_stinr.io.series.reading
+    import napari_stinr.reconstruction.reconstruction  # noqa: F401
 
-    del scipy
-    with contextlib.suppress(ImportError):
-        import rsciio.digitalmicrograph  # noqa: F401
-    with contextlib.suppress(ImportError):
-        import napari_stinr.io.formats.hdf5_layouts  # noqa: F401
     logging.disable(logging.CRITICAL)
     exec(sys.argv[2], {})
     gc.freeze()

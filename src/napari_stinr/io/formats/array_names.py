@@ -30,25 +30,7 @@ _COORDINATES = 3
 
 
 def usual_names(names: Iterable[str], path: Path) -> dict[str, str]:
-    """Return which arrays of a file are what.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Names of all arrays of the file, in any case.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    dict of str to str
-        The name in the file for every key of :data:`USUAL_NAMES` that is there; our own name comes before the others.
-
-    Raises
-    ------
-    StinrError
-        Several arrays could be the same thing.
-    """
+    """Return the name in the file for every key of `USUAL_NAMES` that is there; our own name comes before others."""
     by_name: dict[str, list[str]] = {}
     for name in names:
         by_name.setdefault(name.lower(), []).append(name)
@@ -68,28 +50,7 @@ def usual_names(names: Iterable[str], path: Path) -> dict[str, str]:
 
 
 def as_vector(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
-    """Return tilt angles or times as a plain list, however they are stored.
-
-    Parameters
-    ----------
-    values : ndarray
-        `(n_tilts,)`, `(1, n_tilts)` or `(n_tilts, 1)` numbers, or `(n_tilts, 3)` Euler angles of which one varies, as
-        programs for atomic electron tomography keep them [unit of the file].
-    name : str
-        Name of the array, for messages.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    ndarray
-        `(n_tilts,)` values [unit of the file].
-
-    Raises
-    ------
-    StinrError
-        They are no real numbers, none, too many, or more than one list.
-    """
+    """Return `(n_tilts,)` angles or times from a row, a column or `(n_tilts, 3)` Euler angles of which one varies."""
     if values.dtype.kind not in NUMERIC_KINDS:
         raise damaged(path, "arrays of plain numbers", f"{name} has the data type {values.dtype}")
     if values.size > _COORDINATES * MAXIMUM_IMAGES:
@@ -112,52 +73,15 @@ def as_vector(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64
 
 
 def fitting_times(times: NDArray[np.float64] | None, n_tilts: int, name: str) -> tuple[NDArray[np.float64] | None, str]:
-    """Return times where there is one for every image.
-
-    Parameters
-    ----------
-    times : ndarray or None
-        Times as they are in a file [unit of the file].
-    n_tilts : int
-        Number of images in it.
-    name : str
-        Name of the list, for the note.
-
-    Returns
-    -------
-    times : ndarray or None
-        `(n_tilts,)` the same [unit of the file]; None where there are none, or another number. There are other ways to
-        know when the images were taken, so this is no reason to refuse the file.
-    note : str
-        What was left out, "" where nothing was.
-    """
+    """Return the `(n_tilts,)` times, or None and a note where there is another number of them [unit of the file]."""
+    # There are other ways to know when the images were taken, so this is no reason to refuse a file.
     if times is None or times.shape == (n_tilts,):
         return times, ""
     return None, f"{name} lists {times.size} times for {n_tilts} images and was left out."
 
 
 def as_number(values: NDArray[Any], name: str, path: Path) -> float:
-    """Return the pixel size as one number.
-
-    Parameters
-    ----------
-    values : ndarray
-        One number of any shape, or several equal ones, one for every axis [unit of the file].
-    name : str
-        Name of the array, for messages.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    float
-        The number [unit of the file].
-
-    Raises
-    ------
-    StinrError
-        It is no real number, or several different ones.
-    """
+    """Return one number of any shape, or several equal ones (one for every axis), as a float [unit of the file]."""
     numbers = np.unique(values)
     if values.dtype.kind not in NUMERIC_KINDS or numbers.size != 1:
         raise damaged(path, f"one number as {name}", f"{numbers.size} numbers of the data type {values.dtype}")

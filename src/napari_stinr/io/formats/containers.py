@@ -6,6 +6,7 @@ Every reader returns a :class:`Stack`, whose pixels are read when they are wante
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -90,32 +91,6 @@ class Stack:
     angle_place: str = ""
     complete: bool = False
     notes: tuple[str, ...] = ()
-
-
-def images_of(values: NDArray[Any], path: Path) -> Images:
-    """Return an array as images, after checking that it can be some.
-
-    Parameters
-    ----------
-    values : ndarray
-        `(n_tilts, height, width)` or `(height, width)` numbers of any real type, best mapped from the file rather than
-        read; axes of length 1 are dropped where there are more than three.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    Images
-        Read from the array.
-
-    Raises
-    ------
-    StinrError
-        The numbers are not real, the axes do not fit, or one of them is empty.
-    """
-    shape = image_shape(values.shape, values.dtype, path)
-    images = values.reshape(shape)
-    return Images(shape, lambda: iter(images))
 
 
 def image_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tuple[int, int, int]:
@@ -257,6 +232,27 @@ def damaged(path: Path, expected: str, reason: object) -> StinrError:
         expected=printable(expected),
         cure="Copy or export the file again; it may be incomplete or of another kind than its ending says.",
     )
+
+
+def short_of_memory(path: Path) -> StinrError:
+    """Return the error for a file that takes more memory than there is, or than it may."""
+    return damaged(path, "a stack that fits into free memory", "there is not enough memory")
+
+
+@contextlib.contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file brings inside the block into one sentence."""
+    try:
+        yield
+    except StinrError:
+        raise
+    except OSError as error:
+        raise damaged(path, "a file that can be read", error.strerror or error) from error
+    except MemoryError as error:
+        raise short_of_memory(path) from error
+    # Damaged files end in almost any exception inside the libraries.
+    except Exception as error:
+        raise damaged(path, "a stack of images", error) from error
 
 
 def printable(text: str) -> str:

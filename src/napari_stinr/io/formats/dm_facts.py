@@ -27,42 +27,14 @@ _TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:\s*([AaPp])\.?[Mm]\.?)?")
 
 
 def value_at(tags: object, *names: str) -> Any:
-    """Return the value or group of a path in the tags.
-
-    Parameters
-    ----------
-    tags : object
-        Tags by name, from :func:`~napari_stinr.io.formats.dm_tags.read_tags`.
-    *names : str
-        Names of groups and at last of the tag.
-
-    Returns
-    -------
-    object
-        The value; None where there is none.
-    """
+    """Return the value or group of a path in the tags, None where there is none."""
     for name in names:
         tags = tags.get(name) if isinstance(tags, dict) else None
     return tags
 
 
 def tilt_angles(image: Mapping[str, Any], n_tilts: int) -> tuple[NDArray[np.float64] | None, str]:
-    """Return the tilt angles of an image or a stack.
-
-    Parameters
-    ----------
-    image : mapping
-        Tags of the image.
-    n_tilts : int
-        Number of projections.
-
-    Returns
-    -------
-    ndarray or None
-        `(n_tilts,)` tilt angles [degrees]; None where no tag has them.
-    str
-        What of the tags has them.
-    """
+    """Return `(n_tilts,)` tilt angles [degrees], None where no tag has them, and what of the tags does."""
     if n_tilts == 1:
         alpha = _number(value_at(image, "ImageTags", "Microscope Info", "Stage Position", "Stage Alpha"))
         return (None if alpha is None else _sensible(np.array([alpha]))), "stage position"
@@ -87,18 +59,7 @@ def pixel_size(image: Mapping[str, Any]) -> float | None:
 
 
 def timestamp(image: Mapping[str, Any]) -> float | None:
-    """Return when an image was recorded.
-
-    Parameters
-    ----------
-    image : mapping
-        Tags of the image.
-
-    Returns
-    -------
-    float or None
-        Seconds since 1970 [s]; None where no tag says it, or only in a way that depends on the country: 4/5/2016.
-    """
+    """Return seconds since 1970 [s], None where no tag says them, or only as some countries write: 4/5/2016."""
     bar = value_at(image, "ImageTags", "DataBar")
     ticks = _number(value_at(bar, "Acquisition Time (OS)"))
     seconds = None if ticks is None else ticks / _FILETIME_PER_SECOND - _FILETIME_OF_1970

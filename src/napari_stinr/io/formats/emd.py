@@ -58,28 +58,7 @@ class _Axis:
 
 
 def read_emd(file: h5py.File, tree: Tree, path: Path) -> Stack | None:
-    """Read the tilt series or volume of a Berkeley or tomviz file.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The open file.
-    tree : Tree
-        What is in it.
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Stack or None
-        The one that tomviz writes, else the only one with an axis of angles, else the only one. None where it is not
-        such a file.
-
-    Raises
-    ------
-    StinrError
-        There are several to choose from, or the data cannot be read.
-    """
+    """Return the series that tomviz writes, else the only one with an axis of angles, else the only one, or None."""
     found = {name: _axes(group, path) for name, group in tree.groups.items() if _has_data(group, path)}
     found = {name: axes for name, axes in found.items() if sum(axis.length > 1 for axis in axes) in (2, 3)}
     if not found:
@@ -101,7 +80,7 @@ def _has_data(group: h5py.Group, path: Path) -> bool:
     if not isinstance(data, h5py.Dataset) or data.shape is None:
         return False
     # Many files in the wild leave the mark of the group out.
-    return number_attribute(group, "emd_group_type", path) == 1 or find_object(group, "dim1", path) is not None
+    return number_attribute(group, "emd_group_type") == 1 or find_object(group, "dim1", path) is not None
 
 
 def _axes(group: h5py.Group, path: Path) -> list[_Axis]:
@@ -117,8 +96,8 @@ def _axes(group: h5py.Group, path: Path) -> list[_Axis]:
             _Axis(
                 number,
                 int(length),
-                text_attribute(dim, "name", path).lower() if is_dataset else "",
-                text_attribute(dim, "units", path) if is_dataset else "",
+                text_attribute(dim, "name").lower() if is_dataset else "",
+                text_attribute(dim, "units") if is_dataset else "",
                 _values(read_list(group, label, path), int(length)),
             )
         )

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from napari_stinr.io.formats.containers import NUMERIC_KINDS, Stack
-from napari_stinr.io.formats.hdf5_chunks import read_part
+from napari_stinr.io.formats.guards.hdf5_chunks import read_part
 from napari_stinr.io.formats.hdf5_files import dataset_images, find_dataset, find_object
 from napari_stinr.io.formats.hdf5_tree import kind_of, members
 from napari_stinr.io.formats.units import stated_length
@@ -47,26 +47,7 @@ class _Frame:
 
 
 def read_velox(file: h5py.File, path: Path) -> Stack | None:
-    """Read the largest stack of images in a Velox file.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The open file.
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Stack or None
-        Images with the tilt angles, dates and pixel size of their metadata; of equally many images of several
-        detectors, those of the HAADF detector, else the first. None where it is not a Velox file.
-
-    Raises
-    ------
-    StinrError
-        The images cannot be read.
-    """
+    """Return the most images of a detector, of several the HAADF detector; None where it is no Velox file."""
     found = _images(file, path)
     if not found:
         return None

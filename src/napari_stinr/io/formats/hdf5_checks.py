@@ -26,20 +26,7 @@ _UNSAFE_FILTERS = {h5py.h5z.FILTER_SZIP, h5py.h5z.FILTER_NBIT, h5py.h5z.FILTER_S
 
 
 def check_dataset(dataset: h5py.Dataset, path: Path) -> None:
-    """Refuse a dataset whose numbers are not in the file or cannot be read, before anything of it is.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        A dataset of the file.
-    path : Path
-        The file, for messages.
-
-    Raises
-    ------
-    StinrError
-        They are elsewhere, beyond the end of the file, compressed in an unknown way or as no measured image can be.
-    """
+    """Refuse a dataset whose numbers are not in the file or cannot be read, before anything of it is."""
     check_own(dataset, path)
     if dataset.dtype.kind not in NUMERIC_KINDS + "c":
         fields = [str(name).lower() for name in dataset.dtype.names or ()]
@@ -54,20 +41,7 @@ def check_dataset(dataset: h5py.Dataset, path: Path) -> None:
 
 
 def check_own(dataset: h5py.Dataset, path: Path) -> None:
-    """Refuse a dataset, of numbers or text, that is not in the file, beyond its end, or expands as no data do.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        A dataset of the file.
-    path : Path
-        The file, for messages.
-
-    Raises
-    ------
-    StinrError
-        They are elsewhere, beyond the end of the file, compressed in an unknown way or as no measured image can be.
-    """
+    """Refuse a dataset, of numbers or text, that is not in the file, beyond its end, or expands as no data do."""
     if dataset.external:
         raise refers_elsewhere(path, f"{dataset.name} is kept in {dataset.external[0][0]}")
     if dataset.is_virtual:
@@ -94,18 +68,7 @@ def check_own(dataset: h5py.Dataset, path: Path) -> None:
 
 
 def filters_of(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
-    """Return the filters that a dataset is stored through, in the order of writing.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        A dataset of the file.
-
-    Returns
-    -------
-    list of tuple
-        Number of each filter, see ``h5py.h5z``, and its parameters.
-    """
+    """Return number (see `h5py.h5z`) and parameters of the filters of a dataset, in the order of writing."""
     properties = dataset.id.get_create_plist()
     found = [properties.get_filter(k) for k in range(properties.get_nfilters())]
     return [(code, tuple(parameters)) for code, _, parameters, _ in found]
@@ -133,20 +96,7 @@ def _check_filters(dataset: h5py.Dataset, path: Path) -> None:
 
 
 def refers_elsewhere(path: Path, reason: str) -> StinrError:
-    """Return the error for a file that wants to be completed by another one.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    reason : str
-        What in it refers to which file.
-
-    Returns
-    -------
-    StinrError
-        To be raised.
-    """
+    """Return the error for a file that wants to be completed by another one."""
     return StinrError(
         f"{path.name} refers to another file ({printable(reason)})",
         expected="a file that holds everything itself",

@@ -17,8 +17,8 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import NUMERIC_KINDS, Images, damaged, image_shape
+from napari_stinr.io.formats.guards.hdf5_chunks import read_part
 from napari_stinr.io.formats.hdf5_checks import MAXIMUM_CHUNKS, check_dataset, refers_elsewhere
-from napari_stinr.io.formats.hdf5_chunks import read_part
 from napari_stinr.io.formats.limits import check_memory
 
 if TYPE_CHECKING:
@@ -35,23 +35,7 @@ MAXIMUM_SOFT_LINKS = 16
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file to read, whoever else has it open.
-
-    Parameters
-    ----------
-    path : Path
-        File to open.
-
-    Yields
-    ------
-    h5py.File
-        Open as long as the block runs.
-
-    Raises
-    ------
-    StinrError
-        It is no HDF5 file, or whatever h5py raises about it inside the block.
-    """
+    """Open an HDF5 file to read, whoever else has it open."""
     try:
         with _opened(path) as file:
             yield file
@@ -73,27 +57,7 @@ def _opened(path: Path) -> h5py.File:
 
 
 def find_object(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset | None:
-    """Return the object of a name, without ever leaving the file.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Where the name begins, unless it begins with ``/``.
-    name : str
-        Names of groups and at last of the object, separated by ``/``.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    h5py.Group or h5py.Dataset or None
-        The object; None where there is none, or one that is neither.
-
-    Raises
-    ------
-    StinrError
-        The way leads into another file, or round and round.
-    """
+    """Return the object of a name without ever leaving the file, None where there is no group or dataset."""
     here: h5py.Group | h5py.Dataset = group.file["/"] if name.startswith("/") else group
     parts = [part for part in reversed(name.split("/")) if part not in ("", ".")]
     n_links = 0
@@ -124,28 +88,7 @@ def find_object(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.D
 
 
 def find_dataset(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | None:
-    """Return the dataset of a name, after checking that its numbers are in the file and can be read.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Where the name begins, unless it begins with ``/``.
-    name : str
-        Names of groups and at last of the dataset, separated by ``/``.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    h5py.Dataset or None
-        Numbers of any shape, complex ones included; None where there is no dataset of this name.
-
-    Raises
-    ------
-    StinrError
-        The numbers are in another file, are no numbers, are compressed in an unknown way or as no measured image can
-        be, or are beyond the end of the file.
-    """
+    """Return the dataset of a name, checked, with numbers of any shape; None where there is none."""
     found = find_object(group, name, path)
     if not isinstance(found, h5py.Dataset):
         return None
@@ -154,27 +97,7 @@ def find_dataset(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | Non
 
 
 def read_numbers(dataset: h5py.Dataset, path: Path, *, most: int = 1_000_000) -> NDArray[np.float64]:
-    """Read a short list of real numbers.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        A dataset that was checked, see :func:`find_dataset`.
-    path : Path
-        The file, for messages.
-    most : int
-        More numbers are refused.
-
-    Returns
-    -------
-    ndarray
-        `(n,)` values in the order of the file, whatever its axes [the unit of the file].
-
-    Raises
-    ------
-    StinrError
-        They are too many, or no real numbers.
-    """
+    """Return `(n,)` real numbers of a short list that was checked, whatever its axes [unit of the file]."""
     if dataset.dtype.kind not in NUMERIC_KINDS:
         raise damaged(path, "a list of real numbers", f"{dataset.name} holds the data type {dataset.dtype}")
     if dataset.size > most:
@@ -187,31 +110,7 @@ def read_numbers(dataset: h5py.Dataset, path: Path, *, most: int = 1_000_000) ->
 def dataset_images(
     path: Path, name: str, *, axes: tuple[int, ...] = (0, 1, 2), selection: Sequence[int] | None = None
 ) -> Images:
-    """Return a dataset as images that are read when they are wanted.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    name : str
-        Full name of the dataset.
-    axes : tuple of int
-        Which of its axes are those of the images, in the order (tilt, row, column), e.g. (2, 0, 1) for a Velox file;
-        two, (row, column), make a single image. The other axes have length 1.
-    selection : sequence of int, optional
-        Images to read, from 0 and ascending. Default: all.
-
-    Returns
-    -------
-    Images
-        Opens the file while it is read. Blocks of :data:`BLOCK_BYTES`, whole chunks deep where these are not larger,
-        are read at a time: a chunk that spans all tilts is not expanded for every one of them.
-
-    Raises
-    ------
-    StinrError
-        There is no such dataset, or its numbers cannot be images.
-    """
+    """Return images on the given axes (tilt, row, column) or (row, column), all or those of an ascending selection."""
     with open_hdf5(path) as file:
         dataset = _dataset_of_images(file, name, axes, path)
         along = [dataset.shape[axis] for axis in axes]

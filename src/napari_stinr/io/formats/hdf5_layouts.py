@@ -34,24 +34,7 @@ _MASKS = ("mask", "masks")
 
 
 def read_hdf5(path: Path) -> Stack:
-    """Read a tilt series or volume from an HDF5 file.
-
-    Parameters
-    ----------
-    path : Path
-        File to read: EMD (Velox, Berkeley, tomviz), Data Exchange, NeXus NXtomo, or any HDF5 file with a single
-        three-dimensional dataset.
-
-    Returns
-    -------
-    Stack
-        Images with what the layout says about their tilt angles, times and pixel size.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged, refers to other files, or holds none or several such stacks.
-    """
+    """Read EMD (Velox, Berkeley, tomviz), Data Exchange, NXtomo, or any HDF5 file with one stack in it."""
     with open_hdf5(path) as file:
         stack = read_velox(file, path)
         if stack is not None:
@@ -166,7 +149,7 @@ def _times(file: h5py.File, tree: Tree, n_tilts: int, path: Path) -> tuple[NDArr
     if name is None:
         return None, "", ""
     times, note = fitting_times(read_list(file, name, path), n_tilts, name)
-    return times, "" if times is None else text_attribute(tree.datasets[name], "units", path)[:20], note
+    return times, "" if times is None else text_attribute(tree.datasets[name], "units")[:20], note
 
 
 def _pixel_size(file: h5py.File, tree: Tree, path: Path) -> tuple[float | None, str]:
@@ -174,7 +157,7 @@ def _pixel_size(file: h5py.File, tree: Tree, path: Path) -> tuple[float | None, 
     size = None if name is None else read_list(file, name, path)
     if name is None or size is None:
         return None, ""
-    unit = text_attribute(tree.datasets[name], "units", path) or text_attribute(tree.datasets[name], "unit", path)
+    unit = text_attribute(tree.datasets[name], "units") or text_attribute(tree.datasets[name], "unit")
     length = stated_length(float(size[0]), unit or "Å")
     if length is None:
         return None, f"The pixel size in {name} is {size[0]:g} {printable(unit[:20])}".rstrip() + " and was left out."

@@ -33,17 +33,7 @@ ANGLE_UNITS = {
 
 @dataclass(frozen=True)
 class Tree:
-    """Groups and datasets of a file by their full names; soft links are left out, as they name the same once more.
-
-    Parameters
-    ----------
-    groups : dict
-        Groups below the root.
-    datasets : dict
-        Datasets of any kind, not yet checked.
-    elsewhere : list of str
-        Names that lead into other files.
-    """
+    """Groups, unchecked datasets and names that lead into other files; soft links, which repeat, are left out."""
 
     groups: dict[str, h5py.Group] = field(default_factory=dict)
     datasets: dict[str, h5py.Dataset] = field(default_factory=dict)
@@ -66,25 +56,7 @@ class Tree:
 
 
 def look_through(file: h5py.File, path: Path) -> Tree:
-    """Return what is in a file.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The open file.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    Tree
-        Every object once, in the order of the groups.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged, or holds more than :data:`MAXIMUM_OBJECTS`.
-    """
+    """Return every object of a file once, in the order of the groups."""
     tree = Tree()
     seen = {_address(file)}
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
@@ -114,25 +86,7 @@ def look_through(file: h5py.File, path: Path) -> Tree:
 
 
 def members(group: h5py.Group, path: Path) -> list[str]:
-    """Return the names in a group, which may be as many as :data:`MAXIMUM_OBJECTS`.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        A group of the file.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    list of str
-        Names of its links of any kind that are text and can be shown: they become part of messages.
-
-    Raises
-    ------
-    StinrError
-        There are more.
-    """
+    """Return the names in a group, at most `MAXIMUM_OBJECTS`, that are text and can be shown in messages."""
     names: list[bytes] = []
 
     def collect(name: bytes) -> bool | None:
@@ -148,44 +102,13 @@ def members(group: h5py.Group, path: Path) -> list[str]:
 
 
 def angle_scale(unit: str) -> float | None:
-    """Return the size of a unit of angles.
-
-    Parameters
-    ----------
-    unit : str
-        As the file has it, e.g. ``"deg"``, ``"[rad]"`` or ``"[d_e_g]"`` (EMD).
-
-    Returns
-    -------
-    float or None
-        Its size [degrees]; None where it is not a unit of angles.
-    """
+    """Return the size of a unit such as `deg`, `[rad]` or `[d_e_g]` [degrees], None where it is none of angles."""
     return ANGLE_UNITS.get(unit.strip().strip("[]").replace("_", "").lower())
 
 
 def read_angles(dataset: h5py.Dataset, path: Path) -> tuple[NDArray[np.float64] | None, str]:
-    """Return angles in degrees.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        A list of numbers; its attribute ``units`` (or ``unit``) may say radians.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    angles : ndarray or None
-        `(n,)` angles [degrees]; None where their unit is none of angles.
-    note : str
-        What was assumed or left out, "" where the unit is stated.
-
-    Raises
-    ------
-    StinrError
-        There are too many, or they are no real numbers.
-    """
-    unit = text_attribute(dataset, "units", path) or text_attribute(dataset, "unit", path)
+    """Return `(n,)` angles [degrees], None where their unit is none of angles, and what was assumed."""
+    unit = text_attribute(dataset, "units") or text_attribute(dataset, "unit")
     values = read_numbers(dataset, path)
     scale = angle_scale(unit)
     if scale is not None:
@@ -196,27 +119,7 @@ def read_angles(dataset: h5py.Dataset, path: Path) -> tuple[NDArray[np.float64] 
 
 
 def read_list(group: h5py.Group, name: str, path: Path) -> NDArray[np.float64] | None:
-    """Return a list of numbers, if it is there and one.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Where the name begins.
-    name : str
-        Name of a dataset.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    ndarray or None
-        `(n,)` values; None where there is no such dataset, or one of text or on more axes.
-
-    Raises
-    ------
-    StinrError
-        See :func:`~napari_stinr.io.formats.hdf5_files.find_dataset`.
-    """
+    """Return `(n,)` numbers; None where there is no such dataset, or one of text or on more axes."""
     found = find_object(group, name, path)
     if not isinstance(found, h5py.Dataset) or not is_list(found):
         return None

@@ -54,22 +54,7 @@ def check_memory(needed: int, path: Path, *, shape: tuple[int, ...]) -> None:
 
 
 def check_stored(needed: int, path: Path, *, what: str = "the images") -> None:
-    """Refuse a file that is too small for what it says to store uncompressed.
-
-    Parameters
-    ----------
-    needed : int
-        Position after the last byte that is declared [byte].
-    path : Path
-        The file.
-    what : str
-        What is stored there, for the message.
-
-    Raises
-    ------
-    StinrError
-        The file is smaller than that.
-    """
+    """Refuse a file that ends before the last byte that it declares to store uncompressed."""
     found = path.stat().st_size
     if needed > found:
         raise StinrError(
@@ -80,24 +65,7 @@ def check_stored(needed: int, path: Path, *, what: str = "the images") -> None:
 
 
 def check_expansion(shape: tuple[int, ...], itemsize: int, stored: int, path: Path) -> None:
-    """Refuse compressed numbers that expand as no measured image does.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Number of values along each axis.
-    itemsize : int
-        Size of one value [byte].
-    stored : int
-        Size of the values in the file [byte].
-    path : Path
-        The file, for the message.
-
-    Raises
-    ------
-    StinrError
-        They would expand more than :data:`MAXIMUM_EXPANSION` times, beyond :data:`HARMLESS_BYTES`.
-    """
+    """Refuse numbers of `stored` bytes that expand as no measured image does, beyond what is harmless."""
     expanded = math.prod(int(length) for length in shape) * int(itemsize)
     if expanded > max(HARMLESS_BYTES, MAXIMUM_EXPANSION * stored):
         raise StinrError(

@@ -46,24 +46,7 @@ _PIXELS_TO_LOOK_AT = 250_000
 
 
 def read_mrc(path: Path) -> Stack:
-    """Read an MRC stack or volume with the angles, times and pixel size of its headers.
-
-    Parameters
-    ----------
-    path : Path
-        File to read. Files without the ``MAP`` string or with a wrong machine stamp are read as well.
-
-    Returns
-    -------
-    Stack
-        Pixel values with offsets and signs put right, and whatever the extended header tells.
-
-    Raises
-    ------
-    StinrError
-        The sizes in the header are impossible or larger than the file, the data are complex, coloured or packed, or
-        memory is short.
-    """
+    """Return pixels with offsets and signs put right, and what the headers tell of angles, times and pixel size."""
     header = checked_header(path)
     with _opened(path) as file:
         data = _data(file, header, path)

@@ -146,22 +146,7 @@ def _parse_header(raw: bytes) -> MrcHeader:
 
 
 def with_extended_header(stack: Stack, extended: bytes, header: MrcHeader) -> Stack:
-    """Return a stack with what SerialEM's or FEI's old extended header tells.
-
-    Parameters
-    ----------
-    stack : Stack
-        Images and pixel size of the main header.
-    extended : bytes
-        The extended header.
-    header : MrcHeader
-        The main header; it says of which kind the extended one is, never its size alone.
-
-    Returns
-    -------
-    Stack
-        With tilt angles and pixel size where they are there.
-    """
+    """Return a stack with tilt angles and pixel size of SerialEM's or FEI's old extended header."""
     if _is_seri(header):
         return _with_seri(stack, extended, header)
     return _with_agard(stack, extended, header) if _is_agard(header) else stack
@@ -201,20 +186,7 @@ def _with_agard(stack: Stack, extended: bytes, header: MrcHeader) -> Stack:
 
 
 def with_fei_records(stack: Stack, records: NDArray[Any]) -> Stack:
-    """Return a stack with what an extended header of the kinds FEI1 and FEI2 tells.
-
-    Parameters
-    ----------
-    stack : Stack
-        Images and pixel size of the main header.
-    records : ndarray
-        `(n_tilts,)` records with the names that :mod:`mrcfile` gives their fields.
-
-    Returns
-    -------
-    Stack
-        With tilt angles, dates, total dose and pixel size where they are there.
-    """
+    """Return a stack with what `(n_tilts,)` records of an extended header of the kinds FEI1 and FEI2 tell."""
     pixel_size = stack.pixel_size if stack.pixel_size != 1.0 else None
     days, doses = _clock(records, "Timestamp"), _clock(records, "Dose")
     if doses is not None and doses.max() < _LEAST_TOTAL_DOSE * doses.min():

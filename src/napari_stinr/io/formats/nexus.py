@@ -30,28 +30,7 @@ _PIXEL_SIZES = (("sample/x_pixel_size", ""), ("x_pixel_size", "It is that of the
 
 
 def read_nxtomo(file: h5py.File, tree: Tree, path: Path) -> Stack | None:
-    """Read the projections of a NeXus file.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The open file.
-    tree : Tree
-        What is in it.
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Stack or None
-        The frames with image key 0, with their angles, and their number among all frames as time. None where there is
-        no NXtomo.
-
-    Raises
-    ------
-    StinrError
-        There are several entries, the parts do not fit together, or they cannot be read.
-    """
+    """Return the frames with image key 0, their numbers among all frames as times; None where there is no NXtomo."""
     entries = [name for name, group in tree.groups.items() if _is_nxtomo(group, path)]
     detectors = [name for name, group in tree.groups.items() if _is_detector(group, path)]
     if not entries:
@@ -140,7 +119,7 @@ def _pixel_size(file: h5py.File, entry: str, detector: str, path: Path) -> tuple
         values = read_list(file, place, path)
         owner = find_object(file, place, path)
         if values is not None and len(values) == 1 and owner is not None:
-            size = stated_length(float(values[0]), text_attribute(owner, "units", path))
+            size = stated_length(float(values[0]), text_attribute(owner, "units"))
             if size is not None:
                 return size, f"Pixel size from {place}. {note}".strip()
     return None, ""

@@ -14,8 +14,8 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.array_names import as_number, as_vector, fitting_times, usual_names
 from napari_stinr.io.formats.containers import NUMERIC_KINDS, Images, Stack, damaged, image_shape
+from napari_stinr.io.formats.guards.zip_archives import ZipMember, open_member, read_members
 from napari_stinr.io.formats.limits import check_expansion, check_memory, check_stored
-from napari_stinr.io.formats.zip_archives import ZipMember, open_member, read_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,23 +49,7 @@ class _Array:
 
 
 def read_npy(path: Path) -> Stack:
-    """Read the projections from a ``.npy`` file, which holds nothing else.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
-
-    Returns
-    -------
-    Stack
-        Projections only, mapped from the file while they are read.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged, or does not hold real numbers on three axes.
-    """
+    """Read the projections from a `.npy` file, mapped while they are read."""
     declared, shape = _checked_npy(path)
 
     def read() -> Iterator[NDArray[Any]]:
@@ -101,24 +85,7 @@ def read_npy_vector(path: Path) -> NDArray[np.float64]:
 
 
 def read_npz(path: Path) -> Stack:
-    """Read a ``.npz`` file with the keys ``projections``, ``tilt_angles``, ``times``, ``pixel_size`` [Å] and ``mask``.
-
-    Parameters
-    ----------
-    path : Path
-        File to read. Only `projections` must be there; common other names of the keys are understood, in any case.
-
-    Returns
-    -------
-    Stack
-        What was found; the projections are expanded while they are read.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged, a needed key is missing or there twice, an array is not made of plain numbers, or would
-        expand as no measured images do.
-    """
+    """Read a `.npz` file; only the projections must be there, and other usual names are understood."""
     members = read_members(path)
     names = usual_names([name.removesuffix(".npy") for name in members], path)
     if "projections" not in names:

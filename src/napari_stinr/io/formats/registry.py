@@ -6,7 +6,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.containers import Stack, damaged, is_file
+from napari_stinr.io.formats.containers import Stack, is_file, refusing
+from napari_stinr.io.formats.isolation import read_isolated
+from napari_stinr.io.formats.matlab import read_mat
 from napari_stinr.io.formats.mrc import read_mrc
 from napari_stinr.io.formats.numpy_files import read_npy, read_npz
 from napari_stinr.io.formats.tiff import read_tiff
@@ -17,21 +19,11 @@ if TYPE_CHECKING:
 
 
 def _read_dm(path: Path) -> Stack:
-    from napari_stinr.io.formats.dm import read_dm
-
-    return read_dm(path)
+    return read_isolated("dm:read_dm", path)
 
 
 def _read_hdf5(path: Path) -> Stack:
-    from napari_stinr.io.formats.hdf5_layouts import read_hdf5
-
-    return read_hdf5(path)
-
-
-def _read_mat(path: Path) -> Stack:
-    from napari_stinr.io.formats.matlab import read_mat
-
-    return read_mat(path)
+    return read_isolated("hdf5_layouts:read_hdf5", path)
 
 
 READERS: dict[str, Callable[[Path], Stack]] = {
@@ -45,7 +37,7 @@ READERS: dict[str, Callable[[Path], Stack]] = {
     ".dm3": _read_dm,
     ".dm4": _read_dm,
     **dict.fromkeys((".emd", ".h5", ".hdf5", ".hdf", ".nxs", ".nx"), _read_hdf5),
-    ".mat": _read_mat,
+    ".mat": read_mat,
     ".npz": read_npz,
     ".npy": read_npy,
 }
@@ -85,17 +77,8 @@ def read_stack(path: Path) -> Stack:
         raise StinrError(
             f"{path.name} ends in {path.suffix!r}", expected=readable, cure="Convert it, for instance to MRC or TIFF."
         )
-    try:
+    with refusing(path):
         return reader(path)
-    except StinrError:
-        raise
-    except OSError as error:
-        raise damaged(path, "a file that can be read", error.strerror or error) from error
-    except MemoryError as error:
-        raise damaged(path, "a stack that fits into free memory", "there is not enough memory") from error
-    # Damaged files end in almost any exception inside the libraries.
-    except Exception as error:
-        raise damaged(path, "a stack of images", error) from error
 
 
 def _no_file(path: Path, readable: str) -> StinrError:

@@ -8,7 +8,6 @@ readers keep the first one, so one file serves both when it carries two: the XML
 from __future__ import annotations
 
 import logging
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +15,10 @@ import tifffile
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Images, Stack, damaged, image_shape
+from napari_stinr.io.formats.guards.tiff_contents import check_ome, check_strips
+from napari_stinr.io.formats.guards.tiff_directories import check_directories
 from napari_stinr.io.formats.limits import check_expansion, check_stored
-from napari_stinr.io.formats.tiff_checks import check_compression, check_ome, check_others
-from napari_stinr.io.formats.tiff_directories import check_directories
+from napari_stinr.io.formats.tiff_checks import check_compression, check_others
 from napari_stinr.io.formats.tiff_facts import described_facts
 
 if TYPE_CHECKING:
@@ -32,31 +32,10 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAXIMUM_STRIPS = 1_000_000
 """Strips or tiles of one image; more are made up."""
-_HARMLESS_STRIP = 250_000
-"""Deflate expands a thousand times at most: strips of this size need no look before they are expanded [byte]."""
-_INFLATE_AT_ONCE = 1_000_000
-_DEFLATE = (8, 32946)
 
 
 def read_tiff(path: Path) -> Stack:
-    """Read a TIFF stack; its first axis is the tilt (or z), whatever letter the file gives it.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
-
-    Returns
-    -------
-    Stack
-        Pixel values, and the pixel size where ImageJ or OME metadata give it with a unit.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged or compressed in a way that cannot be read, holds colour images, pages that differ in their
-        data type, or not exactly three axes, or memory is short.
-    """
+    """Read a stack whose first axis is the tilt (or z), and the pixel size where a description gives it with a unit."""
     n_directories = check_directories(path)
     try:
         with _opened(path) as file:
@@ -98,7 +77,7 @@ def _read(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
             return
         for page in series.pages:
             if page is not None:
-                _check_strips(page, path)
+                check_strips(page, path)
         if len(series.pages) == shape[0]:
             for page in series.pages:
                 yield np.zeros(shape[1:], series.dtype) if page is None else page.asarray().reshape(shape[1:])
@@ -124,21 +103,6 @@ def _checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSer
     check_expansion(series.shape, series.dtype.itemsize, path.stat().st_size, path)
     check_stored(_end_of_pixels(series), path, what="the pixels")
     return series
-
-
-def _check_strips(page: Any, path: Path) -> None:
-    # tifffile expands a whole strip, whatever comes of it.
-    if page.compression not in _DEFLATE:
-        return
-    for offset, stored in zip(page.dataoffsets, page.databytecounts, strict=False):
-        if stored > _HARMLESS_STRIP:
-            page.parent.filehandle.seek(offset)
-            inflate, rest, expanded = zlib.decompressobj(), page.parent.filehandle.read(stored), 0
-            while rest and expanded <= page.nbytes and not inflate.eof:
-                expanded += len(inflate.decompress(rest, _INFLATE_AT_ONCE))
-                rest = inflate.unconsumed_tail
-            if expanded > page.nbytes:
-                raise damaged(path, f"strips of at most {page.nbytes} bytes", "one expands to more")
 
 
 def _end_of_pixels(series: tifffile.TiffPageSeries) -> int:

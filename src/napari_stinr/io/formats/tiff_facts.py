@@ -21,19 +21,7 @@ _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True, eq=False)
 class TiffFacts:
-    """What the descriptions of a TIFF tell.
-
-    Parameters
-    ----------
-    pixel_size : float, optional
-        Width of a pixel [Å].
-    times : ndarray, optional
-        `(n_images,)` times of the images in their order in the file [time_unit].
-    time_unit : str
-        ``"s"``, or "" without times.
-    place : str
-        Where it was found.
-    """
+    """Width of a pixel [Å], `(n_images,)` times [time_unit], their unit, and where these were found."""
 
     pixel_size: float | None = None
     times: NDArray[np.float64] | None = None
@@ -42,19 +30,7 @@ class TiffFacts:
 
 
 def described_facts(file: tifffile.TiffFile) -> TiffFacts:
-    """Return what an open TIFF says about its pixels and times.
-
-    Parameters
-    ----------
-    file : tifffile.TiffFile
-        An open file. ImageJ's ``spacing`` is the distance of slices, which a tilt series has not, and its frame
-        interval is that of a film: neither is used.
-
-    Returns
-    -------
-    TiffFacts
-        What was found with a unit.
-    """
+    """Return what an open TIFF says with a unit of its pixels and times."""
     pixels = _ome_pixels(file.ome_metadata) if file.is_ome and file.ome_metadata else None
     if pixels is not None:
         size = stated_length(pixels.get("PhysicalSizeX", ""), pixels.get("PhysicalSizeXUnit", _OME_DEFAULT_UNIT))

@@ -52,24 +52,11 @@ def in_angstrom(length: float, unit: str) -> float | None:
 
 
 def stated_length(value: float | str, unit: str) -> float | None:
-    """Return a length that a file states in Å, or nothing where that is not one.
-
-    Parameters
-    ----------
-    value : float or str
-        The number as the file has it [unit].
-    unit : str
-        Unit as the file has it, e.g. ``"nm"``, ``"[n_m]"`` (EMD) or ``"1/nm"`` (no length).
-
-    Returns
-    -------
-    float or None
-        Length [Å], to six digits, since headers in single precision hold 33.60000252723694 for 33.6; None where the
-        number is not positive or the unit is not one of length.
-    """
+    """Return a positive length in a unit such as `nm` or `[n_m]` to six digits [Å], None where it is no length."""
     name = unit.strip().strip("[]").replace("_", "").lower()
     try:
         length = float(value) * LENGTH_UNITS.get(name, 0.0)
     except (TypeError, ValueError):
         return None
+    # Headers in single precision hold 33.60000252723694 for 33.6.
     return float(f"{length:.6g}") if math.isfinite(length) and length > 0 else None

@@ -28,27 +28,7 @@ _CHECKSUM_BYTES = 4
 
 
 def read_part(dataset: h5py.Dataset, where: tuple[slice, ...], path: Path) -> NDArray[Any]:
-    """Read a part of a dataset.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        A dataset that was checked, see :func:`~napari_stinr.io.formats.hdf5_checks.check_dataset`.
-    where : tuple of slice
-        The part, with a first and a last position along every axis.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    ndarray
-        The values in `where`, of the data type of the dataset [the unit of the file].
-
-    Raises
-    ------
-    StinrError
-        A chunk is damaged, or there are more than :data:`~napari_stinr.io.formats.hdf5_checks.MAXIMUM_CHUNKS`.
-    """
+    """Return the values in `where`, which has both ends along every axis, of a dataset that was checked."""
     if dataset.chunks is None:
         return np.asarray(dataset[where])
     corners = [

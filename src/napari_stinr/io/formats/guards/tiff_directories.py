@@ -22,23 +22,7 @@ _FORMS = {42: (4, "I", "H", 12), 43: (8, "Q", "Q", 20)}
 
 
 def check_directories(path: Path) -> int:
-    """Count the images of a file, and refuse it where its directories are made up.
-
-    Parameters
-    ----------
-    path : Path
-        TIFF file.
-
-    Returns
-    -------
-    int
-        Number of directories, which is that of images.
-
-    Raises
-    ------
-    StinrError
-        It is no TIFF, its directories overlap or go round, or there are more than any tilt series has images.
-    """
+    """Return the number of images; refuse directories that overlap, go round or are too many."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(16).ljust(16, b"\0")

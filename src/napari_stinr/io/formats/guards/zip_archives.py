@@ -26,17 +26,7 @@ _IS_ENCRYPTED = 1
 
 @dataclass(frozen=True)
 class ZipMember:
-    """One file in an archive.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    size : int
-        Its size, as declared [byte].
-    stored : int
-        What it takes in the archive [byte].
-    """
+    """One file in an archive, with the size that it declares and the one that it has in the archive [byte]."""
 
     name: str
     size: int
@@ -44,23 +34,7 @@ class ZipMember:
 
 
 def read_members(path: Path) -> dict[str, ZipMember]:
-    """List what is in an archive.
-
-    Parameters
-    ----------
-    path : Path
-        The archive.
-
-    Returns
-    -------
-    dict of str to ZipMember
-        Its members by name.
-
-    Raises
-    ------
-    StinrError
-        The archive is damaged, or its members are encrypted, there twice, overlap, or are compressed in an unusual way.
-    """
+    """Return the members by name; refuse encrypted, doubled, overlapping or unusually compressed ones."""
     _check_directory(path)
     found: dict[str, ZipMember] = {}
     with _opened(path) as archive:
@@ -85,25 +59,7 @@ def read_members(path: Path) -> dict[str, ZipMember]:
 
 @contextmanager
 def open_member(member: ZipMember, path: Path) -> Iterator[IO[bytes]]:
-    """Open a member of an archive to read.
-
-    Parameters
-    ----------
-    member : ZipMember
-        One of :func:`read_members`.
-    path : Path
-        The archive.
-
-    Yields
-    ------
-    file-like
-        Its content, expanded as far as it is read.
-
-    Raises
-    ------
-    StinrError
-        The archive is damaged, or whatever else is raised inside the block.
-    """
+    """Open a member, which is expanded as far as it is read."""
     with _opened(path) as archive, archive.open(member.name) as stream:
         yield stream
 
