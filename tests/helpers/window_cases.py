@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 from helpers.series_cases import growing_series
 from napari_stinr.plugin.canvas.binding import ViewerBinding, binding_of
 from napari_stinr.plugin.canvas.layer_data import series_layer
-from napari_stinr.plugin.session.draft_sources import draft_of_series
+from napari_stinr.plugin.session.new_draft import draft_of_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -184,7 +184,7 @@ def train(
     ] = 60.0,
 ) -> None:
     """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
-    from napari_stinr.io.series.discovery import find_series
+    from napari_stinr.io.series.grouping import find_given_series
     from napari_stinr.io.series.reading import load_series
     from napari_stinr.training.run import TrainingRequest, train_to_file
 
@@ -200,7 +200,7 @@ def train(
         threads=threads,
     )
     series = load_series(
-        find_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
+        find_given_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
         flip_tilt=flip_tilt,
         axis_offset=axis_offset,
         exclude=_positions(exclude),

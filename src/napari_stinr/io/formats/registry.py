@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Stack, damaged, is_file
+from napari_stinr.io.formats.endings import MRC_ENDINGS
 from napari_stinr.io.formats.mrc import read_mrc
 from napari_stinr.io.formats.numpy_files import read_npy, read_npz
 from napari_stinr.io.formats.tiff import read_tiff
@@ -35,11 +36,7 @@ def _read_mat(path: Path) -> Stack:
 
 
 READERS: dict[str, Callable[[Path], Stack]] = {
-    ".mrc": read_mrc,
-    ".mrcs": read_mrc,
-    ".st": read_mrc,
-    ".ali": read_mrc,
-    ".preali": read_mrc,
+    **dict.fromkeys(MRC_ENDINGS, read_mrc),
     ".tif": read_tiff,
     ".tiff": read_tiff,
     ".dm3": _read_dm,

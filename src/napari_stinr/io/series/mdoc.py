@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import damaged
+from napari_stinr.io.formats.endings import MDOC_ENDING
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES, MAXIMUM_TEXT_BYTES
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class Mdoc:
     def seconds(self) -> NDArray[np.float64] | None:
         """`(n_images,)` time since the first image [s]."""
         return None if self.timestamps is None else self.timestamps - self.timestamps.min()
+
+
+def is_mdoc(path: Path) -> bool:
+    """Return whether a file is one by its ending."""
+    return path.suffix.lower() == MDOC_ENDING
 
 
 def read_text(path: Path) -> str:

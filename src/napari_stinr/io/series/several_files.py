@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.data.checks import SAME_SIZE
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Images, Stack, checked_images
+from napari_stinr.io.formats.endings import ANGLE_ENDINGS
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES
-from napari_stinr.io.formats.registry import read_stack
 from napari_stinr.io.series.sidecars import find_angle_file
 from napari_stinr.io.series.sources import angle_in_name, positions_by_name
 from napari_stinr.io.series.timetables import DOSE_UNIT
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_stinr.io.series.headers import Headers
     from napari_stinr.io.series.sources import Source
 
 _SAME_ANGLE = 0.05
 """Frames of one tilt differ by less than this [degrees]."""
-_SAME_SIZE = 1e-3
-_ANGLE_LISTS = (".rawtlt", ".tlt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,15 @@ class OneFilePerTilt:
     paths: tuple[Path, ...]
 
 
-def read_files(sources: Sequence[Source]) -> OneFilePerTilt:
+def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
     """Put the files of one series together.
 
     Parameters
     ----------
     sources : sequence of Source
         One file for every tilt, in any order. Several images in a file are frames of one projection; their mean counts.
+    headers : Headers
+        Reads the files.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def read_files(sources: Sequence[Source]) -> OneFilePerTilt:
     """
     if len(sources) > MAXIMUM_IMAGES:
         raise StinrError(f"{len(sources)} files", expected=f"at most {MAXIMUM_IMAGES}", cure="Give one series.")
-    stacks = [read_stack(source.path) for source in sources]
+    stacks = [headers.stack(source.path) for source in sources]
     _check_same(sources, stacks)
     angles = _numbers([_tilt_angle(s, stack) for s, stack in zip(sources, stacks, strict=True)])
     dates = _numbers([_first(s.timestamp, stack.timestamps) for s, stack in zip(sources, stacks, strict=True)])
@@ -125,7 +127,7 @@ def _check_same(sources: Sequence[Source], stacks: Sequence[Stack]) -> None:
                 cure="Leave out files that do not belong to the series.",
             )
         size, other = _pixel_size(source, stack), _pixel_size(sources[0], stacks[0])
-        if size is not None and other is not None and abs(size / other - 1) > _SAME_SIZE:
+        if size is not None and other is not None and abs(size / other - 1) > SAME_SIZE:
             raise StinrError(
                 f"{source.path.name} has a pixel size of {size:g} Å",
                 expected=f"{other:g} Å, as in {sources[0].path.name}",
@@ -137,7 +139,7 @@ def _tilt_angle(source: Source, stack: Stack) -> float | None:
     own = stack.tilt_angles
     beside = find_angle_file(source.path) if len(stack.images) > 1 else None
     several = source.n_angles > 1 or (own is not None and np.ptp(own) > _SAME_ANGLE)
-    if several or (beside is not None and beside.suffix.lower() in _ANGLE_LISTS):
+    if several or (beside is not None and beside.suffix.lower() in ANGLE_ENDINGS):
         raise StinrError(
             f"{source.path.name} is a series by itself: {len(stack.images)} images at different tilt angles",
             expected="files with one tilt each, or a single stack",

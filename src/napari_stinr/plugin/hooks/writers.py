@@ -133,12 +133,12 @@ def _write_series(target: Path, draft: SeriesDraft, *, overwrite: bool) -> list[
         _refuse_to_replace(angles, draft.tilt_angles)
         _refuse_to_replace(times, draft.times)
     if target.suffix.lower() == ".mrc":
-        write_tilt_series(target, draft.stack, pixel_size=draft.pixel_size, overwrite=overwrite)
+        write_tilt_series(target, draft.projections(), pixel_size=draft.pixel_size, overwrite=overwrite)
     else:
-        n_tilts, height, width = draft.stack.shape
+        n_tilts, height, width = draft.shape
         write_frames(
             target,
-            (image[None] for image in draft.stack),
+            (image[None] for image in draft.projections()),
             n_times=n_tilts,
             shape=(1, height, width),
             voxel_size=draft.pixel_size or 1.0,

@@ -199,7 +199,7 @@ class TrainingThread(threading.Thread):
         order = self._order
         if order.resume is None:
             available = free_memory(order.device)
-            check_fits(order.draft.stack.shape, order.config, binning=order.draft.binning, available=available)
+            check_fits(order.draft.shape, order.config, binning=order.draft.binning, available=available)
         series = order.draft.series()
         if order.resume is None:
             trainer = Trainer(series, order.config, device=order.device, threads=order.threads)
