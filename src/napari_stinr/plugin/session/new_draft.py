@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stinr.data.checks import MINIMUM_TILTS, asked_about_radians
+from napari_stinr.data.checks import MINIMUM_TILTS, asked_about_radians, checked_times
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Images, Stack
@@ -198,14 +198,14 @@ def _missing(problem: StinrError) -> Note:
 
 
 def _times_of(series: TiltSeries) -> NDArray[np.float64]:
-    """Return the `(n_tilts,)` times of a series, which stores them scaled [time_unit]."""
+    """Return `(n_tilts,)` times that a series scales to exactly those that it stores [time_unit]."""
     first, last = series.time_range
     times = first + series.times * (last - first)
-    # That costs the last digit of a time, and a script that reads the file must find the same times.
-    magnitude = int(np.ceil(np.log10(max(float(np.abs(times).max()), 1e-30))))
-    times = np.round(times, 13 - magnitude)
     times[series.times == 0], times[series.times == 1] = first, last
-    return times
+    # Back from the scaled ones costs the last digit, which few times have.
+    magnitude = int(np.ceil(np.log10(max(float(np.abs(times).max()), 1e-30))))
+    rounded = np.round(times, 13 - magnitude)
+    return rounded if np.array_equal(checked_times(rounded, series.n_tilts)[0], series.times) else times
 
 
 def _descriptions(

@@ -8,6 +8,7 @@ free memory. Either way the training reads the file, and bins on the way.
 from __future__ import annotations
 
 import math
+import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -147,11 +148,11 @@ def mapped_array(images: Images, path: Path) -> NDArray[Any] | None:
     return np.lib.stride_tricks.as_strided(first, images.shape, (step, *first.strides), writeable=False)
 
 
-def _mapping(image: NDArray[Any]) -> np.memmap[Any, Any] | None:
+def _mapping(image: NDArray[Any]) -> mmap.mmap | None:
     base: Any = image
-    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+    while isinstance(base, np.ndarray):
         base = base.base
-    return base if isinstance(base, np.memmap) else None
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def _address(image: NDArray[Any]) -> int:
