@@ -79,23 +79,7 @@ def is_mdoc(path: Path) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a small file in UTF-8, or in UTF-16 with its mark; other bytes become replacement characters.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
-
-    Returns
-    -------
-    str
-        Its text, without a byte order mark.
-
-    Raises
-    ------
-    StinrError
-        The file is missing, cannot be read, or is larger than any list of angles or times.
-    """
+    """Return the text of a small file in UTF-8, or UTF-16 with its mark; other bytes become replacement characters."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe is to wait for whoever writes to it
             raise damaged(path, "a text file", "it is a folder, a pipe or a device")

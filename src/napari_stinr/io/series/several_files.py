@@ -49,24 +49,9 @@ class OneFilePerTilt:
 
 
 def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
-    """Put the files of one series together.
+    """Put files of one series, in any order, together from their headers; frames of one file count as their mean.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        One file for every tilt, in any order. Several images in a file are frames of one projection; their mean counts.
-    headers : Headers
-        Reads the files.
-
-    Returns
-    -------
-    OneFilePerTilt
-        The series; nothing but headers has been read.
-
-    Raises
-    ------
-    StinrError
-        A file cannot be read, is a whole series by itself, or differs from the others in size.
+    A StinrError names a file that cannot be read, is a series by itself, or differs from the others in size.
     """
     if len(sources) > MAXIMUM_IMAGES:
         raise StinrError(f"{len(sources)} files", expected=f"at most {MAXIMUM_IMAGES}", cure="Give one series.")

@@ -102,36 +102,14 @@ def find_sources(paths: Sequence[Path], headers: Headers | None = None) -> list[
 
 
 def natural_order(path: Path) -> tuple[tuple[int, float, str], ...]:
-    """Return a key that sorts names as people do: ``tilt_2`` before ``tilt_10``, ``tilt_-60`` before ``tilt_-57``.
-
-    Parameters
-    ----------
-    path : Path
-        A file.
-
-    Returns
-    -------
-    tuple
-        To be compared with others of its kind.
-    """
+    """Return a key that sorts names as people do: ``tilt_2`` before ``tilt_10``, ``tilt_-60`` before ``tilt_-57``."""
     # A minus belongs to a number where no letter or digit stands before it: tilt_-60.5, but not scan-12.
     parts = re.split(r"((?<![0-9A-Za-z])-\d{1,9}(?:\.\d{1,9})?|\d{1,18})", path.name)
     return tuple((0, float(part), "") if _NUMBER.fullmatch(part) else (1, 0.0, part.lower()) for part in parts if part)
 
 
 def angle_in_name(path: Path) -> float | None:
-    """Return the tilt angle that the name of a file states with its unit, such as ``tilt_-60.0deg.tif``.
-
-    Parameters
-    ----------
-    path : Path
-        A file.
-
-    Returns
-    -------
-    float or None
-        Tilt angle [degrees].
-    """
+    """Return the tilt angle [degrees] that a name states with its unit, such as ``tilt_-60.0deg.tif``; None without."""
     found = _ANGLE.findall(path.name)
     return float(found[0]) if len(found) == 1 else None
 
@@ -184,20 +162,7 @@ def rows_of(
 
 
 def series_name(paths: Sequence[Path], sources: Sequence[Source]) -> str:
-    """Return a name for a series that people recognise.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        What was given.
-    sources : sequence of Source
-        The files that it stands for.
-
-    Returns
-    -------
-    str
-        The name of the stack or folder, or what the names of several files begin with.
-    """
+    """Return the name of the stack or folder, or what the names of several files begin with."""
     if len(sources) == 1:
         return sources[0].path.stem
     if len(paths) == 1:

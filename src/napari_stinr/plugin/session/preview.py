@@ -149,10 +149,13 @@ def mapped_array(images: Images, path: Path) -> NDArray[Any] | None:
 
 
 def _mapping(image: NDArray[Any]) -> mmap.mmap | None:
+    """Return the mapped file in which an image lies; memory that a reader shares with a process is none."""
     base: Any = image
+    is_file = False
     while isinstance(base, np.ndarray):
+        is_file = is_file or isinstance(base, np.memmap)
         base = base.base
-    return base if isinstance(base, mmap.mmap) else None
+    return base if is_file and isinstance(base, mmap.mmap) else None
 
 
 def _address(image: NDArray[Any]) -> int:
