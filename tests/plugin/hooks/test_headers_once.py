@@ -142,3 +142,15 @@ def test_notes_of_the_microscope_are_read_once(tmp_path, monkeypatch):
     Dropped.of([*paths, *(path.with_name(f"{path.name}.mdoc") for path in paths)]).draft(None)
     assert counts == {f"{path.name}.mdoc": 1 for path in paths}
     assert len(find_sources(paths)) == 5
+
+
+def test_lists_for_the_series_that_is_open(tmp_path, parsed):
+    (stack,) = write(tmp_path / "rod.mrc")
+    draft = Dropped.of([stack]).draft(None)
+    scipy.io.savemat(tmp_path / "tilts.mat", {"theta": ANGLES + 1})
+    parsed.clear()
+    changed = Dropped.of([tmp_path / "tilts.mat"]).draft(draft)
+    np.testing.assert_array_equal(changed.tilt_angles, ANGLES + 1)
+    assert changed.preview is draft.preview
+    # That it is no stack is found out once; the stack that is open is not looked at again.
+    assert parsed == {"tilts.mat": 1}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".mrc", ".ome.tif", ".ome.tiff", ".tif", ".tiff")
 """File endings that are written."""
-SAME_SIZE = 1e-6
+_SAME_EDGE = 1e-6
 """Largest relative difference between the edges of a voxel that is a cube."""
 _PIXEL = "pixel"
 
@@ -197,7 +197,7 @@ def _voxel_size(meta: Mapping[str, Any]) -> tuple[float, str]:
     else:
         edges = [float(edge) * _in_nm(name) for edge, name in zip(scale, units, strict=True)]
         unit = "nm"
-    if max(edges) - min(edges) > SAME_SIZE * max(abs(edge) for edge in edges):
+    if max(edges) - min(edges) > _SAME_EDGE * max(abs(edge) for edge in edges):
         raise StinrError(
             f"the voxels are {' x '.join(f'{edge:g}' for edge in edges)} {unit} (z, y, x)",
             expected="cubes, as one voxel size is stored",

@@ -11,7 +11,8 @@ import numpy as np
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.data.notes import NoteKind
 from napari_stinr.errors import StinrError
-from napari_stinr.io.series import sidecars
+from napari_stinr.io.series.headers import Headers
+from napari_stinr.io.series.sidecars import parse_angle_range
 from napari_stinr.io.series.sources import rows_of
 from napari_stinr.io.series.timetables import fitted
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _STACK_ORDER = "sequential"
 
 
-def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
+def angles_from(draft: SeriesDraft, source: str, headers: Headers | None = None) -> SeriesDraft:
     """Take the tilt angles from a file, or from start and step.
 
     Parameters
@@ -32,6 +33,8 @@ def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
         The stack.
     source : str
         A file (``.rawtlt``, ``.tlt``, ``.mdoc``, CSV), or ``START:STEP`` [degrees].
+    headers : Headers, optional
+        What has been read of the file already.
 
     Returns
     -------
@@ -43,18 +46,19 @@ def angles_from(draft: SeriesDraft, source: str) -> SeriesDraft:
     StinrError
         It is neither, or there are not as many angles as projections.
     """
-    angles = sidecars.parse_angle_range(source, draft.n_tilts)
+    headers = headers or Headers()
+    angles = parse_angle_range(source, draft.n_tilts)
     argument, file = source.strip(), None
     if angles is None:
         file = Path(source).expanduser().resolve()
-        angles, argument = sidecars.read_angles(file), str(file)
+        angles, argument = headers.angles(file), str(file)
     _check_count(angles, draft.n_tilts, "tilt angles", source)
     notes = tuple(note for note in draft.notes if note.kind is not NoteKind.ANGLES_MISSING)
-    rows = rows_of(draft.paths, file)
+    rows = rows_of(draft.paths, file, headers)
     return replace(draft.with_angles(angles if rows is None else angles[rows], argument), notes=notes)
 
 
-def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
+def times_from(draft: SeriesDraft, source: str, headers: Headers | None = None) -> SeriesDraft:
     """Take the times from a file, or from an acquisition order.
 
     Parameters
@@ -63,6 +67,8 @@ def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
         The stack.
     source : str
         An acquisition order, or a file with times (``.csv``, ``.mdoc``).
+    headers : Headers, optional
+        What has been read of the file already.
 
     Returns
     -------
@@ -84,9 +90,10 @@ def times_from(draft: SeriesDraft, source: str) -> SeriesDraft:
         rank = acquisition_rank(draft.tilt_angles, source).astype(np.float64)
         return replace(draft, times=rank, time_unit="", times_argument=source, time_assumed=False)
     file = Path(source).expanduser().resolve()
-    timetable = sidecars.read_timetable(file)
+    headers = headers or Headers()
+    timetable = headers.timetable(file)
     _check_count(timetable.times, draft.n_tilts, "times", source)
-    timetable = timetable.reordered(rows_of(draft.paths, file))
+    timetable = timetable.reordered(rows_of(draft.paths, file, headers))
     if np.isfinite(draft.tilt_angles).all():
         timetable = fitted(timetable, draft.tilt_angles)
     return replace(draft, times=timetable.times, time_unit=timetable.unit, times_argument=str(file), time_assumed=False)

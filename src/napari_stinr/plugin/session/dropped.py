@@ -115,5 +115,5 @@ def _with_lists(draft: SeriesDraft, lists: Sequence[Path], headers: Headers) -> 
     if angles is None and times is not None and not np.isfinite(draft.tilt_angles).any():
         # A table of both gives the angles only where there are no others.
         angles = times if holds(headers.angles, times) else None
-    draft = draft if angles is None else angles_from(draft, str(angles))
-    return draft if times is None else times_from(draft, str(times))
+    draft = draft if angles is None else angles_from(draft, str(angles), headers)
+    return draft if times is None else times_from(draft, str(times), headers)
