@@ -187,3 +187,15 @@ def test_a_file_that_was_cut_while_it_was_open_is_told_at_the_start(tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(StinrError, match=r"s\.mrc cannot be read"):
         draft.series()
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="this system does not list what is mapped")
+def test_a_large_series_of_many_files_keeps_none_of_them_open(tmp_path, large):
+    for number, image in enumerate(STACK):
+        write(tmp_path / f"t_{number}.mrc", image[None])
+    process = psutil.Process()
+    n_before = len(process.memory_maps(grouped=False))
+    draft = draft_of(tmp_path)
+    assert len(process.memory_maps(grouped=False)) < n_before + len(STACK) // 2
+    assert draft.preview.as_read
+    np.testing.assert_array_equal(draft.preview, STACK)

@@ -136,14 +136,13 @@ def mapped_array(images: Images, path: Path) -> NDArray[Any] | None:
     """Return `(n_tilts, height, width)` pixels where they lie in their file, None where reading them makes copies."""
     views: list[NDArray[Any]] = []
     for image in checked_images(images, path):
-        if _mapping(image) is None:
+        # At once: to keep the images of many files would keep all of them open.
+        if _mapping(image) is None or (views and _mapping(image) is not _mapping(views[0])):
             return None
         views.append(image)
-    first = views[0]
-    start, step = _address(first), _address(views[1]) - _address(first)
+    first, step = views[0], _address(views[1]) - _address(views[0])
     for k, view in enumerate(views):
-        is_regular = view.strides == first.strides and _address(view) == start + k * step
-        if not is_regular or _mapping(view) is not _mapping(first):
+        if view.strides != first.strides or _address(view) != _address(first) + k * step:
             return None
     return np.lib.stride_tricks.as_strided(first, images.shape, (step, *first.strides), writeable=False)
 
