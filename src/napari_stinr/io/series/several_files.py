@@ -31,16 +31,9 @@ _SAME_ANGLE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class OneFilePerTilt:
-    """Files put together.
+    """Files put together in the order of their times, or of their names where those tell no times.
 
-    Parameters
-    ----------
-    stack : Stack
-        The series in the order of its times, or of the names of its files where those do not tell their times.
-    given : ndarray
-        `(n_tilts,)` for every image of the stack, its position in the list of files as given.
-    paths : tuple of Path
-        The files in the order of the stack.
+    `given` has for every image of the stack its position in the list of files as given, `(n_tilts,)`.
     """
 
     stack: Stack

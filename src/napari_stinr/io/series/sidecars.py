@@ -33,20 +33,7 @@ _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?
 
 
 def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
-    """Return the tilt angles that ``START:STEP`` stands for.
-
-    Parameters
-    ----------
-    text : str
-        First angle and step [degrees], e.g. ``"-60:2"``.
-    n_tilts : int
-        Number of projections.
-
-    Returns
-    -------
-    ndarray or None
-        `(n_tilts,)` tilt angles [degrees]; None where the text is something else, such as the name of a file.
-    """
+    """Return the `(n_tilts,)` tilt angles [degrees] that ``START:STEP`` stands for; None for another text."""
     match = _RANGE.fullmatch(text)
     return None if match is None else float(match[1]) + float(match[2]) * np.arange(n_tilts, dtype=np.float64)
 
@@ -155,18 +142,7 @@ def find_angle_file(stack: Path) -> Path | None:
 
 
 def find_timetable(stack: Path) -> Path | None:
-    """Return the table beside a stack that holds its times.
-
-    Parameters
-    ----------
-    stack : Path
-        The stack, e.g. ``needle.mrc``.
-
-    Returns
-    -------
-    Path or None
-        The first of ``needle_times.csv``, ``needle.csv`` with a column of times, ``times.csv``.
-    """
+    """Return ``needle_times.csv``, ``needle.csv`` with times or ``times.csv`` beside ``needle.mrc``; None without."""
     if stack.is_dir():
         return _only_one(stack, ("times.csv", "*_times.csv"))
     for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv"):
@@ -177,18 +153,7 @@ def find_timetable(stack: Path) -> Path | None:
 
 
 def find_mdoc(stack: Path) -> Path | None:
-    """Return the ``.mdoc`` beside a stack.
-
-    Parameters
-    ----------
-    stack : Path
-        The stack, e.g. ``needle.mrc``.
-
-    Returns
-    -------
-    Path or None
-        ``needle.mrc.mdoc`` or ``needle.mdoc``, the first that exists.
-    """
+    """Return ``needle.mrc.mdoc`` or ``needle.mdoc`` beside ``needle.mrc``, the first that exists, or None."""
     candidates = (stack.with_name(stack.name + MDOC_ENDING), stack.with_name(stack.stem + MDOC_ENDING))
     return next((candidate for candidate in candidates if is_file(candidate)), None)
 

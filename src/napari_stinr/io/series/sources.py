@@ -115,18 +115,7 @@ def angle_in_name(path: Path) -> float | None:
 
 
 def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
-    """Return for each of several files its position among them sorted by name.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files in any order.
-
-    Returns
-    -------
-    ndarray
-        `(n_files,)` positions from 0; the rows of a list that belongs to the files are in this order.
-    """
+    """Return `(n_files,)` positions, from 0, of files in any order among them sorted by name."""
     names = sorted(range(len(paths)), key=lambda k: natural_order(paths[k]))
     positions = np.empty(len(names), dtype=np.int64)
     positions[names] = np.arange(len(names))
@@ -136,21 +125,9 @@ def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
 def rows_of(
     paths: Sequence[Path], file: Path | None = None, headers: Headers | None = None
 ) -> NDArray[np.int64] | None:
-    """Return for each of several files its row in a list.
+    """Return `(n_files,)` rows, from 0, of the files of a series in a list; None for a single file.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files of a series in any order.
-    file : Path, optional
-        The list; an ``.mdoc`` may say by name which row belongs to which file.
-    headers : Headers, optional
-        What has been read of the files already.
-
-    Returns
-    -------
-    ndarray or None
-        `(n_files,)` positions from 0, else those of the names in their order; None for a single file.
+    An ``.mdoc`` may say by name which row belongs to which file; other lists are in the order of the names.
     """
     if len(paths) < 2:
         return None
