@@ -208,7 +208,7 @@ def growing_draft(shape: tuple[int, int, int]) -> SeriesDraft:
     import numpy as np
 
     from napari_stinr.data.tilt_series import TiltSeries
-    from napari_stinr.plugin.session.draft_sources import draft_of_series
+    from napari_stinr.plugin.session.new_draft import draft_of_series
 
     _, height, width = shape
     generator, times = np.random.default_rng(0), np.linspace(0, 1, N_TILTS)

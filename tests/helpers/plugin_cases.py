@@ -15,7 +15,7 @@ from helpers.waiting import PATIENCE
 from helpers.waiting import Gate as Gate
 from napari_stinr import Trainer, preset_config
 from napari_stinr.io import write_tilt_angles, write_tilt_series
-from napari_stinr.plugin.session.draft_sources import draft_of_series
+from napari_stinr.plugin.session.new_draft import draft_of_series
 from napari_stinr.plugin.session.preferences import PluginSettings
 from napari_stinr.plugin.session.session import Session
 from napari_stinr.plugin.session.training_thread import TrainingThread

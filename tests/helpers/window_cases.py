@@ -11,8 +11,8 @@ from helpers.series_cases import growing_series
 from helpers.waiting import PATIENCE, Gate
 from napari_stinr.plugin.canvas.binding import ViewerBinding, binding_of
 from napari_stinr.plugin.canvas.layer_data import series_layer
-from napari_stinr.plugin.session.draft_sources import draft_of_series
 from napari_stinr.plugin.session.exports import Export
+from napari_stinr.plugin.session.new_draft import draft_of_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable

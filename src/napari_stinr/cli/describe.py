@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
+from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import RUN_ENDING
 
@@ -26,18 +27,18 @@ _LABEL_WIDTH = 19
 
 def describe_files(paths: Sequence[Path]) -> list[str]:
     """Describe a tilt series or a reconstruction: what was found, where, and what is missing."""
-    from napari_stinr.io.series.discovery import find_series
+    from napari_stinr.io.series.grouping import find_given_series
+    from napari_stinr.io.series.mdoc import is_mdoc
     from napari_stinr.io.series.reading import load_series
-    from napari_stinr.io.series.sources import MDOC_ENDING
 
     if len(paths) == 1 and paths[0].suffix.lower() == RUN_ENDING:
         from napari_stinr.reconstruction import load_reconstruction
 
         return describe_run(load_reconstruction(paths[0]))
     try:
-        found = find_series(paths)
+        found = find_given_series(paths)
     except StinrError as error:
-        if len(paths) == 1 and paths[0].suffix.lower() == MDOC_ENDING:
+        if len(paths) == 1 and is_mdoc(paths[0]):
             return [*describe_mdoc(paths[0]), _line("missing", str(error))]
         raise
     try:
@@ -184,10 +185,9 @@ def _percent(fraction: float | None) -> str:
     return "" if fraction is None else f"{100 * fraction:.2f} %"
 
 
-def _note_line(note: str) -> str:
-    from napari_stinr.io.series.discovery import NO_PIXEL_SIZE, TIMES_ASSUMED
-
-    return _line("missing" if note.startswith((NO_PIXEL_SIZE, TIMES_ASSUMED)) else "note", note)
+def _note_line(note: Note) -> str:
+    is_missing = note.kind in (NoteKind.PIXEL_SIZE_MISSING, NoteKind.ORDER_ASSUMED)
+    return _line("missing" if is_missing else "note", note)
 
 
 def _line(label: str, text: str) -> str:

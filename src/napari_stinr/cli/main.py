@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:0|mps", help="Where to compute.")]
-_STACK_HELP = "Tilt series: a stack, a folder or several files with one tilt each, or an .mdoc."
+_STACK_HELP = "Tilt series: a stack, a folder, several files with one tilt each, or an .mdoc; lists for it."
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed; the same one gives the same result.")]
 
 
@@ -175,7 +175,7 @@ def train(
     """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
     from napari_stinr.cli.training import TrainingRequest
     from napari_stinr.cli.training import train as train_request
-    from napari_stinr.io.series.discovery import find_series
+    from napari_stinr.io.series.grouping import find_given_series
     from napari_stinr.io.series.reading import load_series
 
     request = TrainingRequest(
@@ -191,7 +191,7 @@ def train(
         checkpoint_every=checkpoint_every,
     )
     series = load_series(
-        find_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
+        find_given_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
         flip_tilt=flip_tilt,
         axis_offset=axis_offset,
         exclude=_positions(exclude),

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS
+from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MINIMUM_TILTS = 3
+SAME_SIZE = 1e-3
+"""Pixels or voxels whose sizes differ by less than this part are of the same size."""
 _MANY_TILTS, _SMALL_STEP = 20, 0.2
 """So many tilts at steps below this are a whole series in radians rather than a small range [degrees]."""
-_RADIANS = "degrees: are they in radians? Give them in degrees."
 
 
 def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
@@ -40,6 +42,12 @@ def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.fl
             expected=f"at least {MINIMUM_TILTS}",
             cure="Give the whole tilt series, with the projections along the first axis.",
         )
+    check_finite(projections, name)
+    return projections
+
+
+def check_finite(projections: NDArray[np.float32], name: str) -> None:
+    """Refuse `(n_tilts, height, width)` projections with infinite pixels; a StinrError names the series."""
     infinite = int(np.isinf(projections).sum())
     if infinite:
         raise StinrError(
@@ -47,7 +55,6 @@ def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.fl
             expected="finite numbers, or NaN where nothing was measured",
             cure="Set these pixels to NaN to leave them out.",
         )
-    return projections
 
 
 def checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.float64]:
@@ -87,14 +94,15 @@ def checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.floa
     return angles
 
 
-def asked_about_radians(notes: tuple[str, ...], angles: NDArray[np.float64]) -> tuple[str, ...]:
+def asked_about_radians(notes: tuple[Note, ...], angles: NDArray[np.float64]) -> tuple[Note, ...]:
     """Return the notes with a question where the angles [degrees] look like radians, else without it."""
     # Nothing is refused: so small a range can be meant.
-    kept = tuple(note for note in notes if not note.endswith(_RADIANS))
+    kept = tuple(note for note in notes if note.kind is not NoteKind.RADIANS)
     is_small = len(angles) >= _MANY_TILTS and np.abs(angles).max() <= np.pi * (1 + 1e-6)
     if not is_small or np.median(np.diff(np.unique(angles))) >= _SMALL_STEP:
         return kept
-    return (*kept, f"The tilt angles span only {np.ptp(angles):.3g} {_RADIANS}")
+    question = f"The tilt angles span only {np.ptp(angles):.3g} degrees: are they in radians? Give them in degrees."
+    return (*kept, Note(NoteKind.RADIANS, question))
 
 
 def checked_times(values: NDArray[np.float64] | None, n_tilts: int) -> tuple[NDArray[np.float64], tuple[float, float]]:

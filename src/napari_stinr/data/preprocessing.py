@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
@@ -52,10 +53,10 @@ class Binning:
         return self.height // self.factor, self.width // self.factor
 
     @property
-    def note(self) -> str:
-        """What was done, in a sentence; "" for nothing."""
+    def notes(self) -> tuple[Note, ...]:
+        """What was done, in one sentence; none for nothing."""
         if self.factor == 1:
-            return ""
+            return ()
         parts = [
             f"{n % self.factor} {name}{'s' if n % self.factor > 1 else ''}"
             for n, name in ((self.height, "row"), (self.width, "column"))
@@ -63,7 +64,8 @@ class Binning:
         ]
         left_out = f"; {' and '.join(parts)} at the borders left out" if parts else ""
         height, width = self.shape
-        return f"Binned {self.factor} x {self.factor} to {height} x {width} pixels{left_out}."
+        text = f"Binned {self.factor} x {self.factor} to {height} x {width} pixels{left_out}."
+        return (Note(NoteKind.BINNED, text),)
 
     def axis_offset(self, offset: float) -> float:
         """Return the axis position [binned pixel] for one from the centre of the image as it was [pixel]."""
@@ -99,6 +101,13 @@ class Binning:
         number = counted.sum(axis=(1, 3))
         binned = (squares * counted).sum(axis=(1, 3), dtype=float) / np.maximum(number, 1)
         return binned, 2 * number >= self.factor**2
+
+    def enlarged(self, binned: NDArray[Any]) -> NDArray[Any]:
+        """Return a binned image in the size that it had, `(height, width)`: every pixel a square again."""
+        squares = np.repeat(np.repeat(binned, self.factor, axis=0), self.factor, axis=1)
+        starts = self._start(self.height), self._start(self.width)
+        ends = self.height - starts[0] - squares.shape[0], self.width - starts[1] - squares.shape[1]
+        return np.pad(squares, tuple(zip(starts, ends, strict=True)), mode="edge")
 
     def _squares(self, image: NDArray[Any]) -> NDArray[Any]:
         (height, width), factor = self.shape, self.factor
@@ -148,17 +157,18 @@ def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
         mask=mask,
         pixel_size=None if series.pixel_size is None else series.pixel_size * factor,
         axis_offset=binning.axis_offset(series.axis_offset),
-        notes=(*series.notes, binning.note),
+        notes=(*series.notes, *binning.notes),
     )
 
 
 def invert_contrast(series: TiltSeries) -> TiltSeries:
     """Return a series whose matter is bright, of one whose matter is dark: the background minus it."""
     background = np.float32(background_level(series.projections, series.mask))
+    text = f"Contrast inverted: {background:.6g}, the level of the background, minus every pixel."
     return replace(
         series,
         projections=background - series.projections,
-        notes=(*series.notes, f"Contrast inverted: {background:.6g}, the level of the background, minus every pixel."),
+        notes=(*series.notes, Note(NoteKind.CONTRAST, text)),
     )
 
 

@@ -21,6 +21,7 @@ from napari_stinr.data.checks import (
     checked_times,
     mask_unmeasured,
 )
+from napari_stinr.data.notes import Note, as_note
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ class TiltSeries:
         Unit of `time_range`, "" for a bare order of acquisition.
     time_range : tuple of float, optional
         First and last time [time_unit]. Taken from `times` where not given.
-    notes : tuple of str
-        What a reader found, assumed or changed, one sentence each, to be shown to the user. Tilt angles that look like
-        radians are asked about here.
+    notes : tuple of Note
+        What a reader found, assumed or changed, one sentence each, to be shown to the user; plain strings are taken,
+        too. Tilt angles that look like radians are asked about here.
 
     Raises
     ------
@@ -78,7 +79,7 @@ class TiltSeries:
     name: str = "tilt series"
     time_unit: str = ""
     time_range: tuple[float, float] = None  # type: ignore[assignment]  # never None after construction
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Note, ...] = field(default=())
 
     def __post_init__(self) -> None:
         projections = checked_projections(self.projections, self.name)
@@ -109,7 +110,7 @@ class TiltSeries:
             "times": times,
             "pixel_size": pixel_size,
             "mask": mask,
-            "notes": asked_about_radians(self.notes, angles),
+            "notes": asked_about_radians(tuple(map(as_note, self.notes)), angles),
             "time_range": time_range
             if self.time_range is None
             else (float(self.time_range[0]), float(self.time_range[1])),

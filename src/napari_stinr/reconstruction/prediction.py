@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_stinr.data.checks import SAME_SIZE
 from napari_stinr.errors import StinrError
 from napari_stinr.projection.backends import projector_for
 from napari_stinr.projection.operator import project_field
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction.reconstruction import Reconstruction
-
-_SAME_PIXEL_SIZE = 1e-3
-"""Largest relative difference between a pixel and a voxel size that are meant to be the same."""
 
 
 def predict_projections(
@@ -71,7 +69,7 @@ def predict_projections(
 
 def _check_match(reconstruction: Reconstruction, series: TiltSeries) -> None:
     grid = reconstruction.grid
-    same_size = abs(series.voxel_size / grid.voxel_size - 1) < _SAME_PIXEL_SIZE
+    same_size = abs(series.voxel_size / grid.voxel_size - 1) < SAME_SIZE
     if (series.height, series.width) != (grid.height, grid.width) or not same_size:
         raise StinrError(
             f"projections of {series.height} x {series.width} pixels of {series.voxel_size:g} {series.length_unit}",

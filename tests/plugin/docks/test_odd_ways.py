@@ -16,8 +16,8 @@ from helpers.series_cases import growing_series
 from helpers.waiting import PATIENCE
 from helpers.window_cases import add_series, hold_exports, open_window, settle, train, wait
 from napari_stinr.plugin.canvas.layer_data import series_layer
-from napari_stinr.plugin.session.draft_sources import draft_of_series
 from napari_stinr.plugin.session.exports import Content
+from napari_stinr.plugin.session.new_draft import draft_of_series
 
 pytestmark = pytest.mark.qt
 

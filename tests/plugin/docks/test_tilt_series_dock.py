@@ -20,7 +20,7 @@ from helpers.series_cases import growing_series
 from helpers.waiting import Gate, wait_for
 from helpers.window_cases import add_series, open_window, settle, turn, wait
 from napari_stinr.plugin.docks.series_form import AS_FOUND
-from napari_stinr.plugin.session import given_files
+from napari_stinr.plugin.session import dropped
 
 pytestmark = pytest.mark.qt
 real_files = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real files are not beside this checkout")
@@ -105,7 +105,7 @@ def test_acquisition_order_and_back_to_what_was_found(make_napari_viewer, qtbot,
     np.testing.assert_array_equal(window.layer("tilt series").data[0, 0], series.projections[first])
     times.setCurrentText(AS_FOUND)
     times.activated.emit(times.currentIndex())
-    np.testing.assert_allclose(window.session.draft.scaled_times, series.times)
+    np.testing.assert_allclose(window.session.draft.series().times, series.times)
 
 
 def test_projection_taken_out_in_the_table_is_not_used(make_napari_viewer, qtbot, tmp_path):
@@ -261,13 +261,13 @@ def test_real_files_tell_their_times_or_that_they_are_assumed(make_napari_viewer
 @pytest.fixture
 def slow_reading(monkeypatch):
     """Hold the reading of pixels at a gate."""
-    gate, read = Gate(), given_files.read_draft
+    gate, read = Gate(), dropped.read_draft
 
     def slowly(*arguments, **options):
         gate()
         return read(*arguments, **options)
 
-    monkeypatch.setattr(given_files, "read_draft", slowly)
+    monkeypatch.setattr(dropped, "read_draft", slowly)
     return gate
 
 

@@ -192,7 +192,7 @@ def test_a_list_of_angles_opens_the_stack_beside_it(tmp_path, ending):
     (layer,) = read(tmp_path / "rod.tlt")
     draft = draft_in(layer)
     np.testing.assert_array_equal(draft.tilt_angles, ANGLES)
-    np.testing.assert_array_equal(draft.stack, STACK)
+    np.testing.assert_array_equal(draft.preview, STACK)
     assert (draft.path, draft.angles_argument) == (tmp_path / f"rod{ending}", str(tmp_path / "rod.tlt"))
 
 
@@ -224,7 +224,7 @@ def test_single_images_given_together_are_one_series(tmp_path):
         stinr.write_tilt_series(files[-1], image[None], pixel_size=0.5)
     stinr.write_tilt_angles(tmp_path / "list.rawtlt", ANGLES)
     (layer,) = read(*files[::-1], tmp_path / "list.rawtlt")
-    np.testing.assert_array_equal(draft_in(layer).stack, STACK)
+    np.testing.assert_array_equal(draft_in(layer).preview, STACK)
     assert draft_in(layer).paths == tuple(files)
 
 

@@ -14,7 +14,7 @@ import napari_stinr as stinr
 from napari_stinr.plugin.canvas.layer_data import series_layer
 from napari_stinr.plugin.canvas.streaming import VolumeStream
 from napari_stinr.plugin.hooks.writers import write_image, write_mrc, write_ome_tiff, write_tiff
-from napari_stinr.plugin.session.draft_sources import draft_of_series, draft_of_stack
+from napari_stinr.plugin.session.new_draft import draft_of_series, draft_of_stack
 from napari_stinr.plugin.session.time_axis import TimeAxis
 
 PLUGIN = "napari-stinr"

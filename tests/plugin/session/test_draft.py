@@ -14,8 +14,9 @@ from napari_stinr import read_tilt_series
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_angles, write_times
+from napari_stinr.plugin.session.corrections import angles_from, times_from
 from napari_stinr.plugin.session.draft import EDITED
-from napari_stinr.plugin.session.draft_sources import angles_from, draft_of_stack, read_draft, times_from
+from napari_stinr.plugin.session.new_draft import draft_of_stack, read_draft
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -250,7 +251,8 @@ def test_each_wrong_thing_is_named_and_stops_the_series(columns: Any, changes: A
 def test_projections_without_a_pixel_that_counts_are_not_used_ones() -> None:
     mask = np.zeros((21, 7, 15), dtype=bool)
     mask[:2] = True
-    draft = small_draft(mask=mask)
+    draft = small_draft()
+    draft = replace(draft, preview=replace(draft.preview, mask=mask))
     with pytest.raises(StinrError):
         draft.series()
     assert "2 of 21 projections" in draft.problem

@@ -16,13 +16,8 @@ from napari_stinr import ReconstructionConfig, load_reconstruction, preset_confi
 from napari_stinr.cli.main import main
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_angles, write_times
-from napari_stinr.plugin.session.draft_sources import (
-    angles_from,
-    draft_of_series,
-    draft_of_stack,
-    read_draft,
-    times_from,
-)
+from napari_stinr.plugin.session.corrections import angles_from, times_from
+from napari_stinr.plugin.session.new_draft import draft_of_series, draft_of_stack, read_draft
 from napari_stinr.plugin.session.scripts import command_lines, is_reproducible, python_script, save_settings
 from napari_stinr.simulation import Simulation, SimulationConfig, simulate
 

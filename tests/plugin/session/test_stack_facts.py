@@ -7,7 +7,7 @@ import pytest
 
 from helpers.places import SHARED_DATA
 from helpers.series_cases import growing_series
-from napari_stinr.plugin.session.draft_sources import draft_of_series, draft_of_stack, read_draft
+from napari_stinr.plugin.session.new_draft import draft_of_series, draft_of_stack, read_draft
 from napari_stinr.plugin.session.stack_facts import axis_warning, growth_text, mean_intensity
 
 HAADF = SHARED_DATA / "etspy" / "HAADF.mrc"
@@ -28,7 +28,7 @@ def test_little_more_than_noise_is_no_growth(drift: float) -> None:
 
 
 def test_a_vertical_axis_is_no_reason_to_warn_and_a_horizontal_one_is() -> None:
-    stack = draft_of_series(growing_series(61)).stack
+    stack = draft_of_series(growing_series(61)).preview.values
     assert axis_warning(stack) == ""
     assert "90 degrees" in axis_warning(stack.transpose(0, 2, 1))
 
@@ -39,7 +39,7 @@ def test_nothing_is_said_of_an_even_stack() -> None:
 
 @pytest.mark.skipif(not HAADF.is_file(), reason="the shared folder with third-party test data is not here")
 def test_the_axis_of_a_real_series_is_seen_to_lie_horizontally() -> None:
-    stack = read_draft(HAADF).stack
+    stack = read_draft(HAADF).preview.values
     assert "90 degrees" in axis_warning(stack)
     assert axis_warning(stack.transpose(0, 2, 1)) == ""
 
@@ -65,7 +65,7 @@ def test_intensity_leaves_out_what_a_layer_marks_as_not_measured() -> None:
     stack = np.ones((4, 3, 5))
     stack[1, 0, 0] = np.nan
     draft = draft_of_stack(stack)
-    np.testing.assert_allclose(mean_intensity(draft.stack, draft.mask), 1.0)
+    np.testing.assert_allclose(mean_intensity(draft.preview.values, draft.preview.mask), 1.0)
 
 
 def test_pixels_that_were_not_measured_do_not_hide_a_horizontal_axis() -> None:

@@ -20,7 +20,7 @@ from napari_stinr.plugin.canvas.layer_data import (
     time_axis_of,
     volume_placement,
 )
-from napari_stinr.plugin.session.draft_sources import draft_of_series
+from napari_stinr.plugin.session.new_draft import draft_of_series
 from napari_stinr.plugin.session.time_axis import MOST_STEPS, TimeAxis
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ INDICES = [
 def test_a_stack_on_the_time_axis_is_indexed_like_an_array(index: Any) -> None:
     draft = small_draft(times=np.random.default_rng(3).permutation(21) ** 1.3)
     stack, _, _ = series_layer(draft)
-    whole = np.stack([draft.stack[k] for k in time_axis_of(draft).projection_at])[:, None]
+    whole = np.stack([draft.preview[k] for k in time_axis_of(draft).projection_at])[:, None]
     assert stack.shape == whole.shape
     assert stack.size == whole.size
     np.testing.assert_array_equal(stack[index], whole[index])
@@ -209,7 +209,7 @@ def test_a_blob_lies_where_the_stack_shows_it(
     recon = reconstructed(draft)
     _, stack, _ = series_layer(draft)
     upright = int(np.argmin(np.abs(draft.tilt_angles)))
-    seen = in_world((0, *center_of_mass(draft.stack[upright])), stack)
+    seen = in_world((0, *center_of_mass(draft.preview[upright])), stack)
     volume = recon.render(0.0)
     found = in_world(center_of_mass(np.where(volume > 0.1 * volume.max(), volume, 0)), volume_layer(draft, recon))
     pixel = 1.0 if pixel_size is None else pixel_size / NM

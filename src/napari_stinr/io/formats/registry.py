@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Stack, is_file, refusing
+from napari_stinr.io.formats.endings import MRC_ENDINGS
 from napari_stinr.io.formats.isolation import read_isolated
 from napari_stinr.io.formats.matlab import read_mat
 from napari_stinr.io.formats.mrc import read_mrc
@@ -27,11 +28,7 @@ def _read_hdf5(path: Path) -> Stack:
 
 
 READERS: dict[str, Callable[[Path], Stack]] = {
-    ".mrc": read_mrc,
-    ".mrcs": read_mrc,
-    ".st": read_mrc,
-    ".ali": read_mrc,
-    ".preali": read_mrc,
+    **dict.fromkeys(MRC_ENDINGS, read_mrc),
     ".tif": read_tiff,
     ".tiff": read_tiff,
     ".dm3": _read_dm,

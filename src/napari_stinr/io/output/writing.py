@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import read_images
+from napari_stinr.io.formats.endings import MRC_ENDINGS
 from napari_stinr.io.formats.registry import read_stack
 from napari_stinr.io.formats.units import in_angstrom
 from napari_stinr.io.output.atomic import atomic_output
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _TIFF_ENDINGS = (".tif", ".tiff")
-_STACK_ENDINGS = (".mrc", ".mrcs", ".st", ".ali", ".preali")
 _VOLUME_READ_ENDINGS = (".mrc", ".tif", ".tiff", ".npy")
 
 
@@ -153,7 +153,7 @@ def write_tilt_series(
     """
     values = _checked_array(projections, "the tilt series", "(n_tilts, height, width)")
     target = Path(path).expanduser()
-    _check_ending(target, _STACK_ENDINGS)
+    _check_ending(target, MRC_ENDINGS)
     size = None if pixel_size is None else in_angstrom(pixel_size, "Å")
     write_mrc(target, values, size, is_volume=False, overwrite=overwrite)
 

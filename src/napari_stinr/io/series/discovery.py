@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
+from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import is_file
-from napari_stinr.io.formats.registry import read_stack
 from napari_stinr.io.series import sidecars
-from napari_stinr.io.series.found import Found, FoundSeries
-from napari_stinr.io.series.mdoc import read_mdoc
+from napari_stinr.io.series.found import Found, FoundSeries, NoAngles
+from napari_stinr.io.series.headers import Headers
+from napari_stinr.io.series.mdoc import is_mdoc
 from napari_stinr.io.series.several_files import read_files
-from napari_stinr.io.series.sources import MDOC_ENDING, find_sources, rows_of, series_name
+from napari_stinr.io.series.sources import find_sources, rows_of, series_name
 from napari_stinr.io.series.timetables import fitted, timetable_of
 
 if TYPE_CHECKING:
@@ -38,8 +39,14 @@ if TYPE_CHECKING:
 
 _HOW_TO_GIVE_ANGLES = "Give them as a file (one angle a line), as START:STEP in degrees (e.g. -60:2), or as an array."
 _HOW_TO_GIVE_TIMES = f"a file with the times, or the acquisition order ({', '.join(ACQUISITION_ORDERS)})"
-NO_PIXEL_SIZE = "Pixel size is not known: lengths are in pixels and the potential is per pixel until it is given, in Å."
-TIMES_ASSUMED = f"Times are not in the files and were assumed to be stack order; otherwise give {_HOW_TO_GIVE_TIMES}."
+NO_PIXEL_SIZE = Note(
+    NoteKind.PIXEL_SIZE_MISSING,
+    "Pixel size is not known: lengths are in pixels and the potential is per pixel until it is given, in Å.",
+)
+TIMES_ASSUMED = Note(
+    NoteKind.ORDER_ASSUMED,
+    f"Times are not in the files and were assumed to be stack order; otherwise give {_HOW_TO_GIVE_TIMES}.",
+)
 
 
 def find_series(
@@ -48,6 +55,7 @@ def find_series(
     tilt_angles: PathLike | ArrayLike | None = None,
     times: PathLike | ArrayLike | None = None,
     pixel_size: float | None = None,
+    headers: Headers | None = None,
 ) -> FoundSeries:
     """Find everything about a tilt series except its pixels.
 
@@ -57,6 +65,8 @@ def find_series(
         A stack, a folder or several files with one tilt each, or an ``.mdoc`` that describes some.
     tilt_angles, times, pixel_size
         As for :func:`napari_stinr.read_tilt_series`.
+    headers : Headers, optional
+        What has been read of the files already.
 
     Returns
     -------
@@ -68,7 +78,7 @@ def find_series(
     StinrError
         A file is missing, damaged or of another kind, or what was given does not fit the stack.
     """
-    place = _Place.of(path)
+    place = _Place.of(path, headers or Headers())
     table = place.given_table(times)
     angles = place.angles(tilt_angles, table)
     when = place.times(times, table, angles)
@@ -84,27 +94,28 @@ class _Place:
     paths: tuple[Path, ...]
     stack: Stack
     beside: Path
+    headers: Headers
     mdoc: Mdoc | None = None
     mdoc_name: str = ""
     given: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, path: PathLike | Sequence[PathLike]) -> _Place:
+    def of(cls, path: PathLike | Sequence[PathLike], headers: Headers) -> _Place:
         listed = [path] if isinstance(path, (str, os.PathLike)) else list(path)
         paths = [Path(one).expanduser() for one in listed]
         if not paths:
             raise StinrError("no file was given", expected="a tilt series", cure="Give a file, or several.")
-        sources = find_sources(paths)
+        sources = find_sources(paths, headers)
         name = series_name(paths, sources)
         if len(sources) > 1:
-            files = read_files(sources)
+            files = read_files(sources, headers)
             folder = sources[0].path.parent
-            return cls(name, files.paths, files.stack, folder, given=files.given)
+            return cls(name, files.paths, files.stack, folder, headers, given=files.given)
         file = sources[0].path
-        described = next((one for one in paths if one.suffix.lower() == MDOC_ENDING), None) or sidecars.find_mdoc(file)
-        stack = read_stack(file)
-        mdoc = None if described is None else read_mdoc(described)
-        return cls(name, (file,), stack, file, mdoc, "" if described is None else described.name)
+        described = next(filter(is_mdoc, paths), None) or sidecars.find_mdoc(file)
+        stack = headers.stack(file)
+        mdoc = None if described is None else headers.mdoc(described)
+        return cls(name, (file,), stack, file, headers, mdoc, "" if described is None else described.name)
 
     @property
     def label(self) -> str:
@@ -135,7 +146,7 @@ class _Place:
         else:
             chosen, problem = self._first_fitting(self._angle_places(table), "tilt angles")
             if chosen is None:
-                return problem or StinrError(
+                return problem or NoAngles(
                     f"no tilt angles for {self.label}: neither a file beside it nor its header has them",
                     expected=f"{self.n_tilts} angles",
                     cure=_HOW_TO_GIVE_ANGLES,
@@ -153,36 +164,37 @@ class _Place:
             if isinstance(angles, StinrError):
                 raise angles
             rank = acquisition_rank(angles.values, given).astype(np.float64)
-            found = Found(rank, f"Times from the acquisition order {given}.")
+            found = Found(rank, _times(f"from the acquisition order {given}"))
         elif given is not None:
-            found = Found(self._in_order(_numbers(given, "times", f"Give {_HOW_TO_GIVE_TIMES}.")), "Times as given.")
+            values = _numbers(given, "times", f"Give {_HOW_TO_GIVE_TIMES}.")
+            found = Found(self._in_order(values), _times("as given"))
         else:
             chosen, problem = self._first_fitting(self._time_places(angles), "times")
             order = np.arange(self.n_tilts, dtype=np.float64)
-            return chosen or Found(order, TIMES_ASSUMED + _passed_over(problem), assumed=True)
+            return chosen or Found(order, _with_passed_over(TIMES_ASSUMED, problem))
         assert found is not None  # a table that was given has times
         problem = self._count_problem(found, "times")
         if problem is not None:
             raise problem
         return found
 
-    def pixel_size(self, given: float | None) -> tuple[float | None, str]:
+    def pixel_size(self, given: float | None) -> tuple[float | None, Note]:
         if given is not None:
-            return given, f"Pixel size {given:g} Å as given."
+            return given, _size(given, "as given")
         if self.stack.pixel_size is not None:
-            return self.stack.pixel_size, f"Pixel size {self.stack.pixel_size:g} Å from the {self.stack.place}."
+            return self.stack.pixel_size, _size(self.stack.pixel_size, f"from the {self.stack.place}")
         if self.mdoc is not None and self.mdoc.pixel_size is not None:
-            return self.mdoc.pixel_size, f"Pixel size {self.mdoc.pixel_size:g} Å from {self.mdoc_name}."
+            return self.mdoc.pixel_size, _size(self.mdoc.pixel_size, f"from {self.mdoc_name}")
         return None, NO_PIXEL_SIZE
 
     def _given_angles(self, given: PathLike | ArrayLike) -> Found:
         if not isinstance(given, (str, os.PathLike)):
             values = _numbers(given, "tilt angles", _HOW_TO_GIVE_ANGLES)
-            return Found(self._in_order(values), "Tilt angles as given.")
+            return Found(self._in_order(values), _angles("as given"))
         text = os.fspath(given)
         values_of_range = sidecars.parse_angle_range(text, self.n_tilts)
         if values_of_range is not None:
-            return Found(self._rows(None, values_of_range), f"Tilt angles from {text} (start:step, degrees).")
+            return Found(self._rows(None, values_of_range), _angles(f"from {text} (start:step, degrees)"))
         file = Path(text).expanduser()
         if not is_file(file):
             raise StinrError(
@@ -190,20 +202,20 @@ class _Place:
                 expected="a file or START:STEP",
                 cure=_HOW_TO_GIVE_ANGLES,
             )
-        return Found(self._rows(file, sidecars.read_angles(file)), f"Tilt angles from {file.name}.")
+        return self._angles_of(file)
 
     def _angle_places(self, table: Timetable | None) -> Iterator[Callable[[], Found | None]]:
         """Yield what reads the angles, in the order of how much they are to be trusted."""
         stack = self.stack
-        note = f"Tilt angles from the {stack.angle_place or stack.place}."
+        note = _angles(f"from the {stack.angle_place or stack.place}")
         in_stack = None if stack.tilt_angles is None else Found(stack.tilt_angles, note)
         if stack.complete:
             yield lambda: in_stack
         beside = sidecars.find_angle_file(self.beside)
-        if beside is not None and beside.suffix.lower() != MDOC_ENDING:
-            yield lambda: Found(self._rows(beside, sidecars.read_angles(beside)), f"Tilt angles from {beside.name}.")
+        if beside is not None and not is_mdoc(beside):
+            yield lambda: self._angles_of(beside)
         if self.mdoc is not None and self.mdoc.tilt_angles is not None:
-            in_mdoc = Found(self.mdoc.tilt_angles, f"Tilt angles from {self.mdoc_name}.")
+            in_mdoc = Found(self.mdoc.tilt_angles, _angles(f"from {self.mdoc_name}"))
             yield lambda: in_mdoc
         yield lambda: in_stack
         yield lambda: _listed_angles(table or self._table_beside())
@@ -228,7 +240,7 @@ class _Place:
                 found, wrong = None, error
             if found is not None and wrong is None:
                 # A list for another stack may lie beside this one: to take what fits is right, and must be seen.
-                return replace(found, note=found.note + _passed_over(problem)), problem
+                return replace(found, note=_with_passed_over(found.note, problem)), problem
             problem = problem or wrong
         return None, problem
 
@@ -237,20 +249,20 @@ class _Place:
         return None if beside is None else self._table(beside)
 
     def _table(self, file: Path) -> Timetable:
-        return sidecars.read_timetable(file).reordered(rows_of(self.paths, file))
+        return self.headers.timetable(file).reordered(rows_of(self.paths, file, self.headers))
 
     def _table_times(self, table: Timetable | None, angles: Found | StinrError) -> Found | None:
         if table is None:
             return None
         if not isinstance(angles, StinrError) and len(table.times) == self.n_tilts:
             table = fitted(table, angles.values)
-        return Found(table.times, f"Times from {table.source}.", table.unit)
+        return Found(table.times, _times(f"from {table.source}"), table.unit)
 
     def _own_times(self) -> Found | None:
         stack = self.stack
         if stack.timestamps is not None:
-            return Found(stack.timestamps - stack.timestamps.min(), f"Times from the {stack.place}.", "s")
-        return None if stack.times is None else Found(stack.times, f"Times from the {stack.place}.", stack.time_unit)
+            return Found(stack.timestamps - stack.timestamps.min(), _times(f"from the {stack.place}"), "s")
+        return None if stack.times is None else Found(stack.times, _times(f"from the {stack.place}"), stack.time_unit)
 
     def _mdoc_times(self, angles: Found | StinrError) -> Found | None:
         table = None if self.mdoc is None else timetable_of(self.mdoc, self.mdoc_name)
@@ -260,8 +272,11 @@ class _Place:
         # An array belongs to the files as they were listed beside it.
         return values if self.given is None or values.shape != (self.n_tilts,) else values[self.given]
 
+    def _angles_of(self, file: Path) -> Found:
+        return Found(self._rows(file, self.headers.angles(file)), _angles(f"from {file.name}"))
+
     def _rows(self, file: Path | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        order = rows_of(self.paths, file)
+        order = rows_of(self.paths, file, self.headers)
         return values if order is None or values.shape != order.shape else values[order]
 
     def _count_problem(self, found: Found, what: str) -> StinrError | None:
@@ -279,11 +294,23 @@ class _Place:
 def _listed_angles(table: Timetable | None) -> Found | None:
     if table is None or table.tilt_angles is None:
         return None
-    return Found(table.tilt_angles, f"Tilt angles from {table.source}.")
+    return Found(table.tilt_angles, _angles(f"from {table.source}"))
 
 
-def _passed_over(problem: StinrError | None) -> str:
-    return "" if problem is None else f" Passed over: {problem.found}."
+def _angles(origin: str) -> Note:
+    return Note(NoteKind.ANGLES, f"Tilt angles {origin}.")
+
+
+def _times(origin: str) -> Note:
+    return Note(NoteKind.TIMES, f"Times {origin}.")
+
+
+def _size(size: float, origin: str) -> Note:
+    return Note(NoteKind.PIXEL_SIZE, f"Pixel size {size:g} Å {origin}.")
+
+
+def _with_passed_over(note: Note, problem: StinrError | None) -> Note:
+    return note if problem is None else Note(note.kind, f"{note} Passed over: {problem.found}.")
 
 
 def _numbers(values: object, what: str, cure: str) -> NDArray[np.float64]:

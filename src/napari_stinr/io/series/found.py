@@ -1,19 +1,23 @@
-"""What was found about a tilt series before its pixels are read."""
+"""What was found about a tilt series before its pixels are read: `FoundSeries`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stinr.data.notes import Note, NoteKind, as_note
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_stinr.io.formats.containers import Stack
+
+
+class NoAngles(StinrError):
+    """Nothing gives the tilt angles of a stack; any other error in their place is about angles that do not fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,18 +28,20 @@ class Found:
     ----------
     values : ndarray
         `(n_tilts,)` tilt angles [degrees] or times [unit] in stack order.
-    note : str
-        A sentence that says where they come from.
+    note : Note
+        Where they come from; of the kind ``ORDER_ASSUMED`` where nothing tells them and a guess stands in.
     unit : str
         Unit of times, "" where it is not known.
-    assumed : bool
-        Nothing tells them; they are a guess that the person must see.
     """
 
     values: NDArray[np.float64]
-    note: str
+    note: Note
     unit: str = ""
-    assumed: bool = False
+
+    @property
+    def assumed(self) -> bool:
+        """Whether they are a guess that the person must see."""
+        return self.note.kind is NoteKind.ORDER_ASSUMED
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +53,7 @@ class FoundSeries:
     name : str
         Name for people.
     paths : tuple of Path
-        Its image files in the order of the stack: one, or one for every tilt.
+        Its image files in the order of the stack: one, or one for every tilt; none for images that are in memory only.
     stack : Stack
         Images, and what their files say.
     tilt_angles : Found or StinrError
@@ -56,8 +62,8 @@ class FoundSeries:
         Times.
     pixel_size : float, optional
         Width of a pixel [Å].
-    pixel_size_note : str
-        A sentence that says where it comes from.
+    pixel_size_note : Note
+        Where it comes from.
     """
 
     name: str
@@ -66,10 +72,16 @@ class FoundSeries:
     tilt_angles: Found | StinrError
     times: Found
     pixel_size: float | None
-    pixel_size_note: str
+    pixel_size_note: Note
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def path(self) -> Path:
+        """File that messages name: the first; the name of the series where there is none."""
+        return self.paths[0] if self.paths else Path(self.name)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
         """What was found, changed or assumed, one sentence each."""
+        of_files = (as_note(text, NoteKind.FILE) for text in self.stack.notes)
         angles = () if isinstance(self.tilt_angles, StinrError) else (self.tilt_angles.note,)
-        return (*self.stack.notes, *angles, self.times.note, self.pixel_size_note)
+        return (*of_files, *angles, self.times.note, self.pixel_size_note)

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import damaged
+from napari_stinr.io.formats.endings import MDOC_ENDING
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES, MAXIMUM_TEXT_BYTES
 
 if TYPE_CHECKING:
@@ -72,24 +73,13 @@ class Mdoc:
         return None if self.timestamps is None else self.timestamps - self.timestamps.min()
 
 
+def is_mdoc(path: Path) -> bool:
+    """Return whether a file is one by its ending."""
+    return path.suffix.lower() == MDOC_ENDING
+
+
 def read_text(path: Path) -> str:
-    """Return the text of a small file in UTF-8, or in UTF-16 with its mark; other bytes become replacement characters.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
-
-    Returns
-    -------
-    str
-        Its text, without a byte order mark.
-
-    Raises
-    ------
-    StinrError
-        The file is missing, cannot be read, or is larger than any list of angles or times.
-    """
+    """Return the text of a small file in UTF-8, or UTF-16 with its mark; other bytes become replacement characters."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe is to wait for whoever writes to it
             raise damaged(path, "a text file", "it is a folder, a pipe or a device")

@@ -106,6 +106,7 @@ def load_series(
     exclude: Iterable[int] = (),
     binning: int = 1,
     invert_contrast: bool = False,
+    pixels: tuple[NDArray[np.float32], NDArray[np.bool_] | None] | None = None,
 ) -> TiltSeries:
     """Read the pixels of a series that was found.
 
@@ -115,6 +116,8 @@ def load_series(
         From :func:`~napari_stinr.io.series.discovery.find_series`.
     flip_tilt, axis_offset, exclude, binning, invert_contrast
         As for :func:`read_tilt_series`.
+    pixels : tuple, optional
+        What :func:`read_projections` gives with this binning, where it was read before: not read or copied again.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def load_series(
     if isinstance(found.tilt_angles, StinrError):
         raise found.tilt_angles
     way = Binning.of(*found.stack.images.shape[1:], binning)
-    projections, mask = read_projections(found, way)
+    projections, mask = read_projections(found, way) if pixels is None else pixels
     series = TiltSeries(
         projections,
         found.tilt_angles.values,
@@ -140,7 +143,7 @@ def load_series(
         flip_tilt=flip_tilt,
         name=found.name,
         time_unit=found.times.unit,
-        notes=(*found.notes, *((way.note,) if way.note else ())),
+        notes=(*found.notes, *way.notes),
     )
     excluded = list(exclude)
     series = series.exclude(excluded) if excluded else series
@@ -170,7 +173,7 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
     StinrError
         The file is damaged, or the memory does not suffice.
     """
-    images, path = found.stack.images, found.paths[0]
+    images, path = found.stack.images, found.path
     if found.stack.mask is not None and found.stack.mask.shape != images.shape:
         raise StinrError(
             f"{path.name} has a mask of the shape {found.stack.mask.shape}",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.data.checks import SAME_SIZE
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Images, Stack, checked_images
+from napari_stinr.io.formats.endings import ANGLE_ENDINGS
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES
-from napari_stinr.io.formats.registry import read_stack
 from napari_stinr.io.series.sidecars import find_angle_file
 from napari_stinr.io.series.sources import angle_in_name, positions_by_name
 from napari_stinr.io.series.timetables import DOSE_UNIT
@@ -21,26 +22,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_stinr.io.series.headers import Headers
     from napari_stinr.io.series.sources import Source
 
 _SAME_ANGLE = 0.05
 """Frames of one tilt differ by less than this [degrees]."""
-_SAME_SIZE = 1e-3
-_ANGLE_LISTS = (".rawtlt", ".tlt")
 
 
 @dataclass(frozen=True, eq=False)
 class OneFilePerTilt:
-    """Files put together.
+    """Files put together in the order of their times, or of their names where those tell no times.
 
-    Parameters
-    ----------
-    stack : Stack
-        The series in the order of its times, or of the names of its files where those do not tell their times.
-    given : ndarray
-        `(n_tilts,)` for every image of the stack, its position in the list of files as given.
-    paths : tuple of Path
-        The files in the order of the stack.
+    `given` has for every image of the stack its position in the list of files as given, `(n_tilts,)`.
     """
 
     stack: Stack
@@ -48,27 +41,14 @@ class OneFilePerTilt:
     paths: tuple[Path, ...]
 
 
-def read_files(sources: Sequence[Source]) -> OneFilePerTilt:
-    """Put the files of one series together.
+def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
+    """Put files of one series, in any order, together from their headers; frames of one file count as their mean.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        One file for every tilt, in any order. Several images in a file are frames of one projection; their mean counts.
-
-    Returns
-    -------
-    OneFilePerTilt
-        The series; nothing but headers has been read.
-
-    Raises
-    ------
-    StinrError
-        A file cannot be read, is a whole series by itself, or differs from the others in size.
+    A StinrError names a file that cannot be read, is a series by itself, or differs from the others in size.
     """
     if len(sources) > MAXIMUM_IMAGES:
         raise StinrError(f"{len(sources)} files", expected=f"at most {MAXIMUM_IMAGES}", cure="Give one series.")
-    stacks = [read_stack(source.path) for source in sources]
+    stacks = [headers.stack(source.path) for source in sources]
     _check_same(sources, stacks)
     angles = _numbers([_tilt_angle(s, stack) for s, stack in zip(sources, stacks, strict=True)])
     dates = _numbers([_first(s.timestamp, stack.timestamps) for s, stack in zip(sources, stacks, strict=True)])
@@ -125,7 +105,7 @@ def _check_same(sources: Sequence[Source], stacks: Sequence[Stack]) -> None:
                 cure="Leave out files that do not belong to the series.",
             )
         size, other = _pixel_size(source, stack), _pixel_size(sources[0], stacks[0])
-        if size is not None and other is not None and abs(size / other - 1) > _SAME_SIZE:
+        if size is not None and other is not None and abs(size / other - 1) > SAME_SIZE:
             raise StinrError(
                 f"{source.path.name} has a pixel size of {size:g} Å",
                 expected=f"{other:g} Å, as in {sources[0].path.name}",
@@ -137,7 +117,7 @@ def _tilt_angle(source: Source, stack: Stack) -> float | None:
     own = stack.tilt_angles
     beside = find_angle_file(source.path) if len(stack.images) > 1 else None
     several = source.n_angles > 1 or (own is not None and np.ptp(own) > _SAME_ANGLE)
-    if several or (beside is not None and beside.suffix.lower() in _ANGLE_LISTS):
+    if several or (beside is not None and beside.suffix.lower() in ANGLE_ENDINGS):
         raise StinrError(
             f"{source.path.name} is a series by itself: {len(stack.images)} images at different tilt angles",
             expected="files with one tilt each, or a single stack",

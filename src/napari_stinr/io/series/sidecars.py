@@ -13,7 +13,8 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import damaged, is_file
-from napari_stinr.io.series.mdoc import read_mdoc, read_text
+from napari_stinr.io.formats.endings import ALIGNED_ENDINGS, MDOC_ENDING
+from napari_stinr.io.series.mdoc import is_mdoc, read_mdoc, read_text
 from napari_stinr.io.series.tables import LONGEST_LINE, cells_of, column_name, is_number, lines_with_content, read_table
 from napari_stinr.io.series.timetables import Timetable, timetable_of
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_stinr.io.series.mdoc import Mdoc
 
 ANGLE_COLUMNS = ("tilt_angle_deg", "tilt_angle", "tilt_angles", "tilt", "angle", "angles", "theta")
 TIME_COLUMNS = ("time", "times", "time_s", "t", "seconds", "dose", "order")
@@ -30,20 +33,7 @@ _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?
 
 
 def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
-    """Return the tilt angles that ``START:STEP`` stands for.
-
-    Parameters
-    ----------
-    text : str
-        First angle and step [degrees], e.g. ``"-60:2"``.
-    n_tilts : int
-        Number of projections.
-
-    Returns
-    -------
-    ndarray or None
-        `(n_tilts,)` tilt angles [degrees]; None where the text is something else, such as the name of a file.
-    """
+    """Return the `(n_tilts,)` tilt angles [degrees] that ``START:STEP`` stands for; None for another text."""
     match = _RANGE.fullmatch(text)
     return None if match is None else float(match[1]) + float(match[2]) * np.arange(n_tilts, dtype=np.float64)
 
@@ -66,11 +56,8 @@ def read_angles(path: Path) -> NDArray[np.float64]:
     StinrError
         The file cannot be read or does not say which numbers are the angles.
     """
-    if path.suffix.lower() == ".mdoc":
-        angles = read_mdoc(path).tilt_angles
-        if angles is None:
-            raise damaged(path, "a TiltAngle in every section", "some sections have none")
-        return angles
+    if is_mdoc(path):
+        return mdoc_angles(read_mdoc(path), path)
     table = read_table(path)
     column = table.column(ANGLE_COLUMNS)
     if column is None:
@@ -96,16 +83,28 @@ def read_timetable(path: Path) -> Timetable:
     StinrError
         The file cannot be read or does not say which numbers are the times.
     """
-    if path.suffix.lower() == ".mdoc":
-        table = timetable_of(read_mdoc(path), path.name)
-        if table is None:
-            raise damaged(path, "a different DateTime in the sections", "DateTime is missing or always the same")
-        return table
+    if is_mdoc(path):
+        return mdoc_timetable(read_mdoc(path), path)
     columns = read_table(path, wanted="times")
     column = columns.column(TIME_COLUMNS)
     if column is None:
         raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {columns.description}")
     return Timetable(column, columns.column(ANGLE_COLUMNS) if columns.header else None, source=path.name)
+
+
+def mdoc_angles(mdoc: Mdoc, path: Path) -> NDArray[np.float64]:
+    """Return the `(n_tilts,)` tilt angles of an ``.mdoc`` [degrees]; a StinrError names the file that has none."""
+    if mdoc.tilt_angles is None:
+        raise damaged(path, "a TiltAngle in every section", "some sections have none")
+    return mdoc.tilt_angles
+
+
+def mdoc_timetable(mdoc: Mdoc, path: Path) -> Timetable:
+    """Return the times of an ``.mdoc``; a StinrError names the file that tells none."""
+    table = timetable_of(mdoc, path.name)
+    if table is None:
+        raise damaged(path, "a different DateTime in the sections", "DateTime is missing or always the same")
+    return table
 
 
 def find_angle_file(stack: Path) -> Path | None:
@@ -127,7 +126,7 @@ def find_angle_file(stack: Path) -> Path | None:
     if stack.is_dir():
         return _only_one(stack, ("*.rawtlt", "*.tlt", "*angles.txt", "*angles.csv"))
     names = [".rawtlt", ".tlt", "_angles.txt", "_angles.csv", "_tilt_angles.txt", "_tilt_angles.csv", ".csv"]
-    if stack.suffix.lower() in (".ali", ".preali"):
+    if stack.suffix.lower() in ALIGNED_ENDINGS:
         names[:2] = names[1::-1]
     for name in names:
         candidate = stack.with_name(stack.stem + name)
@@ -143,18 +142,7 @@ def find_angle_file(stack: Path) -> Path | None:
 
 
 def find_timetable(stack: Path) -> Path | None:
-    """Return the table beside a stack that holds its times.
-
-    Parameters
-    ----------
-    stack : Path
-        The stack, e.g. ``needle.mrc``.
-
-    Returns
-    -------
-    Path or None
-        The first of ``needle_times.csv``, ``needle.csv`` with a column of times, ``times.csv``.
-    """
+    """Return ``needle_times.csv``, ``needle.csv`` with times or ``times.csv`` beside ``needle.mrc``; None without."""
     if stack.is_dir():
         return _only_one(stack, ("times.csv", "*_times.csv"))
     for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv"):
@@ -165,19 +153,8 @@ def find_timetable(stack: Path) -> Path | None:
 
 
 def find_mdoc(stack: Path) -> Path | None:
-    """Return the ``.mdoc`` beside a stack.
-
-    Parameters
-    ----------
-    stack : Path
-        The stack, e.g. ``needle.mrc``.
-
-    Returns
-    -------
-    Path or None
-        ``needle.mrc.mdoc`` or ``needle.mdoc``, the first that exists.
-    """
-    candidates = (stack.with_name(stack.name + ".mdoc"), stack.with_name(stack.stem + ".mdoc"))
+    """Return ``needle.mrc.mdoc`` or ``needle.mdoc`` beside ``needle.mrc``, the first that exists, or None."""
+    candidates = (stack.with_name(stack.name + MDOC_ENDING), stack.with_name(stack.stem + MDOC_ENDING))
     return next((candidate for candidate in candidates if is_file(candidate)), None)
 
 

@@ -13,18 +13,18 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import is_file, printable
 from napari_stinr.io.formats.registry import READERS
-from napari_stinr.io.series.mdoc import read_mdoc
+from napari_stinr.io.series.headers import Headers
+from napari_stinr.io.series.mdoc import is_mdoc
 from napari_stinr.io.series.sidecars import find_mdoc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_stinr.io.series.mdoc import Mdoc
 
-MDOC_ENDING = ".mdoc"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _ANGLE = re.compile(r"((?:(?<![0-9A-Za-z])-)?\d{1,3}(?:\.\d{1,9})?)\s?(?:deg|°)", re.IGNORECASE)
 _FRAME_FOLDERS = ("", "frames", "Frames")
@@ -61,7 +61,7 @@ class Source:
     n_angles: int = 1
 
 
-def find_sources(paths: Sequence[Path]) -> list[Source]:
+def find_sources(paths: Sequence[Path], headers: Headers | None = None) -> list[Source]:
     """Return the image files that paths stand for, in the order in which they are given.
 
     Parameters
@@ -69,6 +69,8 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     paths : sequence of Path
         Image files, ``.mdoc`` files that describe some, or folders. The files of a folder come in the order of their
         names, in which numbers count as numbers.
+    headers : Headers, optional
+        What has been read of the files already.
 
     Returns
     -------
@@ -81,11 +83,12 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         Something does not exist, a folder holds no series or several, an ``.mdoc`` describes a montage or images that
         are not beside it.
     """
+    headers = headers or Headers()
     # Path.is_dir raises an error for a name that is too long.
-    files = [file for path in paths for file in (_in_folder(path) if os.path.isdir(path) else [path])]
+    files = [file for path in paths for file in (_in_folder(path, headers) if os.path.isdir(path) else [path])]
     sources: list[Source] = []
     for path in files:
-        described = _described(path) if path.suffix.lower() == MDOC_ENDING else [Source(path)]
+        described = _described(path, headers) if is_mdoc(path) else [Source(path)]
         # A list may hold both an image and its .mdoc.
         known = {source.path: place for place, source in enumerate(sources)}
         for source in described:
@@ -94,113 +97,59 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
             elif source.place:
                 sources[known[source.path]] = source
     if len(sources) > 1:
-        sources = [source if source.place else _with_own_mdoc(source) for source in sources]
+        sources = [source if source.place else _with_own_mdoc(source, headers) for source in sources]
     return sources
 
 
 def natural_order(path: Path) -> tuple[tuple[int, float, str], ...]:
-    """Return a key that sorts names as people do: ``tilt_2`` before ``tilt_10``, ``tilt_-60`` before ``tilt_-57``.
-
-    Parameters
-    ----------
-    path : Path
-        A file.
-
-    Returns
-    -------
-    tuple
-        To be compared with others of its kind.
-    """
+    """Return a key that sorts names as people do: ``tilt_2`` before ``tilt_10``, ``tilt_-60`` before ``tilt_-57``."""
     # A minus belongs to a number where no letter or digit stands before it: tilt_-60.5, but not scan-12.
     parts = re.split(r"((?<![0-9A-Za-z])-\d{1,9}(?:\.\d{1,9})?|\d{1,18})", path.name)
     return tuple((0, float(part), "") if _NUMBER.fullmatch(part) else (1, 0.0, part.lower()) for part in parts if part)
 
 
 def angle_in_name(path: Path) -> float | None:
-    """Return the tilt angle that the name of a file states with its unit, such as ``tilt_-60.0deg.tif``.
-
-    Parameters
-    ----------
-    path : Path
-        A file.
-
-    Returns
-    -------
-    float or None
-        Tilt angle [degrees].
-    """
+    """Return the tilt angle [degrees] that a name states with its unit, such as ``tilt_-60.0deg.tif``; None without."""
     found = _ANGLE.findall(path.name)
     return float(found[0]) if len(found) == 1 else None
 
 
 def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
-    """Return for each of several files its position among them sorted by name.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files in any order.
-
-    Returns
-    -------
-    ndarray
-        `(n_files,)` positions from 0; the rows of a list that belongs to the files are in this order.
-    """
+    """Return `(n_files,)` positions, from 0, of files in any order among them sorted by name."""
     names = sorted(range(len(paths)), key=lambda k: natural_order(paths[k]))
     positions = np.empty(len(names), dtype=np.int64)
     positions[names] = np.arange(len(names))
     return positions
 
 
-def rows_of(paths: Sequence[Path], file: Path | None = None) -> NDArray[np.int64] | None:
-    """Return for each of several files its row in a list.
+def rows_of(
+    paths: Sequence[Path], file: Path | None = None, headers: Headers | None = None
+) -> NDArray[np.int64] | None:
+    """Return `(n_files,)` rows, from 0, of the files of a series in a list; None for a single file.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files of a series in any order.
-    file : Path, optional
-        The list; an ``.mdoc`` may say by name which row belongs to which file.
-
-    Returns
-    -------
-    ndarray or None
-        `(n_files,)` positions from 0, else those of the names in their order; None for a single file.
+    An ``.mdoc`` may say by name which row belongs to which file; other lists are in the order of the names.
     """
     if len(paths) < 2:
         return None
-    if file is not None and file.suffix.lower() == MDOC_ENDING:
-        named = read_mdoc(file).frame_files
+    if file is not None and is_mdoc(file):
+        named = (headers or Headers()).mdoc(file).frame_files
         if {path.name for path in paths} <= set(named):
             return np.array([named.index(path.name) for path in paths], dtype=np.int64)
     return positions_by_name(paths)
 
 
 def series_name(paths: Sequence[Path], sources: Sequence[Source]) -> str:
-    """Return a name for a series that people recognise.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        What was given.
-    sources : sequence of Source
-        The files that it stands for.
-
-    Returns
-    -------
-    str
-        The name of the stack or folder, or what the names of several files begin with.
-    """
+    """Return the name of the stack or folder, or what the names of several files begin with."""
     if len(sources) == 1:
         return sources[0].path.stem
     if len(paths) == 1:
-        return paths[0].stem if paths[0].suffix.lower() == MDOC_ENDING else paths[0].resolve().name
+        return paths[0].stem if is_mdoc(paths[0]) else paths[0].resolve().name
     letters = zip(*(source.path.stem for source in sources), strict=False)
     common = "".join(same[0] for same in itertools.takewhile(lambda same: len(set(same)) == 1, letters))
     return common.rstrip("_-+. 0") or sources[0].path.resolve().parent.name or "tilt series"
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _in_folder(folder: Path, headers: Headers) -> list[Path]:
     try:
         names = sorted((file for file in folder.iterdir() if not file.name.startswith(".")), key=natural_order)
     except OSError as error:
@@ -211,10 +160,10 @@ def _in_folder(folder: Path) -> list[Path]:
     for file in names:
         if file.suffix.lower() in READERS and is_file(file):
             by_ending.setdefault(file.suffix.lower(), []).append(file)
-    mdocs = [file for file in names if file.suffix.lower() == MDOC_ENDING]
+    mdocs = list(filter(is_mdoc, names))
     if len(by_ending) == 1:
         images = next(iter(by_ending.values()))
-        return [*images, *(mdoc for mdoc in mdocs if len(images) > 1 and _names_files(mdoc, images))]
+        return [*images, *(mdoc for mdoc in mdocs if len(images) > 1 and _names_files(headers.mdoc, mdoc, images))]
     if by_ending:
         raise StinrError(
             f"the folder {folder.name} holds " + ", ".join(f"{len(f)} {ending}" for ending, f in by_ending.items()),
@@ -230,17 +179,17 @@ def _in_folder(folder: Path) -> list[Path]:
     )
 
 
-def _names_files(path: Path, images: Sequence[Path]) -> bool:
+def _names_files(read: Callable[[Path], Mdoc], path: Path, images: Sequence[Path]) -> bool:
     """Whether one ``.mdoc`` describes several of the images by the names of their files."""
     try:
-        named = set(read_mdoc(path).frame_files)
+        named = set(read(path).frame_files)
     except StinrError:  # it may belong to something else in the folder
         return False
     return len(named) > 1 and named <= {image.name for image in images}
 
 
-def _described(path: Path) -> list[Source]:
-    mdoc = read_mdoc(path)
+def _described(path: Path, headers: Headers) -> list[Source]:
+    mdoc = headers.mdoc(path)
     if not mdoc.of_frames:
         stack = _stack_of(path, mdoc)
         if stack is not None:
@@ -286,6 +235,6 @@ def _source_of(file: Path, path: Path, mdoc: Mdoc, place: int = 0) -> Source:
     )
 
 
-def _with_own_mdoc(source: Source) -> Source:
+def _with_own_mdoc(source: Source, headers: Headers) -> Source:
     beside = find_mdoc(source.path)
-    return source if beside is None else _source_of(source.path, beside, read_mdoc(beside))
+    return source if beside is None else _source_of(source.path, beside, headers.mdoc(beside))

@@ -62,23 +62,7 @@ class Table:
         )
 
     def column(self, names: tuple[str, ...]) -> NDArray[np.float64] | None:
-        """Return a column.
-
-        Parameters
-        ----------
-        names : tuple of str
-            Names that it may have.
-
-        Returns
-        -------
-        ndarray or None
-            `(n_rows,)` numbers of the first of them, or the only column of a table without a header.
-
-        Raises
-        ------
-        StinrError
-            There are several columns and no header.
-        """
+        """Return the `(n_rows,)` column of the first of these names; a StinrError where several have no header."""
         if self.header:
             return next((self.values[:, self.header.index(name)] for name in names if name in self.header), None)
         if self.values.shape[1] > 1:
@@ -92,26 +76,12 @@ class Table:
 
 
 def read_table(path: Path, *, wanted: str = "tilt_angles") -> Table:
-    """Read numbers in columns.
+    """Return the columns of a ``.npy`` or ``.mat`` with one list of numbers, or of a text with one row a line.
 
-    Parameters
-    ----------
-    path : Path
-        ``.npy`` or ``.mat`` with one list of numbers, or a text with one row a line, columns separated by commas,
-        semicolons, tabs or spaces, with or without a header. Decimal commas are understood where they can be nothing
-        else; comments begin with ``#``, or with ``%``, ``!`` or ``//`` at the start of a line.
-    wanted : {"tilt_angles", "times"}
-        Which list to take from a ``.mat`` that holds several.
-
-    Returns
-    -------
-    Table
-        Its columns.
-
-    Raises
-    ------
-    StinrError
-        It cannot be read, is no table, or is longer than any list of angles or times.
+    Columns of a text are separated by commas, semicolons, tabs or spaces, with or without a header; decimal commas are
+    understood where they can be nothing else; comments begin with ``#``, or with ``%``, ``!`` or ``//`` at the start of
+    a line. `wanted` is "tilt_angles" or "times": which list to take from a ``.mat`` that holds several. A StinrError
+    says that it is no table, or longer than any list of angles or times.
     """
     if path.suffix.lower() == ".mat":
         from napari_stinr.io.formats.matlab import read_vector
@@ -149,18 +119,7 @@ def read_table(path: Path, *, wanted: str = "tilt_angles") -> Table:
 
 
 def column_name(words: str) -> str:
-    """Return the name of a column as it is compared.
-
-    Parameters
-    ----------
-    words : str
-        What is written above it, such as ``"Tilt angle (deg)"``.
-
-    Returns
-    -------
-    str
-        In lower case, without quotation marks and a unit in brackets, words joined by ``_``, such as ``"tilt_angle"``.
-    """
+    """Return the name of a column as it is compared: lower case, without quotation marks and unit, joined by ``_``."""
     name = "_".join(_UNIT.sub("", words.strip("\"' ").lower()).split())
     return _SYNONYMS.get(name, name)
 
@@ -170,18 +129,7 @@ def _are_numbers(cells: list[str], count: int) -> bool:
 
 
 def lines_with_content(text: list[str]) -> list[tuple[int, str]]:
-    """Return the lines that are no comments, without what programs put at the end of a line.
-
-    Parameters
-    ----------
-    text : list of str
-        Lines.
-
-    Returns
-    -------
-    list of tuple
-        Number of each line, from 1, and the line.
-    """
+    """Return number, from 1, and text of lines that are no comments, without what programs put at their end."""
     lines = ((number, line.partition("#")[0].strip().replace(_MINUS_SIGN, "-")) for number, line in enumerate(text, 1))
     kept = ((number, line.rstrip(",; \t")) for number, line in lines if not line.lower().startswith(_COMMENTS))
     return [(number, line) for number, line in kept if line]

@@ -55,20 +55,7 @@ class Timetable:
 
 
 def timetable_of(mdoc: Mdoc, name: str) -> Timetable | None:
-    """Return the times of an ``.mdoc``: its dates, else its doses.
-
-    Parameters
-    ----------
-    mdoc : Mdoc
-        What it says.
-    name : str
-        Name of the file.
-
-    Returns
-    -------
-    Timetable or None
-        In the order of its sections; None where it tells no times.
-    """
+    """Return the times of an ``.mdoc`` of this name, in the order of its sections: dates, else doses, else None."""
     for times, what, unit in ((mdoc.seconds, "DateTime", "s"), (mdoc.doses, "PriorRecordDose", DOSE_UNIT)):
         if times is not None:
             return Timetable(times, mdoc.tilt_angles, unit, f"the {what} of {name}", from_microscope=True)

@@ -16,7 +16,8 @@ from napari_stinr.plugin.canvas.layers import ViewerLayers
 from napari_stinr.plugin.canvas.player import PLAY_KEY, Player
 from napari_stinr.plugin.canvas.requirements_watch import RequirementsWatch
 from napari_stinr.plugin.canvas.time_slider import TimeSlider
-from napari_stinr.plugin.session.opening import Dropped, matching_draft
+from napari_stinr.plugin.session.draft import matching_draft
+from napari_stinr.plugin.session.dropped import Dropped
 from napari_stinr.plugin.session.preferences import plugin_settings, unwatch_settings, watch_settings
 from napari_stinr.plugin.session.session import Session
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.data.checks import SAME_SIZE
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_data import ANGSTROM_PER_NM, METADATA_KEY, entry_of
-from napari_stinr.plugin.session.draft_sources import draft_of_stack, read_draft
+from napari_stinr.plugin.session.new_draft import draft_of_stack, read_draft
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.session.draft import SeriesDraft
-
-_SAME_SIZE = 1e-3
 
 
 def draft_of_layer(layer: Any) -> SeriesDraft:
@@ -38,7 +37,7 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
     if own is not None:
         return own
     unit, scale = layer.units[-1], float(layer.scale[-1])
-    if abs(float(layer.scale[-2]) / scale - 1) > _SAME_SIZE or _is_turned(layer):
+    if abs(float(layer.scale[-2]) / scale - 1) > SAME_SIZE or _is_turned(layer):
         raise StinrError(
             f"{layer.name} is turned, sheared or has pixels of {float(layer.scale[-2]):g} x {scale:g}",
             expected="square pixels in rows and columns",
@@ -72,8 +71,7 @@ def _with_file(draft: SeriesDraft, path: str) -> SeriesDraft:
     """Remember the file of a layer that another reader opened, where ours reads the same stack from it."""
     try:
         own = read_draft(path)
+        is_same = own.shape == draft.shape and all(map(np.array_equal, own.projections(), draft.preview))
     except (StinrError, OSError):
         return draft
-    if not np.array_equal(own.stack, draft.stack):
-        return draft
-    return own
+    return own if is_same else draft

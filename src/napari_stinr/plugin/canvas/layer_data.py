@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stinr.plugin.session.draft import SeriesDraft
+    from napari_stinr.plugin.session.preview import Preview
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.reconstruction.sampled_field import SampledField
 
@@ -31,7 +32,7 @@ _BELOW_ZERO = 1e-3
 class TimedStack:
     """Projections `(n_tilts, height, width)` as `(t, 1, y, x)`, at every step the nearest one; nothing is copied."""
 
-    def __init__(self, stack: NDArray[Any], axis: TimeAxis) -> None:
+    def __init__(self, stack: Preview | NDArray[Any], axis: TimeAxis) -> None:
         self._stack, self._steps = stack, axis.projection_at
         self.shape = (axis.n_steps, 1, *stack.shape[1:])
         self.dtype, self.ndim, self.size = stack.dtype, 4, int(np.prod(self.shape))
@@ -120,7 +121,7 @@ def volume_placement(draft: SeriesDraft | None, shape: tuple[int, int, int], vox
         pixel, _ = pixel_size_in_view(draft.pixel_size)
         if draft.pixel_size is None:
             voxel = pixel * draft.binning
-        _, height, width = draft.stack.shape
+        _, height, width = draft.shape
         middle = (width - 1) / 2 * pixel
         cropped_rows = height % draft.binning // 2
         origin = (
@@ -146,23 +147,23 @@ def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:
     """
     axis = time_axis_of(draft)
     pixel, unit = pixel_size_in_view(draft.pixel_size)
-    width = draft.stack.shape[2]
+    width = draft.shape[2]
     where = placement(axis, (width * pixel, pixel, pixel), ((width - 1) / 2 * pixel, 0.0, 0.0), unit)
     options = {
         "name": draft.name,
-        "contrast_limits": contrast_limits(draft.stack),
+        "contrast_limits": contrast_limits(draft.preview.values),
         "colormap": "gray",
         "projection_mode": "none",
         "metadata": {METADATA_KEY: {"draft": draft}},
         **where,
     }
-    return TimedStack(draft.stack, axis), options, "image"
+    return TimedStack(draft.preview, axis), options, "image"
 
 
 def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
     """Return limits, never the same, that show almost all values `(...)`, whatever a few extreme ones are."""
-    flat = values.reshape(-1)
-    sample = flat[:: max(1, flat.size // _SAMPLED_PIXELS)].astype(np.float64)
+    # Not reshaped: a stack that is shown out of its file need not be in one piece there, and would be copied.
+    sample = values.flat[:: max(1, values.size // _SAMPLED_PIXELS)].astype(np.float64)
     sample = sample[np.isfinite(sample)]
     low, high = np.quantile(sample, CONTRAST_QUANTILES) if sample.size else (0.0, 1.0)
     return float(low), float(high if high > low else low + 1.0)

@@ -62,8 +62,8 @@ class ViewerLayers(QObject):
     def show_series(self, draft: SeriesDraft) -> None:
         """Show a tilt series, valid or not yet, or bring the layer that shows it up to date."""
         layer = self._series_layer
-        if layer is None or layer not in self._viewer.layers or _stack_of(layer) is not draft.stack:
-            layer = next((kept for kept in self._viewer.layers if _stack_of(kept) is draft.stack), None)
+        if layer is None or layer not in self._viewer.layers or _preview_of(layer) is not draft.preview:
+            layer = next((kept for kept in self._viewer.layers if _preview_of(kept) is draft.preview), None)
         data, options, _ = series_layer(draft)
         self._hide(None if layer is self._series_layer else self._series_layer)
         if layer is None:
@@ -255,6 +255,6 @@ def _axis_of(reconstruction: Reconstruction) -> TimeAxis:
     return TimeAxis(time_range=reconstruction.time_range, unit=reconstruction.time_unit)
 
 
-def _stack_of(layer: Any) -> Any:
+def _preview_of(layer: Any) -> Any:
     draft = entry_of(layer, "draft")
-    return None if draft is None else draft.stack
+    return None if draft is None else draft.preview

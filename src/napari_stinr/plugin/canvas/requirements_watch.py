@@ -60,7 +60,7 @@ class RequirementsWatch(QObject):
         if session.is_active:
             return
         draft, config, device, threads = session.draft, session.config, session.device, session.threads
-        shape = None if draft is None or draft.problem else draft.stack.shape
+        shape = None if draft is None or draft.problem else draft.shape
         binning = 1 if draft is None else draft.binning
 
         def look(_: object) -> tuple[int, tuple[DeviceInfo, ...], Estimate | None]:

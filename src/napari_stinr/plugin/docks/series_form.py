@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS
 from napari_stinr.plugin.session.draft import EDITED
 from napari_stinr.plugin.session.file_filters import list_filter
-from napari_stinr.plugin.session.opening import MOST_BINNING
+from napari_stinr.plugin.session.preview import MOST_BINNING
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.session.draft import SeriesDraft

@@ -17,7 +17,7 @@ from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_se
 from napari_stinr.plugin.canvas.layer_data import entry_of, time_axis_of
 from napari_stinr.plugin.docks.base import Dock, text_label
 from napari_stinr.plugin.docks.series_form import SeriesForm
-from napari_stinr.plugin.session.draft_sources import angles_from, misfit, times_from
+from napari_stinr.plugin.session.corrections import angles_from, misfit, times_from
 from napari_stinr.plugin.session.file_filters import series_filter
 from napari_stinr.plugin.session.series_title import series_title
 from napari_stinr.plugin.session.stack_facts import axis_warning, growth_text, mean_intensity
@@ -266,12 +266,14 @@ class TiltSeriesDock(Dock):
             self.verdict(self.check_line, draft.summary, True)
 
     def _show_intensity(self, draft: SeriesDraft) -> None:
-        if self._intensity_of is None or self._intensity_of[0] is not draft.stack:
-            self._intensity_of = draft.stack, mean_intensity(draft.stack, draft.mask), axis_warning(draft.stack)
+        preview = draft.preview
+        values, mask = preview.values, preview.mask
+        if self._intensity_of is None or self._intensity_of[0] is not preview:
+            self._intensity_of = preview, mean_intensity(values, mask), axis_warning(values)
         intensity = self._intensity_of[1]
         if draft.invert_contrast:
-            if self._background_of is None or self._background_of[0] is not draft.stack:
-                self._background_of = draft.stack, background_level(draft.stack, draft.mask)
+            if self._background_of is None or self._background_of[0] is not preview:
+                self._background_of = preview, background_level(values, mask)
             intensity = self._background_of[1] - intensity
         self.verdict(self.axis_line, self._intensity_of[2], False)
         label = time_axis_of(draft).label

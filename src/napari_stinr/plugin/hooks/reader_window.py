@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_stinr.io.series.headers import Headers
     from napari_stinr.plugin.session.draft import SeriesDraft
 
 IMAGE_FILE = "file"
@@ -41,15 +42,13 @@ def is_series_shown(draft: SeriesDraft, beside: Path) -> bool:
     return False
 
 
-def are_angles_shown(angles: Path) -> bool:
+def are_angles_shown(angles: Path, headers: Headers) -> bool:
     """Return whether a layer shows a series with just these angles, and tell the person."""
     # The list is one whose stack does not lie beside it under its name.
     import numpy as np
     from napari.utils.notifications import show_info
 
-    from napari_stinr.io.series.sidecars import read_angles
-
-    values = read_angles(angles)
+    values = headers.angles(angles)
     for name, shown in _noted("draft"):
         if np.array_equal(shown.tilt_angles, values):
             show_info(f"The layer {name} has the tilt angles of {angles.name} already.")

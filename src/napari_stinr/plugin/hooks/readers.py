@@ -6,10 +6,12 @@ and tables are taken only when they are given together with something that is cl
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.endings import ALIGNED_ENDINGS, ANGLE_ENDINGS, MDOC_ENDING, MRC_ENDINGS
 from napari_stinr.io.output.targets import RUN_ENDING
 from napari_stinr.plugin.hooks.reader_window import (
     IMAGE_FILE,
@@ -28,19 +30,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_stinr.io.series.grouping import SeriesFiles
+    from napari_stinr.io.series.headers import Headers
     from napari_stinr.plugin.session.draft import SeriesDraft
-    from napari_stinr.plugin.session.given_files import GivenSeries
 
     LayerData = tuple[Any, ...]
 
 PLUGIN = "napari-stinr"
-MRC_ENDINGS = (".mrc", ".mrcs", ".st", ".ali", ".preali")
 OTHER_STACK_ENDINGS = (".dm3", ".dm4", ".emd", ".nxs", ".nx", ".mat")
-ANGLE_ENDINGS = (".rawtlt", ".tlt")
-MDOC_ENDING = ".mdoc"
 CLAIMED = (*MRC_ENDINGS, *OTHER_STACK_ENDINGS, *ANGLE_ENDINGS, MDOC_ENDING, RUN_ENDING)
 """File endings that this reader is asked for, as in ``napari.yaml``."""
-STACK_ENDINGS = (".mrc", ".st", ".ali", ".preali", ".mrcs", ".tif", ".tiff")
+_CHECKED_ENDINGS = (*MRC_ENDINGS, *OTHER_STACK_ENDINGS)
+"""Other programs use these, too: the header tells whether a file is one of ours."""
+STACK_ENDINGS = (*(ending for ending in MRC_ENDINGS if ending != ".mrcs"), ".mrcs", ".tif", ".tiff")
 """Stacks that a list of angles may belong to, in the order in which they are looked for, before all others."""
 
 _NOTHING: list[LayerData] = [(None,)]
@@ -63,23 +65,31 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
     Returns
     -------
     callable or None
-        :func:`read_layers`; None where nothing here reads all of them, or where the content of the file is none of ours
-        and another plugin reads files of that ending.
+        :func:`read_layers`, with what was read of the file already; None where nothing here reads all of them, or where
+        the content of the file is none of ours and another plugin reads files of that ending.
     """
     files = [Path(one) for one in _listed(path)]
     endings = [file.suffix.lower() for file in files]
     if not any(ending in CLAIMED for ending in endings) or not all(map(_is_known, endings)):
         return None
-    return None if len(files) == 1 and not _is_ours(files[0]) and _is_read_by_others(files[0]) else read_layers
+    if len(files) != 1 or files[0].suffix.lower() not in _CHECKED_ENDINGS:
+        return read_layers
+    from napari_stinr.io.series.headers import Headers, holds
+
+    headers = Headers()
+    is_ours = holds(headers.stack, _resolved(path)[0])
+    return partial(read_layers, headers=headers) if is_ours or not _is_read_by_others(files[0]) else None
 
 
-def read_layers(path: str | Sequence[str]) -> list[LayerData]:
+def read_layers(path: str | Sequence[str], *, headers: Headers | None = None) -> list[LayerData]:
     """Read files into layers.
 
     Parameters
     ----------
     path : str or sequence of str
         A file, or files that were given together: a stack takes the angles and the table of times among them.
+    headers : Headers, optional
+        What has been read of them already.
 
     Returns
     -------
@@ -94,7 +104,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     in_window = is_asked_in_window()
     try:
-        layers = _layers([Path(one).expanduser().resolve() for one in _listed(path)], in_window)
+        layers = _layers(_resolved(path), in_window, headers)
     except StinrError as error:
         # napari puts a text of its own in place of a reader's error and would hide what is wrong and how to mend it.
         if not in_window:
@@ -131,39 +141,40 @@ def volume_layer(
     return volume, options, "image"
 
 
-def _layers(paths: list[Path], in_window: bool) -> list[LayerData]:
-    from napari_stinr.plugin.session.opening import Dropped
+def _layers(paths: list[Path], in_window: bool, headers: Headers | None) -> list[LayerData]:
+    from napari_stinr.plugin.session.dropped import Dropped
 
-    dropped = Dropped.of(paths)
-    given = dropped.series()
-    layers = [layer for series in given for layer in _layers_of(series, in_window)]
-    for angles in () if given else (*dropped.tables, *dropped.images):
-        layers += _layers_of_list(angles, in_window)
+    dropped = Dropped.of(paths, headers)
+    series = dropped.series()
+    layers = [layer for files in series for layer in _layers_of(files, in_window)]
+    for angles in () if series else (*dropped.tables, *dropped.images):
+        layers += _layers_of_list(angles, in_window, dropped.headers)
     return layers + [_run_layer(path) for path in dropped.runs]
 
 
-def _layers_of(given: GivenSeries, in_window: bool) -> list[LayerData]:
+def _layers_of(files: SeriesFiles, in_window: bool) -> list[LayerData]:
+    from napari_stinr.io.series.mdoc import is_mdoc
     from napari_stinr.io.series.sources import find_sources
+    from napari_stinr.plugin.session.dropped import read_files
 
-    first, has_lists = given.paths[0], given.angles is not None or given.times is not None
-    sources = [source.path for source in find_sources(given.paths)]
+    first, has_lists = files.paths[0], files.angles is not None or files.times is not None
+    sources = [source.path for source in find_sources(files.paths, files.headers)]
     if len(sources) == 1 and not has_lists:
         if in_window and is_image_shown(sources[0], first):
             return _NOTHING
-        layer = _image_layer(sources[0], first, in_window)
+        layer = _image_layer(sources[0], first, in_window, files.headers)
         if layer is not None:
             return [layer]
-    draft = given.draft()
-    is_mdoc = first.suffix.lower() == MDOC_ENDING
-    return _NOTHING if in_window and is_mdoc and is_series_shown(draft, first) else [_series_layer(draft)]
+    draft = read_files(files)
+    return _NOTHING if in_window and is_mdoc(first) and is_series_shown(draft, first) else [_series_layer(draft)]
 
 
-def _layers_of_list(angles: Path, in_window: bool) -> list[LayerData]:
+def _layers_of_list(angles: Path, in_window: bool, headers: Headers) -> list[LayerData]:
     """Return the series of a list of angles that comes alone: its stack lies beside it."""
-    from napari_stinr.plugin.session.draft_sources import read_draft
+    from napari_stinr.plugin.session.new_draft import read_draft
 
     stack = _stack_beside(angles)
-    if stack is None and in_window and are_angles_shown(angles):
+    if stack is None and in_window and are_angles_shown(angles, headers):
         return _NOTHING
     if stack is None:
         raise StinrError(
@@ -171,18 +182,17 @@ def _layers_of_list(angles: Path, in_window: bool) -> list[LayerData]:
             expected=f"one of {', '.join(angles.stem + ending for ending in STACK_ENDINGS[:5])}, …",
             cure="Put it beside the list under the same name, or give the list as angles in the Tilt series dock.",
         )
-    draft = read_draft(stack, angles=angles)
+    draft = read_draft(stack, angles=angles, headers=headers)
     return _NOTHING if in_window and is_series_shown(draft, angles) else [_series_layer(draft)]
 
 
-def _image_layer(path: Path, asked: Path, in_window: bool) -> LayerData | None:
+def _image_layer(path: Path, asked: Path, in_window: bool, headers: Headers) -> LayerData | None:
     """Return the layer of a volume, or of a file with fewer images than a series has; None for a series."""
     from napari_stinr.io.formats.containers import read_images
-    from napari_stinr.io.formats.registry import read_stack
     from napari_stinr.io.series.sidecars import find_angle_file
     from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view
 
-    content = read_stack(path)
+    content = headers.stack(path)
     few = len(content.images) < _LEAST_IMAGES
     is_volume = _is_volume(path) and content.tilt_angles is None and find_angle_file(path) is None
     if not few and not is_volume:
@@ -209,7 +219,7 @@ def _stack_beside(angles: Path) -> Path | None:
     endings = tuple(dict.fromkeys((*STACK_ENDINGS, *READERS)))
     if angles.suffix.lower() == ".tlt":
         # IMOD writes the angles that its alignment refined.
-        endings = tuple(dict.fromkeys((".ali", ".preali", *endings)))
+        endings = tuple(dict.fromkeys((*ALIGNED_ENDINGS, *endings)))
     beside = {
         file.suffix.lower(): file
         for file in angles.parent.glob("*")
@@ -232,7 +242,7 @@ def _run_layer(path: Path) -> LayerData:
 
 def _is_volume(path: Path) -> bool:
     """Whether an ``.mrc`` file calls itself a volume; the other endings are those of stacks, whatever they say."""
-    if path.suffix.lower() != ".mrc":
+    if path.suffix.lower() != MRC_ENDINGS[0]:
         return False
     with path.open("rb") as stream:
         header = stream.read(_HEADER_BYTES)
@@ -248,22 +258,16 @@ def _is_known(ending: str) -> bool:
     return ending in READABLE
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file holds what its ending promises, as far as its header tells."""
-    if path.suffix.lower() not in (*MRC_ENDINGS, *OTHER_STACK_ENDINGS):
-        return True
-    from napari_stinr.io.formats.registry import read_stack
-    from napari_stinr.plugin.session.given_files import holds
-
-    return holds(read_stack, path)
-
-
 def _is_read_by_others(path: Path) -> bool:
     # Where nobody else reads it, the reason why it cannot be read is of more use than a refusal without one.
     from npe2 import PluginManager
 
     readers = PluginManager.instance().iter_compatible_readers(str(path))
     return any(reader.plugin_name != PLUGIN for reader in readers)
+
+
+def _resolved(path: str | Sequence[str]) -> list[Path]:
+    return [Path(one).expanduser().resolve() for one in _listed(path)]
 
 
 def _listed(path: str | os.PathLike[str] | Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ def _layers(config: SimulationConfig, name: str) -> list[LayerData]:
 
     from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view, series_layer
     from napari_stinr.plugin.hooks.readers import volume_layer
-    from napari_stinr.plugin.session.draft_sources import draft_of_series
+    from napari_stinr.plugin.session.new_draft import draft_of_series
 
     simulation = _simulated(config)
     draft = replace(draft_of_series(simulation.series, sample=config.model_dump()), name=name)

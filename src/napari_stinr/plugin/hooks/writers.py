@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".mrc", ".ome.tif", ".ome.tiff", ".tif", ".tiff")
 """File endings that are written."""
-SAME_SIZE = 1e-6
+_SAME_EDGE = 1e-6
 """Largest relative difference between the edges of a voxel that is a cube."""
 _PIXEL = "pixel"
 
@@ -133,12 +133,12 @@ def _write_series(target: Path, draft: SeriesDraft, *, overwrite: bool) -> list[
         _refuse_to_replace(angles, draft.tilt_angles)
         _refuse_to_replace(times, draft.times)
     if target.suffix.lower() == ".mrc":
-        write_tilt_series(target, draft.stack, pixel_size=draft.pixel_size, overwrite=overwrite)
+        write_tilt_series(target, draft.projections(), pixel_size=draft.pixel_size, overwrite=overwrite)
     else:
-        n_tilts, height, width = draft.stack.shape
+        n_tilts, height, width = draft.shape
         write_frames(
             target,
-            (image[None] for image in draft.stack),
+            (image[None] for image in draft.projections()),
             n_times=n_tilts,
             shape=(1, height, width),
             voxel_size=draft.pixel_size or 1.0,
@@ -197,7 +197,7 @@ def _voxel_size(meta: Mapping[str, Any]) -> tuple[float, str]:
     else:
         edges = [float(edge) * _in_nm(name) for edge, name in zip(scale, units, strict=True)]
         unit = "nm"
-    if max(edges) - min(edges) > SAME_SIZE * max(abs(edge) for edge in edges):
+    if max(edges) - min(edges) > _SAME_EDGE * max(abs(edge) for edge in edges):
         raise StinrError(
             f"the voxels are {' x '.join(f'{edge:g}' for edge in edges)} {unit} (z, y, x)",
             expected="cubes, as one voxel size is stored",

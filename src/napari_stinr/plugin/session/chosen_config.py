@@ -15,42 +15,14 @@ PROJECTIONS_FOR_ONE_HELD_OUT = 30
 
 
 def chosen_config(preset: str, quality: str, draft: SeriesDraft | None, held_out: int) -> ReconstructionConfig:
-    """Return the settings for a preset and a quality.
-
-    Parameters
-    ----------
-    preset, quality : str
-        Their names.
-    draft : SeriesDraft or None
-        The series, for the number of held-out projections.
-    held_out : int
-        Held-out projections; negative: by the number of projections.
-
-    Returns
-    -------
-    ReconstructionConfig
-        The settings.
-    """
+    """Return the settings for a preset and a quality; `held_out` below 0 goes by the number of projections."""
     n_used = 0 if draft is None else int(draft.used.sum())
     number = n_used // PROJECTIONS_FOR_ONE_HELD_OUT if held_out < 0 else held_out
     return preset_config(preset).with_quality(quality).with_training(held_out=number)
 
 
 def held_out_problem(draft: SeriesDraft, config: ReconstructionConfig) -> str:
-    """Return what is wrong with the number of held-out projections.
-
-    Parameters
-    ----------
-    draft : SeriesDraft
-        The series.
-    config : ReconstructionConfig
-        The settings.
-
-    Returns
-    -------
-    str
-        One line with the cure; "" where enough are left to train on.
-    """
+    """Return in one line what is wrong with the number of held-out projections; "" where enough are left."""
     held_out = config.training.held_out
     left = int(draft.used.sum()) - held_out
     if left >= MINIMUM_TILTS:

@@ -1,7 +1,7 @@
 """A tilt series while it is being put together: what the `Tilt series` dock edits, valid or not yet.
 
-A draft holds the stack untouched; binning, exclusion and contrast are applied when it becomes a `TiltSeries`, in the
-order in which :func:`napari_stinr.read_tilt_series` applies them, so that a script gives the same series.
+A draft refers to what was found in the files and holds what a person corrects. The pixels are read when it becomes a
+`TiltSeries`, by the function that a script uses, so that a script gives the same series.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
-from napari_stinr.data.checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times
-from napari_stinr.data.tilt_series import TiltSeries
+from napari_stinr.data.checks import MINIMUM_TILTS, SAME_SIZE, checked_angles, checked_pixel_size, checked_times
+from napari_stinr.data.notes import Note, NoteKind
+from napari_stinr.data.preprocessing import Binning
 from napari_stinr.errors import StinrError
-from napari_stinr.io.series.sources import positions_by_name, rows_of
+from napari_stinr.io.series.found import Found
+from napari_stinr.io.series.reading import load_series, read_projections
+from napari_stinr.io.series.sources import positions_by_name
+from napari_stinr.plugin.session.preview import MOST_BINNING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,18 +27,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.io.series.found import FoundSeries
+    from napari_stinr.plugin.session.preview import Preview
+    from napari_stinr.reconstruction import Reconstruction
+
 EDITED = "edited"
 """How a script must give angles or times that were typed into the table."""
+_ANGLES_GIVEN = Note(NoteKind.ANGLES, "Tilt angles as given.")
+_TIMES_GIVEN = Note(NoteKind.TIMES, "Times as given.")
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesDraft:
-    """A stack with what is known about it.
+    """What was found of a series, with the corrections of a person.
 
     Parameters
     ----------
-    stack : ndarray
-        `(n_tilts, height, width)` projections as in the file or layer [the unit of the file].
+    found : FoundSeries
+        What the files say; its pixels are read when the series is wanted.
+    preview : Preview
+        What the window shows of the projections, as in the file or layer [the unit of the file]. It stays the same
+        object while a person corrects the series.
     tilt_angles : ndarray
         `(n_tilts,)` tilt angles, NaN where not known [degrees].
     times : ndarray
@@ -43,15 +57,10 @@ class SeriesDraft:
         `(n_tilts,)` bool, False where a projection is left out.
     name : str
         Name shown to people.
-    paths : tuple of Path
-        Files that the stack was read from, in its order: one, or one for every tilt; none for one that is in the viewer
-        only.
     described_by : tuple of Path
         ``.mdoc`` files that were given for them; a script must give them, too.
     sample : mapping, optional
         Settings of the simulation that the stack comes from.
-    mask : ndarray, optional
-        `(n_tilts, height, width)` bool, True where a pixel counts.
     time_unit : str
         Unit of `times`.
     pixel_size : float, optional
@@ -70,24 +79,18 @@ class SeriesDraft:
         The pixel size was typed in, and a script must give it.
     time_assumed : bool
         Nothing says when the projections were taken; stack order was assumed.
-    n_infinite : int
-        Infinite pixels of the stack.
-    notes : tuple of str
+    notes : tuple of Note
         What the reader found, assumed or changed.
-    read_times : tuple of ndarray, optional
-        `times` as they were read, and the same scaled to 0..1: back from the one to the other costs the last digit, and
-        a script must find the same times.
     """
 
-    stack: NDArray[Any]
+    found: FoundSeries
+    preview: Preview
     tilt_angles: NDArray[np.float64]
     times: NDArray[np.float64]
     used: NDArray[np.bool_]
     name: str = "tilt series"
-    paths: tuple[Path, ...] = ()
     described_by: tuple[Path, ...] = ()
     sample: Mapping[str, Any] | None = None
-    mask: NDArray[np.bool_] | None = None
     time_unit: str = ""
     pixel_size: float | None = None
     flip_tilt: bool = False
@@ -98,14 +101,22 @@ class SeriesDraft:
     times_argument: str = ""
     pixel_size_given: bool = False
     time_assumed: bool = False
-    n_infinite: int = 0
-    notes: tuple[str, ...] = ()
-    read_times: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(n_tilts, height, width)` of the projections in the file or layer."""
+        return self.preview.shape
 
     @property
     def n_tilts(self) -> int:
         """Number of projections, used or not."""
-        return len(self.stack)
+        return self.shape[0]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Image files in the order of the stack: one, or one for every tilt; none for what is in the viewer only."""
+        return self.found.paths
 
     @property
     def path(self) -> Path | None:
@@ -116,15 +127,10 @@ class SeriesDraft:
         """Return the `(n_tilts,)` values in the order of a list in a file: that of the names of several files."""
         return values if len(self.paths) < 2 else values[np.argsort(positions_by_name(self.paths))]
 
-    def from_list(self, file: Path | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the `(n_tilts,)` values of a list in a file, or of a range, in the order of the stack."""
-        rows = rows_of(self.paths, file)
-        return values if rows is None or rows.shape != values.shape else values[rows]
-
     @property
     def binned_shape(self) -> tuple[int, int, int]:
         """`(n_tilts, height, width)` of the series after binning."""
-        n_tilts, height, width = self.stack.shape
+        n_tilts, height, width = self.shape
         return n_tilts, height // self.binning, width // self.binning
 
     @property
@@ -144,8 +150,7 @@ class SeriesDraft:
         StinrError
             With the value found, the value expected and the cure.
         """
-        usable = self.used if self.mask is None else self.used & self.mask.any(axis=(1, 2))
-        n_used = int(usable.sum())
+        n_used = int((self.used & self.preview.measured).sum())
         if n_used < MINIMUM_TILTS:
             raise StinrError(
                 f"{n_used} of {self.n_tilts} projections are used",
@@ -159,25 +164,25 @@ class SeriesDraft:
                 expected="an angle for each that is used",
                 cure="Give a file with the angles, start and step, or type them into the table.",
             )
-        if self.n_infinite:
+        if self.preview.n_infinite:
             raise StinrError(
-                f"{self.name} has {self.n_infinite} infinite pixel(s)",
+                f"{self.name} has {self.preview.n_infinite} infinite pixel(s)",
                 expected="finite numbers, or NaN where nothing was measured",
                 cure="Correct the layer, or set these pixels to NaN.",
             )
         checked_angles(self.filled_angles, self.n_tilts)
         checked_times(self.times, self.n_tilts)
         checked_pixel_size(self.pixel_size)
-        if not abs(self.axis_offset) < self.stack.shape[2] / 2:
+        if not abs(self.axis_offset) < self.shape[2] / 2:
             raise StinrError(
                 f"the axis offset is {self.axis_offset:g} pixels",
-                expected=f"less than half the image width of {self.stack.shape[2]} pixels",
+                expected=f"less than half the image width of {self.shape[2]} pixels",
                 cure="Give the distance of the rotation axis from the centre of the image.",
             )
         _, height, width = self.binned_shape
         if height < 1 or width < 2:
             raise StinrError(
-                f"{self.stack.shape[1]} x {self.stack.shape[2]} pixels binned by {self.binning}",
+                f"{self.shape[1]} x {self.shape[2]} pixels binned by {self.binning}",
                 expected="at least 1 x 2 pixels",
                 cure="Choose a smaller binning.",
             )
@@ -203,17 +208,12 @@ class SeriesDraft:
         return np.where(np.isfinite(self.tilt_angles) | self.used, self.tilt_angles, 0.0)
 
     @property
-    def scaled_times(self) -> NDArray[np.float64]:
-        """`(n_tilts,)` times, 0 to 1 [t]."""
-        return np.asarray((self.times - self.times.min()) / max(float(np.ptp(self.times)), 1e-300))
-
-    @property
     def excluded(self) -> list[int]:
         """Positions of projections that are left out."""
         return [int(index) for index in np.flatnonzero(~self.used)]
 
     def series(self) -> TiltSeries:
-        """Return the tilt series, with binning, exclusion and contrast applied.
+        """Read the tilt series with the corrections, with binning, exclusion and contrast applied.
 
         Returns
         -------
@@ -223,30 +223,40 @@ class SeriesDraft:
         Raises
         ------
         StinrError
-            Something is wrong; see :meth:`check`.
+            Something is wrong, see :meth:`check`, or the files cannot be read any more.
         """
-        from napari_stinr.data.preprocessing import bin_series, invert_contrast
-
         self.check()
-        times = self.times
-        if self.read_times is not None and times is self.read_times[0]:
-            times = self.read_times[1]
-        series = TiltSeries(
-            self.stack,
-            self.filled_angles,
-            times,
-            time_range=(float(self.times.min()), float(self.times.max())),
-            pixel_size=self.pixel_size,
-            mask=self.mask,
-            axis_offset=self.axis_offset,
+        preview = self.preview
+        return load_series(
+            self._corrected(),
             flip_tilt=self.flip_tilt,
-            name=self.name,
-            time_unit=self.time_unit,
-            notes=self.notes,
+            axis_offset=self.axis_offset,
+            exclude=self.excluded,
+            binning=self.binning,
+            invert_contrast=self.invert_contrast,
+            pixels=(preview.values, preview.mask) if preview.as_read and self.binning == 1 else None,
         )
-        series = bin_series(series, self.binning)
-        series = series.exclude(self.excluded) if self.excluded else series
-        return invert_contrast(series) if self.invert_contrast else series
+
+    def projections(self) -> Preview | NDArray[np.float32]:
+        """Return the `(n_tilts, height, width)` projections as they are, to be written [the unit of the file or layer].
+
+        A StinrError says that they do not fit into memory, or cannot be read any more.
+        """
+        if self.preview.binning == 1:
+            return self.preview
+        return read_projections(self.found, Binning(*self.shape[1:], 1))[0]
+
+    def _corrected(self) -> FoundSeries:
+        """Put the corrections in place of what was found."""
+        found = self.found
+        angles, times = Found(self.filled_angles, _ANGLES_GIVEN), Found(self.times, _TIMES_GIVEN, self.time_unit)
+        return replace(
+            found,
+            name=self.name,
+            tilt_angles=found.tilt_angles if _is_as_found(found.tilt_angles, self.tilt_angles) else angles,
+            times=found.times if _is_as_found(found.times, self.times) else times,
+            pixel_size=self.pixel_size,
+        )
 
     def with_rows(
         self, angles: NDArray[np.float64], times: NDArray[np.float64], used: NDArray[np.bool_]
@@ -276,20 +286,7 @@ class SeriesDraft:
         return replace(draft, used=np.asarray(used, dtype=bool))
 
     def with_angles(self, angles: NDArray[np.float64], argument: str) -> SeriesDraft:
-        """Take other tilt angles; times that depend on the angles follow.
-
-        Parameters
-        ----------
-        angles : ndarray
-            `(n_tilts,)` tilt angles [degrees].
-        argument : str
-            How a script must give them.
-
-        Returns
-        -------
-        SeriesDraft
-            With these angles.
-        """
+        """Take other `(n_tilts,)` tilt angles [degrees], and how a script gives them; times by angles follow."""
         draft = replace(self, tilt_angles=angles, angles_argument=argument)
         if self.times_argument in ACQUISITION_ORDERS and np.isfinite(angles).all():
             return replace(draft, times=acquisition_rank(angles, self.times_argument).astype(np.float64))
@@ -297,3 +294,37 @@ class SeriesDraft:
             return draft
         # A table of times may list the old angles, and would be refused together with the new ones.
         return replace(draft, times=self.times.copy(), times_argument=EDITED)
+
+
+def matching_draft(draft: SeriesDraft | None, reconstruction: Reconstruction) -> SeriesDraft | None:
+    """Return the series that a reconstruction was made from, as far as size, voxel size and times tell.
+
+    To be sure, the whole stack would have to be hashed; for the place of a layer this is enough.
+
+    Parameters
+    ----------
+    draft : SeriesDraft or None
+        The series that is open.
+    reconstruction : Reconstruction
+        From a file.
+
+    Returns
+    -------
+    SeriesDraft or None
+        The series with the binning of the run; None where it is another one.
+    """
+    if draft is None or draft.problem:
+        return None
+    if (float(draft.times.min()), float(draft.times.max())) != tuple(reconstruction.time_range):
+        return None
+    for binning in range(1, MOST_BINNING + 1):
+        binned = replace(draft, binning=binning)
+        voxel = 1.0 if draft.pixel_size is None else draft.pixel_size * binning
+        same_size = binned.binned_shape[1:] == reconstruction.grid.shape[1:]
+        if same_size and abs(voxel / reconstruction.voxel_size - 1) < SAME_SIZE:
+            return draft if binning == draft.binning else binned
+    return None
+
+
+def _is_as_found(found: Found | StinrError, values: NDArray[np.float64]) -> bool:
+    return isinstance(found, Found) and found.values is values

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_stinr.io.formats.endings import MDOC_ENDING
 from napari_stinr.io.formats.registry import READERS
-from napari_stinr.io.series.sources import MDOC_ENDING
-from napari_stinr.plugin.session.given_files import LIST_ENDINGS
+from napari_stinr.io.series.grouping import LIST_ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,13 +27,7 @@ _ALL = "All files (*)"
 
 
 def series_filter() -> str:
-    """Return what a dialog for a tilt series offers, in the form that Qt wants: all of it first, then family by family.
-
-    Returns
-    -------
-    str
-        ``Name (*.a *.b);;Name (*.c)``.
-    """
+    """Return what a dialog for a tilt series offers as Qt wants it, ``Name (*.a *.b);;Name (*.c)``, all of it first."""
     readers = list(READERS.values())
     families: dict[str, list[str]] = {}
     for ending, reader in READERS.items():
@@ -50,18 +44,7 @@ def series_filter() -> str:
 
 
 def list_filter(what: str) -> str:
-    """Return what a dialog for a list of angles or times offers.
-
-    Parameters
-    ----------
-    what : str
-        What the list holds.
-
-    Returns
-    -------
-    str
-        In the form that Qt wants.
-    """
+    """Return what a dialog for a list of angles or times offers as Qt wants it; `what` names the list."""
     return f"{_entry(what, LIST_ENDINGS)};;{_ALL}"
 
 

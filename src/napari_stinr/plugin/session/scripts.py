@@ -21,18 +21,7 @@ _SIMULATED_STACK = "simulated/stack.mrc"
 
 
 def is_reproducible(draft: SeriesDraft) -> bool:
-    """Return whether a script can find the stack: in a file, or by repeating the simulation.
-
-    Parameters
-    ----------
-    draft : SeriesDraft
-        The series.
-
-    Returns
-    -------
-    bool
-        False for a stack that is in the viewer only.
-    """
+    """Return whether a script can find the stack: in a file, or by repeating the simulation."""
     return draft.path is not None or draft.sample is not None
 
 
@@ -80,27 +69,7 @@ def python_script(draft: SeriesDraft, config: ReconstructionConfig, *, device: s
 
 
 def command_lines(draft: SeriesDraft, settings: Path, *, angles: Path | None, times: Path | None) -> list[str]:
-    """Return the commands that repeat a reconstruction.
-
-    Parameters
-    ----------
-    draft : SeriesDraft
-        The series.
-    settings : Path
-        YAML file with the settings.
-    angles, times : Path, optional
-        Files with angles and times that were edited.
-
-    Returns
-    -------
-    list of str
-        Lines for a shell.
-
-    Raises
-    ------
-    StinrError
-        The stack is in the viewer only.
-    """
+    """Return the commands for a shell that repeat a reconstruction; `angles` and `times` are files with edited ones."""
     _check_source(draft)
     stack = [str(path) for path in (*draft.paths, *draft.described_by)] or [_SIMULATED_STACK]
     words = ["stinr", "train", *stack, "--config", str(settings)]

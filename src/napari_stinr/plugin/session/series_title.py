@@ -17,25 +17,12 @@ _LONGEST_NAME = 40
 
 
 def series_title(draft: SeriesDraft | None, is_read: str) -> str:
-    """Return the line.
-
-    Parameters
-    ----------
-    draft : SeriesDraft or None
-        The series that is open.
-    is_read : str
-        Name of what is being read, "" where nothing is.
-
-    Returns
-    -------
-    str
-        Text for a label.
-    """
+    """Return the line for the series that is open, or for the name of what is being read, "" where nothing is."""
     if is_read:
         return f"Reading <b>{escape(_shortened(is_read))}</b> …"
     if draft is None:
         return _DROP_HINT
-    n_tilts, height, width = draft.stack.shape
+    n_tilts, height, width = draft.shape
     size = f"{n_tilts} projections of {height} × {width} pixels (height × width)"
     return f"<b>{escape(_shortened(draft.name))}</b>: {size}"
 

@@ -15,8 +15,8 @@ from napari_stinr.cores import threads_beside_window
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.autosave import autosave_path
 from napari_stinr.plugin.session.chosen_config import chosen_config, held_out_problem
+from napari_stinr.plugin.session.draft import matching_draft
 from napari_stinr.plugin.session.failures import failed_text, saved_texts
-from napari_stinr.plugin.session.opening import matching_draft
 from napari_stinr.plugin.session.preferences import PluginSettings
 from napari_stinr.plugin.session.run_log import RunLog
 from napari_stinr.plugin.session.scripts import is_reproducible
@@ -98,7 +98,7 @@ class Session:
     def set_draft(self, draft: SeriesDraft | None) -> None:
         """Take a tilt series, or an edited one, valid or not yet; a StinrError says that a training is in progress."""
         self._require(Action.EDIT_SERIES)
-        if draft is None or self.draft is None or draft.stack is not self.draft.stack:
+        if draft is None or self.draft is None or draft.preview is not self.draft.preview:
             self.found = draft
             self._leave_run(draft)
         self.draft, self.estimate = draft, None

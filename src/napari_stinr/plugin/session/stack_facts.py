@@ -19,19 +19,9 @@ _LEAST_VARIATION = 0.1
 
 
 def mean_intensity(stack: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Return the intensity of every projection: it rises with time where something grows.
+    """Return the `(n_tilts,)` mean of the pixels that count of `(n_tilts, height, width)` projections [any unit].
 
-    Parameters
-    ----------
-    stack : ndarray
-        `(n_tilts, height, width)` projections [any unit].
-    mask : ndarray, optional
-        `(n_tilts, height, width)` bool, True where a pixel counts.
-
-    Returns
-    -------
-    ndarray
-        `(n_tilts,)` mean of the pixels that count [the same].
+    It rises with time where something grows. `mask` has the shape of the stack, True where a pixel counts.
     """
     counts = np.full(len(stack), stack[0].size) if mask is None else mask.sum(axis=(1, 2))
     sums = [
@@ -41,20 +31,7 @@ def mean_intensity(stack: NDArray[Any], mask: NDArray[np.bool_] | None = None) -
 
 
 def growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:
-    """Say whether the total intensity changes with time, from a straight line through it.
-
-    Parameters
-    ----------
-    times : ndarray
-        `(n,)` times of the projections that are used [any unit].
-    intensity : ndarray
-        `(n,)` their total intensity [any unit].
-
-    Returns
-    -------
-    str
-        One sentence; "" where nothing can be said.
-    """
+    """Say in a sentence whether `(n,)` intensities change with `(n,)` times, from a straight line; "" for no answer."""
     if len(times) < 3 or not np.isfinite(times).all() or np.ptp(times) == 0:
         return ""
     elapsed = times - times.min()
@@ -70,20 +47,10 @@ def growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> s
 
 
 def axis_warning(stack: NDArray[Any]) -> str:
-    """Say that the tilt axis seems to lie horizontally, where it does.
+    """Say with the cure that the tilt axis of `(n_tilts, height, width)` projections seems to lie horizontally, or "".
 
     What lies on a detector row perpendicular to the axis stays on it at every tilt, so the sums of the rows vary little
     where the axis is vertical, and the sums of the columns do where it is horizontal.
-
-    Parameters
-    ----------
-    stack : ndarray
-        `(n_tilts, height, width)` projections [any unit].
-
-    Returns
-    -------
-    str
-        One sentence with the cure; "" where the axis seems to be vertical, or nothing can be said.
     """
     rows, columns = (_variation(np.stack([_sums(image, axis) for image in stack])) for axis in (1, 0))
     if not rows > max(_LEAST_VARIATION, _CLEARLY * columns):

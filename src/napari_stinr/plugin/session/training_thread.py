@@ -48,7 +48,7 @@ def window_order(
 
     def series() -> TiltSeries:
         if resume is None:
-            check_fits(draft.stack.shape, config, binning=draft.binning, available=free_memory(device))
+            check_fits(draft.shape, config, binning=draft.binning, available=free_memory(device))
         return draft.series()
 
     def check(trainer: Trainer) -> None:

@@ -21,7 +21,8 @@ from napari_stinr import read_tilt_series, reconstruct
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_angles, write_tilt_series, write_times
 from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_series
-from napari_stinr.plugin.session.opening import Dropped, matching_draft
+from napari_stinr.plugin.session.draft import matching_draft
+from napari_stinr.plugin.session.dropped import Dropped
 
 ANGLES = np.linspace(0, 180, 21)
 OTHER_ANGLES = np.linspace(-60, 60, 21)
@@ -135,7 +136,7 @@ def test_an_array_of_three_axes_is_a_stack(tmp_path: Path, name: str) -> None:
     else:
         scipy.io.savemat(tmp_path / name, {"projections": stack.transpose(1, 2, 0), "tilt_angles": np.arange(11.0)})
     draft = Dropped.of([tmp_path / name]).draft(small_draft())
-    np.testing.assert_array_equal(draft.stack, stack)
+    np.testing.assert_array_equal(draft.preview, stack)
 
 
 def test_a_list_for_nothing_says_what_it_belongs_to(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_a_table_of_angles_alone_gives_the_angles(tmp_path: Path) -> None:
 def test_tables_without_a_stack_are_for_the_one_that_is_open(tmp_path: Path) -> None:
     current = small_draft()
     draft = Dropped.of(elsewhere(tmp_path / "other")).draft(current)
-    assert draft.stack is current.stack
+    assert draft.preview is current.preview
     np.testing.assert_array_equal(draft.tilt_angles, OTHER_ANGLES)
     np.testing.assert_array_equal(draft.times, SECONDS)
 
@@ -241,7 +242,7 @@ def test_an_mdoc_opens_the_stack_beside_it_where_nothing_else_is_open(tmp_path: 
     assert Dropped.of([mdoc]).draft(small_draft(n_tilts=15)).path == tmp_path / "needle.mrc"
     # One of the same length may be the aligned stack of the same images.
     current = small_draft()
-    assert Dropped.of([mdoc]).draft(current).stack is current.stack
+    assert Dropped.of([mdoc]).draft(current).preview is current.preview
 
 
 def test_an_mdoc_may_be_given_with_its_stack(tmp_path: Path) -> None:
@@ -339,7 +340,7 @@ def test_what_a_person_has_made_of_a_layer_is_not_swapped_for_its_file(tmp_path:
     stack = write_stack(tmp_path)
     filtered = read_tilt_series(stack).projections - 3
     draft = draft_of_layer(layer(filtered, source=SimpleNamespace(path=str(stack))))
-    np.testing.assert_array_equal(draft.stack, filtered)
+    np.testing.assert_array_equal(draft.preview, filtered)
 
 
 @pytest.mark.parametrize(
