@@ -254,12 +254,15 @@ def _host() -> None:
 
     import scipy.io
 
+    # Torch itself imports it with the first network that is built, which takes half as long as an input may.
+    import torch._dynamo
+
     import napari_stinr.cli.describe
     import napari_stinr.io
     import napari_stinr.io.formats.registry
     import napari_stinr.reconstruction.reconstruction
 
-    del scipy
+    del scipy, torch
     with contextlib.suppress(ImportError):
         import rsciio.digitalmicrograph  # noqa: F401
     with contextlib.suppress(ImportError):
