@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -14,6 +15,10 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 # Slices are fetched in the thread that asks, so that a test sees the layer it has just changed.
 os.environ.setdefault("NAPARI_ASYNC", "0")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would all processes that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_SCREEN = bool(os.environ.get("STINR_NO_SCREEN"))
 

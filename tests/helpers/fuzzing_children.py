@@ -311,12 +311,16 @@ def _serve() -> None:
 def _host() -> None:
     import logging
 
+    # Torch itself imports it with the first network that is built, which takes half as long as an input may.
+    import torch._dynamo
+
     import napari_stinr.cli.describe
     import napari_stinr.io.formats.registry
     import napari_stinr.io.output.writing
     import napari_stinr.io.series.reading
     import napari_stinr.reconstruction.reconstruction  # noqa: F401
 
+    del torch
     logging.disable(logging.CRITICAL)
     exec(sys.argv[2], {})
     gc.freeze()

@@ -191,13 +191,13 @@ def test_stop_from_another_thread_ends_a_run() -> None:
 
 def test_seconds_limit_the_run_and_anneal_it_fully(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = itertools.count()
-    # Every step takes 1/256 s, of which any number adds up without rounding.
+    # Every step takes 1/256 s.
     clock = SimpleNamespace(perf_counter=lambda: next(readings) / 256)
     monkeypatch.setattr("napari_stinr.training.trainer.time", clock)
     trainer = Trainer(growing_series(n_tilts=21), preset_config("growth"), device="cpu", threads=1)
-    reports = list(trainer.run(seconds=0.625))
-    assert [report.step for report in reports] == list(range(1, 161))
-    assert reports[-1].seconds == 0.625
+    reports = list(trainer.run(seconds=0.75))
+    assert [report.step for report in reports] == list(range(1, 193))
+    assert reports[-1].seconds == 0.75
     assert reports[-1].learning_rates[0] < 0.1 * max(report.learning_rates[0] for report in reports)
 
 

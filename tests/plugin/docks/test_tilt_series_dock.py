@@ -303,6 +303,7 @@ def test_window_that_is_closed_while_files_are_read_closes(make_napari_viewer, q
     opener.start()
     window.viewer.close()
     opener.join()
+    assert task.progress.is_cancelled
     wait(qtbot, lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("stinr-open")])
     turn(qtbot, 20)
     assert window.session.draft is None
