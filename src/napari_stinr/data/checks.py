@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MINIMUM_TILTS = 3
-SAME_SIZE = 1e-3
-"""Pixels or voxels whose sizes differ by less than this part are of the same size."""
+_SAME_SIZE = 1e-3
+"""Pixels or voxels whose sizes differ by no more than this part are of the same size."""
 _MANY_TILTS, _SMALL_STEP = 20, 0.2
 """So many tilts at steps below this are a whole series in radians rather than a small range [degrees]."""
+
+
+def is_same_size(size: float, other: float) -> bool:
+    """Return whether pixels or voxels count as equally large, both in the same unit."""
+    return abs(size / other - 1) <= _SAME_SIZE
 
 
 def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
