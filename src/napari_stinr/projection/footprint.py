@@ -14,11 +14,9 @@ FOOTPRINT_TAPS = 4
 
 
 def catmull_rom_weights(fraction: torch.Tensor) -> torch.Tensor:
-    """`(4, ...)` weights of the pixels at -1, 0, 1 and 2 from the one at or below a position (Keys 1981, a = -1/2).
-
-    `fraction` is the `(...)` distance from that pixel, 0 to 1; the weights sum to 1. A linear footprint is a low-pass
-    that the volume then over-corrects; the cubic one lowers the error of the reconstruction by a third.
-    """
+    """`(4, ...)` weights of the pixels from -1 to 2 for `(...)` distances from pixel 0 (Keys 1981, a = -1/2)."""
+    # A linear footprint is a low-pass that the volume then over-corrects; the cubic one lowers the error of the
+    # reconstruction by a third.
     f = fraction
     return torch.stack(
         [

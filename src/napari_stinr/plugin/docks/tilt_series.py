@@ -36,13 +36,7 @@ _LAYER_HINT = "or use a layer …"
 
 
 class TiltSeriesDock(Dock):
-    """Open a tilt series, and say what the files do not tell.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        The viewer.
-    """
+    """Open a tilt series, and say what the files do not tell."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -128,13 +122,7 @@ class TiltSeriesDock(Dock):
         self.open_files([Path(chosen)] if chosen else [])
 
     def change(self, **values: Any) -> None:
-        """Change what a script gives as plain values.
-
-        Parameters
-        ----------
-        **values
-            Names and values of :class:`SeriesDraft`.
-        """
+        """Change values of :class:`SeriesDraft` by their names, as a script gives them."""
         if self.session.draft is not None:
             self._take(replace(self.session.draft, **values))
 
