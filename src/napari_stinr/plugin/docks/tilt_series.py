@@ -44,7 +44,6 @@ class TiltSeriesDock(Dock):
         self._intensity_of: tuple[Any, NDArray[np.float64], str] | None = None
         self._background_of: tuple[Any, float] | None = None
         self._is_read = ""
-        row = QHBoxLayout()
         tip = "Open a stack, or all files of a series with one file for every tilt, with lists of angles and times."
         self.open_button = self.button("Open…", tip, self.ask_for_files, Action.EDIT_SERIES)
         tip = "Open the folder of a series with one file for every tilt."
@@ -52,6 +51,17 @@ class TiltSeriesDock(Dock):
         self.layer_choice = QComboBox(self)
         self.layer_choice.setToolTip("Take a layer that is open already: projections along its first axis.")
         self.layer_choice.activated.connect(self._on_layer_chosen)
+        self._fill_column()
+        for widget in (self.form, self.table, self.layer_choice):
+            self.gate(widget, Action.EDIT_SERIES)
+        self._connect()
+        self.set_colours(self.colours)
+        self._list_layers()
+        self.update_buttons()
+        self.update_series()
+
+    def _fill_column(self) -> None:
+        row = QHBoxLayout()
         row.addWidget(self.open_button)
         row.addWidget(self.folder_button)
         row.addWidget(self.layer_choice, 1)
@@ -75,13 +85,6 @@ class TiltSeriesDock(Dock):
         self.notes_text.setTextFormat(Qt.TextFormat.PlainText)
         self.notes.addWidget(self.notes_text)
         self.column.addWidget(self.notes)
-        for widget in (self.form, self.table, self.layer_choice):
-            self.gate(widget, Action.EDIT_SERIES)
-        self._connect()
-        self.set_colours(self.colours)
-        self._list_layers()
-        self.update_buttons()
-        self.update_series()
 
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw in the colours of a theme."""
