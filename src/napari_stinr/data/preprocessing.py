@@ -23,6 +23,9 @@ _BORDER_FRACTION = 0.05
 class Binning:
     """How images of one size are binned, image by image, so that a stack need not fit into memory before it is.
 
+    The integral of a projection and the place of the rotation axis in the specimen stay the same. Where the size is
+    not a multiple of the factor, rows and columns at the borders are left out, on both sides as evenly as possible.
+
     Parameters
     ----------
     height, width : int
@@ -120,7 +123,18 @@ class Binning:
 
 
 def invert_contrast(series: TiltSeries) -> TiltSeries:
-    """Return a series whose matter is bright, of one whose matter is dark: the background minus it."""
+    """Return a series whose matter is bright, of one whose matter is dark: the background minus it.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        Projections whose matter is darker than the background.
+
+    Returns
+    -------
+    TiltSeries
+        The same with a note of the level of the background.
+    """
     background = np.float32(background_level(series.projections, series.mask))
     text = f"Contrast inverted: {background:.6g}, the level of the background, minus every pixel."
     return replace(

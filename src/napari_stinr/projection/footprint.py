@@ -33,8 +33,22 @@ def slice_footprint(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the projection matrix of one slice for one tilt, in the form of taps.
 
-    `(4, depth * width)` int64 detector pixels that each voxel touches, clamped to the line, and float32 weights, 0 for
-    pixels off the line.
+    Parameters
+    ----------
+    shape : SliceShape
+        The slice and the detector line.
+    cosine, sine : float
+        Of the tilt angle.
+    origin : float
+        Where the rotation axis lies on the line [pixel].
+    device : torch.device, optional
+        Where the result lies; the CPU by default.
+
+    Returns
+    -------
+    tuple of Tensor
+        `(4, depth * width)` int64 detector pixels that each voxel touches, clamped to the line, and float32 weights,
+        0 for pixels off the line.
     """
     z = torch.arange(shape.depth, dtype=torch.float64, device="cpu") - (shape.depth - 1) / 2
     x = torch.arange(shape.width, dtype=torch.float64, device="cpu") - (shape.width - 1) / 2

@@ -56,7 +56,18 @@ class Mdoc:
 
 
 def is_mdoc(path: Path) -> bool:
-    """Return whether a file is one by its ending."""
+    """Return whether a file is one by its ending.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is not opened.
+
+    Returns
+    -------
+    bool
+        In lower case or capitals.
+    """
     return path.suffix.lower() == MDOC_ENDING
 
 

@@ -97,7 +97,18 @@ def angle_in_name(path: Path) -> float | None:
 
 
 def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
-    """Return `(n_files,)` positions, from 0, of files in any order among them sorted by name."""
+    """Return the positions of files in any order among them sorted by name.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+
+    Returns
+    -------
+    ndarray
+        `(n_files,)` positions, from 0; numbers in names count as numbers.
+    """
     names = sorted(range(len(paths)), key=lambda k: natural_order(paths[k]))
     positions = np.empty(len(names), dtype=np.int64)
     positions[names] = np.arange(len(names))
@@ -107,8 +118,22 @@ def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
 def rows_of(
     paths: Sequence[Path], file: Path | None = None, headers: Headers | None = None
 ) -> NDArray[np.int64] | None:
-    """`(n_files,)` rows, from 0, of the files of a series in a list; None for a single file."""
-    # An ``.mdoc`` may say by name which row belongs to which file; other lists are in the order of the names.
+    """Return the rows of the files of a series in a list.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    file : Path, optional
+        The list: an ``.mdoc`` may say by name which row belongs to which file; others are in the order of the names.
+    headers : Headers, optional
+        What has been read already.
+
+    Returns
+    -------
+    ndarray or None
+        `(n_files,)` rows, from 0; None for a single file.
+    """
     if len(paths) < 2:
         return None
     if file is not None and is_mdoc(file):

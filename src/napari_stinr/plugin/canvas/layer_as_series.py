@@ -51,7 +51,18 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
 
 
 def may_be_series(layer: Any) -> bool:
-    """Return whether a layer can be taken as a tilt series: three axes, or a fourth of length 1."""
+    """Return whether a layer can be taken as a tilt series.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+
+    Returns
+    -------
+    bool
+        True for an image with three axes, or a fourth of length 1, that the plugin has not made as a volume.
+    """
     if type(layer).__name__ != "Image" or layer.multiscale or layer.rgb:
         return False
     entries = layer.metadata.get(METADATA_KEY, {})

@@ -143,13 +143,7 @@ class SeriesDraft:
         return ""
 
     def check(self) -> None:
-        """Check everything that a person can change.
-
-        Raises
-        ------
-        StinrError
-            With the value found, the value expected and the cure.
-        """
+        """Refuse what a person can change with a StinrError: the value found, the value expected and the cure."""
         n_used = int((self.used & self.preview.measured).sum())
         if n_used < MINIMUM_TILTS:
             raise StinrError(
