@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from napari_stinr.data.preprocessing import Binning
 from napari_stinr.data.tilt_series import TiltSeries
 
 SPECIMEN = ((0.0, 0.0, 0.0, 9.0), (3.0, 1.0, -2.0, 6.0), (-2.0, -2.0, 3.0, 6.0))
@@ -43,3 +46,24 @@ def growing_series(n_tilts: int = 61, width: int = 25, height: int = 9, **option
         ]
     )
     return TiltSeries(projections, angles, times, **{"pixel_size": 1.0, **options})  # type: ignore[arg-type]
+
+
+def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
+    """Return a series in memory with larger pixels, as reading with a binning gives it; 1 gives the series itself."""
+    binning = Binning.of(series.height, series.width, factor)
+    if factor == 1:
+        return series
+    projections = np.empty((series.n_tilts, *binning.shape), dtype=np.float32)
+    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
+    for k, image in enumerate(series.projections):
+        projections[k], counts = binning.image(image, None if series.mask is None else series.mask[k])
+        if mask is not None:
+            mask[k] = counts
+    return replace(
+        series,
+        projections=projections,
+        mask=mask,
+        pixel_size=None if series.pixel_size is None else series.pixel_size * factor,
+        axis_offset=binning.axis_offset(series.axis_offset),
+        notes=(*series.notes, *binning.notes),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_stinr.data.checks import SAME_SIZE
+from napari_stinr.data.checks import is_same_size
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_volume
 
@@ -63,7 +63,7 @@ def _common_voxel_size(size: float | None, true_size: float | None, volume: Path
             expected="a voxel size in Å",
             cure="Train with --pixel-size and export again.",
         )
-    if size is not None and true_size is not None and abs(size / true_size - 1) > SAME_SIZE:
+    if size is not None and true_size is not None and not is_same_size(size, true_size):
         raise StinrError(
             f"the voxel size of {volume.name} is {size:g} Å",
             expected=f"{true_size:g} Å, that of {truth.name}",

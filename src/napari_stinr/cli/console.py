@@ -26,10 +26,7 @@ LINE_INTERVAL = 5.0
 def progress(
     title: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Update]:
-    """Show progress as long as the block runs: it is called as ``update(done, total, remark)``, as often as one likes.
-
-    `title` is what is being done, e.g. ``"simulate"``; `clock` gives the time [s].
-    """
+    """Show progress as long as the block runs; it is called as ``update(done, total, remark)``."""
     out = sys.stderr if stream is None else stream
     if out.isatty():
         with _bar(title, out, clock) as update:
@@ -80,10 +77,7 @@ def messages_as_lines() -> Iterator[None]:
 
 
 def step_reporter(update: Update, *, seconds: float | None = None) -> Callable[[StepReport], None]:
-    """Return a function that passes the reports of a training on as progress.
-
-    `seconds` is the length of the training where time limits it and not the number of steps [s].
-    """
+    """Return what passes the reports of a training on as progress; `seconds` where time limits it [s]."""
     pace = Pace()
 
     def report(step: StepReport) -> None:

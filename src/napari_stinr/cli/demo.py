@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_stinr.cli.console import progress
 from napari_stinr.cli.training import train
 from napari_stinr.io import atomic_output, read_tilt_series, write_volume
-from napari_stinr.io.output.targets import check_folder
+from napari_stinr.io.output.targets import RUN_ENDING, check_folder
 from napari_stinr.training.run import Order
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_demo(folder: Path, *, quick: bool = False, threads: int | None = None, d
     series = read_tilt_series(folder / "stack.mrc")
     runs, seconds = {}, {}
     for preset in PRESETS:
-        path = folder / f"{preset}.stinr"
+        path = folder / f"{preset}{RUN_ENDING}"
         runs[preset], seconds[preset] = _train(series, preset, path, quick=quick, threads=threads, device=device)
     clean = runs["growth"].render(0.0)
     for name in ("clean.tif", "clean.mrc"):

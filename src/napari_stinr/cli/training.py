@@ -102,11 +102,9 @@ class TrainingRequest:
 
 
 def train(order: Order, *, title: str = "train", tells_notes: bool = False) -> Reconstruction:
-    """Train with a bar; Ctrl-C and SIGTERM stop at the next step border.
-
-    Raises `Stopped` where they did, with everything saved; a StinrError where the training failed, or its result could
-    not be saved where that was asked for: it says where the last state is.
-    """
+    """Train with a bar; Ctrl-C and SIGTERM stop at the next step border, with everything saved."""
+    # `Stopped` says so; a StinrError that the training failed, or that its result could not be saved where that was
+    # asked for, and where the last state is.
     with contextlib.ExitStack() as stack:
         listener = _Listener(order, stack, title=title, tells_notes=tells_notes)
         outcome = drive(order, listener, listener.control)

@@ -3,6 +3,7 @@
 A preset is a complete :class:`ReconstructionConfig`: ``growth`` (default), ``static`` and ``paper``.
 """
 
+from napari_stinr.config.faults import settings_fault
 from napari_stinr.config.field_settings import (
     FieldSettings,
     GrowthFieldConfig,
@@ -11,7 +12,7 @@ from napari_stinr.config.field_settings import (
 )
 from napari_stinr.config.presets import PRESETS
 from napari_stinr.config.qualities import QUALITIES
-from napari_stinr.config.settings import ReconstructionConfig, preset_config, settings_fault
+from napari_stinr.config.settings import ReconstructionConfig, preset_config
 from napari_stinr.config.training_settings import TrainingConfig
 from napari_stinr.config.yaml_text import read_settings_text
 

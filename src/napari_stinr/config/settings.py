@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from napari_stinr.config.faults import first_fault, settings_fault
 from napari_stinr.config.field_settings import FieldConfig, GrowthFieldConfig, Settings
 from napari_stinr.config.presets import PARTS_OF_PRESETS, PRESETS
 from napari_stinr.config.qualities import changes_for
@@ -152,34 +153,17 @@ class ReconstructionConfig(Settings):
         return self
 
 
-def settings_fault(error: ValidationError) -> StinrError | None:
-    """Return what the settings themselves say about values that do not go together.
-
-    Parameters
-    ----------
-    error : ValidationError
-        From a validation of settings.
-
-    Returns
-    -------
-    StinrError or None
-        None where it is about a single value.
-    """
-    fault = error.errors()[0].get("ctx", {}).get("error")
-    return fault if isinstance(fault, StinrError) else None
-
-
 def _validated(values: dict[str, Any]) -> ReconstructionConfig:
     try:
         return ReconstructionConfig.model_validate(values)
     except ValidationError as error:
-        first, fault = error.errors()[0], settings_fault(error)
-        if fault is not None:
-            raise fault from error
-        where = ".".join(str(part) for part in first["loc"])
+        together = settings_fault(error)
+        if together is not None:
+            raise together from error
+        fault = first_fault(error)
         raise StinrError(
-            f"the setting {where:.60} is {first['input']!r:.200}",
-            expected=first["msg"][0].lower() + first["msg"][1:],
+            f"the setting {'.'.join(map(str, fault.where)):.60} is {fault.value!r:.200}",
+            expected=fault.expected,
             cure="Correct it in the configuration.",
         ) from error
 

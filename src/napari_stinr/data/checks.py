@@ -14,10 +14,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MINIMUM_TILTS = 3
-SAME_SIZE = 1e-3
-"""Pixels or voxels whose sizes differ by less than this part are of the same size."""
+_SAME_SIZE = 1e-3
+"""Pixels or voxels whose sizes differ by no more than this part are of the same size."""
 _MANY_TILTS, _SMALL_STEP = 20, 0.2
 """So many tilts at steps below this are a whole series in radians rather than a small range [degrees]."""
+
+
+def is_same_size(size: float, other: float) -> bool:
+    """Return whether pixels or voxels count as equally large.
+
+    Parameters
+    ----------
+    size, other : float
+        Their edges, in the same unit.
+
+    Returns
+    -------
+    bool
+        True where they differ by a thousandth or less.
+    """
+    return abs(size / other - 1) <= _SAME_SIZE
 
 
 def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
@@ -47,7 +63,20 @@ def checked_projections(values: NDArray[np.float32], name: str) -> NDArray[np.fl
 
 
 def check_finite(projections: NDArray[np.float32], name: str) -> None:
-    """Refuse `(n_tilts, height, width)` projections with infinite pixels; a StinrError names the series."""
+    """Refuse projections with infinite pixels.
+
+    Parameters
+    ----------
+    projections : ndarray
+        `(n_tilts, height, width)` [the unit of the file].
+    name : str
+        Name of the series, for the message.
+
+    Raises
+    ------
+    StinrError
+        A pixel is infinite; NaN stands for what was not measured.
+    """
     infinite = int(np.isinf(projections).sum())
     if infinite:
         raise StinrError(
@@ -95,7 +124,20 @@ def checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.floa
 
 
 def asked_about_radians(notes: tuple[Note, ...], angles: NDArray[np.float64]) -> tuple[Note, ...]:
-    """Return the notes with a question where the angles [degrees] look like radians, else without it."""
+    """Return the notes with a question where the angles look like radians, else without it.
+
+    Parameters
+    ----------
+    notes : tuple of Note
+        Notes of the series.
+    angles : ndarray
+        `(n_tilts,)` tilt angles [degrees].
+
+    Returns
+    -------
+    tuple of Note
+        The others in their order, the question last.
+    """
     # Nothing is refused: so small a range can be meant.
     kept = tuple(note for note in notes if note.kind is not NoteKind.RADIANS)
     is_small = len(angles) >= _MANY_TILTS and np.abs(angles).max() <= np.pi * (1 + 1e-6)

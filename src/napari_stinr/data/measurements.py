@@ -158,10 +158,8 @@ def _counted(projections: NDArray[np.float32], counts: NDArray[np.bool_]) -> NDA
 
 
 def noise_level(projections: torch.Tensor) -> float:
-    """Estimate the standard deviation of white noise in `(n_tilts, height, width)` projections with empty space.
-
-    Median absolute diagonal detail at the finest scale over 0.6745 (Donoho and Johnstone 1994).
-    """
+    """Return the standard deviation of white noise in `(n_tilts, height, width)` projections with empty space."""
+    # Median absolute diagonal detail at the finest scale over 0.6745 (Donoho and Johnstone 1994).
     even = projections[:, : projections.shape[1] // 2 * 2, : projections.shape[2] // 2 * 2]
     if not even.numel():
         return 0.0
@@ -172,11 +170,8 @@ def noise_level(projections: torch.Tensor) -> float:
 
 
 def signal_fraction(projections: torch.Tensor) -> torch.Tensor:
-    """Return how much of every frequency of the detector lines is signal (Wiener's filter).
-
-    `(width + 1,)` fraction of the power of `(n_tilts, height, width)` projections that is not white noise, smoothed
-    over neighbouring frequencies, 0 to 1.
-    """
+    """`(width + 1,)` part of the power of `(n_tilts, height, width)` projections that is not white noise, 0 to 1."""
+    # Wiener's filter, smoothed over neighbouring frequencies.
     width = projections.shape[-1]
     power = torch.zeros(width + 1)
     for stack in torch.split(projections, max(1, _VALUES_AT_ONCE // projections[0].numel())):

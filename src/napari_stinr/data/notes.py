@@ -62,5 +62,18 @@ class Note(str):
 
 
 def as_note(text: str, kind: NoteKind = NoteKind.OTHER) -> Note:
-    """Return a sentence as a note of this kind; a note keeps its own."""
+    """Return a sentence as a note.
+
+    Parameters
+    ----------
+    text : str
+        One sentence; a note keeps its own kind.
+    kind : NoteKind
+        What it is about, where `text` is not a note yet.
+
+    Returns
+    -------
+    Note
+        The same text.
+    """
     return text if isinstance(text, Note) else Note(kind, text)

@@ -23,6 +23,9 @@ _BORDER_FRACTION = 0.05
 class Binning:
     """How images of one size are binned, image by image, so that a stack need not fit into memory before it is.
 
+    The integral of a projection and the place of the rotation axis in the specimen stay the same. Where the size is
+    not a multiple of the factor, rows and columns at the borders are left out, on both sides as evenly as possible.
+
     Parameters
     ----------
     height, width : int
@@ -119,50 +122,19 @@ class Binning:
         return (length % self.factor) // 2
 
 
-def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
-    """Return a tilt series with larger pixels: the mean over squares of pixels that count.
-
-    The integral of a projection and the place of the rotation axis in the specimen stay the same. Where the size is
-    not a multiple of the factor, rows and columns at the borders are left out, on both sides as evenly as possible.
+def invert_contrast(series: TiltSeries) -> TiltSeries:
+    """Return a series whose matter is bright, of one whose matter is dark: the background minus it.
 
     Parameters
     ----------
     series : TiltSeries
-        The data.
-    factor : int
-        Edge of the squares; 1 returns the series itself [pixel].
+        Projections whose matter is darker than the background.
 
     Returns
     -------
     TiltSeries
-        The binned series; a pixel counts where at least half of its pixels count.
-
-    Raises
-    ------
-    StinrError
-        The factor is less than 1, or so large that fewer than two columns or no row would be left.
+        The same with a note of the level of the background.
     """
-    binning = Binning.of(series.height, series.width, factor)
-    if factor == 1:
-        return series
-    projections = np.empty((series.n_tilts, *binning.shape), dtype=np.float32)
-    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
-    for k, image in enumerate(series.projections):
-        projections[k], counts = binning.image(image, None if series.mask is None else series.mask[k])
-        if mask is not None:
-            mask[k] = counts
-    return replace(
-        series,
-        projections=projections,
-        mask=mask,
-        pixel_size=None if series.pixel_size is None else series.pixel_size * factor,
-        axis_offset=binning.axis_offset(series.axis_offset),
-        notes=(*series.notes, *binning.notes),
-    )
-
-
-def invert_contrast(series: TiltSeries) -> TiltSeries:
-    """Return a series whose matter is bright, of one whose matter is dark: the background minus it."""
     background = np.float32(background_level(series.projections, series.mask))
     text = f"Contrast inverted: {background:.6g}, the level of the background, minus every pixel."
     return replace(

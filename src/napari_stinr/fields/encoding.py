@@ -19,12 +19,10 @@ _ON_NODE = 1e-4
 
 
 class FeatureGrid(nn.Module):
-    """Values at the nodes of a regular grid over the voxels, linear between them and constant outside.
-
-    The centres of both coincide; `spacing` is the distance of the nodes [voxels], `start` their value before training.
-    """
+    """Values at the nodes of a regular grid over the voxels, linear between them and constant outside; same centre."""
 
     def __init__(self, grid: VoxelGrid, *, spacing: float, features: int = 1, start: float = 0.0) -> None:
+        """Take the distance of the nodes [voxels] and their value before training."""
         super().__init__()
         self.node_distance = spacing * grid.voxel_size
         nodes = [math.ceil((n - 1) / spacing - _ON_NODE) + 1 for n in grid.shape]
@@ -32,10 +30,7 @@ class FeatureGrid(nn.Module):
         self.values = nn.Parameter(torch.full((nodes[1], features, nodes[0], nodes[2]), float(start)))
 
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """`(rows, features, depth, width)` values at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU.
-
-        Interpolated one axis after the other.
-        """
+        """`(rows, features, depth, width)` values at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU."""
         values: torch.Tensor = self.values
         for positions, axis in ((y, 0), (z, 2), (x, 3)):
             values = self._interpolate(values, positions, axis=axis)
@@ -72,10 +67,9 @@ class FeatureGrids(nn.ModuleList):
 
 
 class SinusoidalEncoding(nn.Module):
-    """Sines and cosines of octaves of a coordinate (Tancik et al. 2020; Mildenhall et al. 2020, equation 4).
+    """Sines and cosines of octaves of a coordinate (Tancik et al. 2020; Mildenhall et al. 2020, equation 4)."""
 
-    The lowest has one cycle over [-1, 1], each further one twice as many.
-    """
+    # The lowest has one cycle over [-1, 1], each further one twice as many.
 
     frequencies: torch.Tensor
 

@@ -93,9 +93,7 @@ class GrowthField(Field):
 
 
 def arrival_width(config: TrainingConfig, *, fraction: float) -> float:
-    """Return the duration of an arrival: it narrows geometrically, then stays [t].
-
-    A wide arrival lets every tilt say whether matter came earlier or later; a narrow one makes the specimen clean.
-    """
+    """Return the duration of an arrival: it narrows geometrically, then stays [t]."""
+    # A wide arrival lets every tilt say whether matter came earlier or later; a narrow one makes the specimen clean.
     narrowing = min(1.0, fraction / config.anneal_until)
     return float(config.first_width * (config.last_width / config.first_width) ** narrowing)

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 class Density(nn.Module):
-    """Potential that is never negative, as a function of position alone.
+    """Potential that is never negative, as a function of position alone; `scale` is the unit in which it learns [V]."""
 
-    Grids of nodes at dyadic spacings, the finest at every voxel, are added up, or decoded by a small network, and
-    pass a softplus: positive, and never dead as a clamp can be. `scale` is the unit in which the field learns [V].
-    """
+    # Grids of nodes at dyadic spacings, the finest at every voxel, are added up, or decoded by a small network, and
+    # pass a softplus: positive, and never dead as a clamp can be.
 
     scale: torch.Tensor
 

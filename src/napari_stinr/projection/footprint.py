@@ -14,11 +14,9 @@ FOOTPRINT_TAPS = 4
 
 
 def catmull_rom_weights(fraction: torch.Tensor) -> torch.Tensor:
-    """`(4, ...)` weights of the pixels at -1, 0, 1 and 2 from the one at or below a position (Keys 1981, a = -1/2).
-
-    `fraction` is the `(...)` distance from that pixel, 0 to 1; the weights sum to 1. A linear footprint is a low-pass
-    that the volume then over-corrects; the cubic one lowers the error of the reconstruction by a third.
-    """
+    """`(4, ...)` weights of the pixels from -1 to 2 for `(...)` distances from pixel 0 (Keys 1981, a = -1/2)."""
+    # A linear footprint is a low-pass that the volume then over-corrects; the cubic one lowers the error of the
+    # reconstruction by a third.
     f = fraction
     return torch.stack(
         [
@@ -35,8 +33,22 @@ def slice_footprint(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the projection matrix of one slice for one tilt, in the form of taps.
 
-    `(4, depth * width)` int64 detector pixels that each voxel touches, clamped to the line, and float32 weights, 0 for
-    pixels off the line.
+    Parameters
+    ----------
+    shape : SliceShape
+        The slice and the detector line.
+    cosine, sine : float
+        Of the tilt angle.
+    origin : float
+        Where the rotation axis lies on the line [pixel].
+    device : torch.device, optional
+        Where the result lies; the CPU by default.
+
+    Returns
+    -------
+    tuple of Tensor
+        `(4, depth * width)` int64 detector pixels that each voxel touches, clamped to the line, and float32 weights,
+        0 for pixels off the line.
     """
     z = torch.arange(shape.depth, dtype=torch.float64, device="cpu") - (shape.depth - 1) / 2
     x = torch.arange(shape.width, dtype=torch.float64, device="cpu") - (shape.width - 1) / 2

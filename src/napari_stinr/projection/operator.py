@@ -52,22 +52,7 @@ class _ProjectSlices(torch.autograd.Function):
 
 
 def project_slices(projector: Projector, parts: Sequence[Slices], views: Views) -> torch.Tensor:
-    """Project the parts of a field for several tilts; differentiable by density, arrival, gain and offset.
-
-    Parameters
-    ----------
-    projector : Projector
-        From :func:`napari_stinr.projection.backends.projector_for`.
-    parts : sequence of Slices
-        `(rows, depth, width)` float32 slices whose potentials add up.
-    views : Views
-        `(m,)` tilts to project for.
-
-    Returns
-    -------
-    Tensor
-        `(m, rows, n_pixels)` float32 predicted detector lines [V times the unit of voxel_size].
-    """
+    """`(m, rows, n_pixels)` float32 lines of parts that add up, differentiable [V times the unit of voxel_size]."""
     rays = views.rays
     lines = [
         _ProjectSlices.apply(part.density, part.arrival, *rays, projector, part.width)  # type: ignore[no-untyped-call]

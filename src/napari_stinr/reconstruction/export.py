@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_frames, write_volume
+from napari_stinr.io.formats.endings import WRITTEN_ENDINGS
 from napari_stinr.io.output.atomic import check_target
 from napari_stinr.io.output.replacing import check_replaceable
 from napari_stinr.io.output.targets import check_output
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.pace import Update
     from napari_stinr.reconstruction.reconstruction import Reconstruction
-
-VOLUME_ENDINGS = (".tif", ".tiff", ".mrc")
 
 
 def export_run(
@@ -58,7 +57,7 @@ def export_run(
     from napari_stinr.reconstruction.reconstruction import load_reconstruction
 
     _check_format(target, len(times))
-    check_output(target, endings=VOLUME_ENDINGS)
+    check_output(target, endings=WRITTEN_ENDINGS)
     check_replaceable(target)
     export_volumes(
         load_reconstruction(run),
@@ -109,7 +108,7 @@ def export_volumes(
 
     times = list(times) or [1.0 if contamination else 0.0]
     _check_format(target, len(times))
-    check_output(target, endings=VOLUME_ENDINGS)
+    check_output(target, endings=WRITTEN_ENDINGS)
     check_target(target.expanduser(), overwrite=overwrite)
     check_replaceable(target)
     for t in times:

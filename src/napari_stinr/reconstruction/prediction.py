@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_stinr.data.checks import SAME_SIZE
+from napari_stinr.data.checks import is_same_size
 from napari_stinr.errors import StinrError
 from napari_stinr.projection.backends import projector_for
 from napari_stinr.projection.operator import project_field
@@ -69,7 +69,7 @@ def predict_projections(
 
 def _check_match(reconstruction: Reconstruction, series: TiltSeries) -> None:
     grid = reconstruction.grid
-    same_size = abs(series.voxel_size / grid.voxel_size - 1) < SAME_SIZE
+    same_size = is_same_size(series.voxel_size, grid.voxel_size)
     if (series.height, series.width) != (grid.height, grid.width) or not same_size:
         raise StinrError(
             f"projections of {series.height} x {series.width} pixels of {series.voxel_size:g} {series.length_unit}",

@@ -243,10 +243,8 @@ def _checked_tilts(config: SimulationConfig) -> NDArray[np.float64]:
 
 
 def _as_stinr_error(error: ValidationError) -> StinrError:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    return StinrError(
-        f"{name} of the simulation is {first['input']!r}",
-        expected=first["msg"][0].lower() + first["msg"][1:],
-        cure="Correct this value.",
-    )
+    from napari_stinr.config.faults import first_fault
+
+    fault = first_fault(error)
+    found = f"{'.'.join(map(str, fault.where))} of the simulation is {fault.value!r}"
+    return StinrError(found, expected=fault.expected, cure="Correct this value.")

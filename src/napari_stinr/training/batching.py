@@ -47,10 +47,9 @@ def blocks_of_rows(config: TrainingConfig, grid: VoxelGrid) -> int:
 
 
 class Bag:
-    """Draw numbers from 0 to n_items - 1 in random order, each once before any comes again.
+    """Draw numbers below n_items in random order, about `size` at a time, each once before any comes again."""
 
-    About `size` are drawn at a time; all draws of a round are equally large, to within one.
-    """
+    # All draws of a round are equally large, to within one.
 
     def __init__(self, n_items: int, size: int) -> None:
         self._n_items = n_items

@@ -54,10 +54,8 @@ def automatic_folder() -> Path:
 
 
 def save_checkpoint(trainer: Trainer, path: Path) -> Kept:
-    """Save the state of a training that goes on; at a step border.
-
-    Hours of training are not thrown away for a disk, or for memory, that may have room again at the next checkpoint.
-    """
+    """Save the state of a training that goes on; at a step border."""
+    # Hours of training are not thrown away for a disk, or for memory, that may have room at the next checkpoint.
     try:
         trainer.reconstruction().save(path)
     except Exception as error:
@@ -141,10 +139,8 @@ def _told_by(path: Path) -> tuple[dict[str, str], int] | None:
 
 
 def rescue(trainer: Trainer | None, path: Path | None, *, since: int) -> Kept:
-    """Save what was trained before an error ended the training, unless it has not come further than step `since`.
-
-    Where the state is not finite any more, the last checkpoint stays in the file.
-    """
+    """Save what was trained before an error, unless it has not come further than step `since`."""
+    # Where the state is not finite any more, the last checkpoint stays in the file.
     if trainer is None or path is None or trainer.step <= since:
         return Kept()
     try:

@@ -15,30 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What is fitted to what, and how.
+    """What is fitted to what, and how."""
 
-    Parameters
-    ----------
-    measurements : Measurements
-        The data to train on; the objective computes where they lie.
-    views : Views
-        What every tilt of the stack sees.
-    grid : VoxelGrid
-        The voxels of the reconstruction.
-    config : TrainingConfig
-        The settings.
-    threads : int
-        Threads of the projector on a CPU.
-    bfloat16 : bool
-        Evaluate networks in bfloat16.
-    held_out : HeldOut, optional
-        Projections that are predicted and not trained on.
-    """
-
-    measurements: Measurements
-    views: Views
-    grid: VoxelGrid
+    measurements: Measurements  # the data to train on; the objective computes where they lie
+    views: Views  # what every tilt of the stack sees
+    grid: VoxelGrid  # of the reconstruction
     config: TrainingConfig
-    threads: int = 1
-    bfloat16: bool = False
-    held_out: HeldOut | None = None
+    threads: int = 1  # of the projector on a CPU
+    bfloat16: bool = False  # evaluate networks in bfloat16
+    held_out: HeldOut | None = None  # predicted, and not trained on

@@ -24,11 +24,9 @@ HELD_OUT_ROWS = 16
 
 
 def held_out_tilts(times: NDArray[np.float64], used: NDArray[np.bool_], n: int, *, early: int) -> NDArray[np.int64]:
-    """`(n,)` positions in the stack, ascending, evenly spread over the time, of projections to keep out.
-
-    Neither the first `early` in time nor the last are chosen, and only of those that are used. A StinrError says that
-    there are not so many, or that fewer than three would be left for the training.
-    """
+    """`(n,)` positions in the stack, ascending, evenly spread over the time, of projections to keep out."""
+    # Neither the first `early` in time nor the last are chosen, and only of those that are used. A StinrError says that
+    # there are not so many, or that fewer than three would be left for the training.
     candidates = np.flatnonzero(used)
     n_used = len(candidates)
     candidates = candidates[np.argsort(times[candidates], kind="stable")][early:-1]
@@ -50,24 +48,12 @@ def evenly_spread(n_items: int, n: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What is compared with the prediction of the held-out projections: a few rows of each.
+    """What is compared with the prediction of the held-out projections: a few rows of each."""
 
-    Parameters
-    ----------
-    tilts : Tensor
-        `(m,)` int64 positions in the stack.
-    rows : Tensor
-        `(r,)` int64 detector rows.
-    measured : Tensor
-        `(m, r, width)` float32 projections, 0 where a pixel does not count [the unit of the series].
-    mask : Tensor
-        `(m, r, width)` bool, True where a pixel counts.
-    """
-
-    tilts: torch.Tensor
-    rows: torch.Tensor
-    measured: torch.Tensor
-    mask: torch.Tensor
+    tilts: torch.Tensor  # `(m,)` int64 positions in the stack
+    rows: torch.Tensor  # `(r,)` int64 detector rows
+    measured: torch.Tensor  # `(m, r, width)` float32, 0 where a pixel does not count [the unit of the series]
+    mask: torch.Tensor  # `(m, r, width)` bool, True where a pixel counts
 
     @classmethod
     def of(cls, series: TiltSeries, tilts: NDArray[np.int64]) -> HeldOut | None:

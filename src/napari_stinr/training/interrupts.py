@@ -60,6 +60,11 @@ def terminate_as_interrupt() -> Iterator[None]:
 
     Python drops an exception that is raised while an object is being destroyed, also where it is that of Ctrl-C: it is
     then raised once more, a moment later.
+
+    Yields
+    ------
+    None
+        Nothing: to be used in a ``with`` statement.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -17,10 +17,8 @@ def frequency_weights(width: int, *, balance: float) -> torch.Tensor:
 
 
 def balanced_loss(residual: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return the mean square of the spectra of `(..., width)` residuals, with `(width + 1,)` weights.
-
-    It is the mean square of the residual where all weights are 1.
-    """
+    """Return the mean square of the spectra of `(..., width)` residuals, with `(width + 1,)` weights."""
+    # It is the mean square of the residual where all weights are 1.
     width = residual.shape[-1]
     spectrum = torch.fft.rfft(residual, n=2 * width)
     # Every frequency but the first and the last stands for two, and Parseval's theorem brings 1 / (2 width).

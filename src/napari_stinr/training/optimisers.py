@@ -65,11 +65,9 @@ def adam(parameters: list[Any], *, on_mps: bool = False) -> torch.optim.Adam:
 
 @cache
 def _load_compiler_without_triton() -> None:
-    """Load what the first optimiser would load, but for triton, which nothing here needs.
-
-    Builds of torch for CUDA bring triton along. Its LLVM and that of Mesa's software OpenGL do not live in one process:
-    where napari draws with the latter, the window would be gone with the first training.
-    """
+    """Load what the first optimiser would load, but for triton, which nothing here needs."""
+    # Builds of torch for CUDA bring triton along. Its LLVM and that of Mesa's software OpenGL do not live in one
+    # process: where napari draws with the latter, the window would be gone with the first training.
     if "triton" in sys.modules:
         return
     sys.modules["triton"] = None  # type: ignore[assignment]  # Python's way to say: not to be imported

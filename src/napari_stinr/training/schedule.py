@@ -43,9 +43,7 @@ class StepReport:
 
 
 def learning_rate_factor(config: TrainingConfig, *, step: int, fraction: float) -> float:
-    """Return the factor of the learning rates, 0 to 1: a linear rise over the steps, then half a cosine down to 0.
-
-    `fraction` is the part of the run that is over, 0 to 1.
-    """
+    """Return the factor of the learning rates, 0 to 1; `fraction` is the part of the run that is over."""
+    # A linear rise over the steps, then half a cosine down to 0.
     rise = min(1.0, (step + 1) / config.warm_up_steps)
     return rise * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import tifffile
 
-from napari_stinr.data.preprocessing import bin_series
+from helpers.series_cases import bin_series
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_tilt_series, write_tilt_series
 

@@ -28,7 +28,7 @@ def test_window_answers_in_the_middle_of_a_step(make_napari_viewer, qtbot, tmp_p
     gate = Gate()
     before_step(monkeypatch, 8, gate)
     window.reconstruct.controls.start.click()
-    wait(qtbot, lambda: gate.is_reached and window.binding.layers.has_stream_layer)
+    wait(qtbot, lambda: gate.is_reached and window.binding.layers.stream is not None)
     settle(qtbot, window)
     # Until the gate is opened, everything below happens while one step is under way.
     for step in range(0, 31, 3):

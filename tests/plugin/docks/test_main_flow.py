@@ -216,7 +216,7 @@ def test_layers_deleted_in_mid_run_do_no_harm(make_napari_viewer, qtbot, tmp_pat
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100_000)
     window.reconstruct.controls.start.click()
-    wait(qtbot, lambda: window.binding.layers.has_stream_layer)
+    wait(qtbot, lambda: window.binding.layers.stream is not None)
     window.viewer.layers.clear()
     shown = window.session.reconstruction
     wait(qtbot, lambda: window.session.reconstruction is not shown)

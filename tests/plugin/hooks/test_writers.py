@@ -13,7 +13,7 @@ from napari.layers import Image
 import napari_stinr as stinr
 from napari_stinr.plugin.canvas.layer_data import series_layer
 from napari_stinr.plugin.canvas.streaming import VolumeStream
-from napari_stinr.plugin.hooks.writers import write_image, write_mrc, write_ome_tiff, write_tiff
+from napari_stinr.plugin.hooks.writers import write_mrc, write_ome_tiff, write_tiff
 from napari_stinr.plugin.session.new_draft import draft_of_series, draft_of_stack
 from napari_stinr.plugin.session.time_axis import TimeAxis
 
@@ -29,7 +29,7 @@ STACK = np.arange(5 * 4 * 6, dtype=np.float32).reshape(5, 4, 6)
 def save(path, data, **options) -> list[str]:
     """Save a layer as napari hands it to a writer."""
     values, meta, _ = Image(data, **options).as_layer_data_tuple()
-    return write_image(str(path), values, meta)
+    return write_mrc(str(path), values, meta)
 
 
 def draft(**changes):
@@ -118,7 +118,7 @@ def test_volumes_over_time_are_asked_for_one_by_one(tmp_path, name):
     layer = Image(data, contrast_limits=(0, 1), projection_mode="none", **options)
     data.asked.clear()
     values, meta, _ = layer.as_layer_data_tuple()
-    write_image(str(tmp_path / name), values, meta)
+    write_mrc(str(tmp_path / name), values, meta)
     assert data.asked == [0, 1, 2]
     with tifffile.TiffFile(tmp_path / name) as file:
         assert file.series[0].axes.replace("I", "T") == "TZYX"
@@ -195,14 +195,9 @@ def test_a_name_without_ending_gets_one_and_replaces_nothing(tmp_path, write, en
     assert expected.read_bytes() != before
 
 
-def test_a_name_without_ending_alone_is_refused(tmp_path):
-    with pytest.raises(RuntimeError, match=r"file name is v; expected one that ends in \.mrc"):
-        save(tmp_path / "v", VOLUME, **NM)
-
-
 def test_a_script_needs_no_layer(tmp_path):
     units = (pint.get_application_registry().Unit("nm"),) * 3
-    write_image(str(tmp_path / "v.mrc"), VOLUME, {"scale": [0.05] * 3, "units": units})
+    write_mrc(str(tmp_path / "v.mrc"), VOLUME, {"scale": [0.05] * 3, "units": units})
     assert stinr.read_volume(tmp_path / "v.mrc")[1] == pytest.approx(0.5)
 
 

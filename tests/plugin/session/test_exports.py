@@ -12,9 +12,9 @@ import tifffile
 from helpers.series_cases import growing_series
 from napari_stinr import Reconstruction, read_volume, reconstruct
 from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.endings import WRITTEN_ENDINGS
 from napari_stinr.plugin.session.exports import FORMATS, Content, Export, FileFormat, check_format, suggested_name
 from napari_stinr.plugin.session.tasks import Cancelled, Progress
-from napari_stinr.reconstruction.export import VOLUME_ENDINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ def test_a_format_for_one_volume_refuses_a_series_and_names_those_that_take_it()
 
 
 def test_formats_that_are_offered_can_be_written() -> None:
-    assert all(kind.ending.endswith(VOLUME_ENDINGS) for kind in FORMATS)
+    assert all(kind.ending.endswith(WRITTEN_ENDINGS) for kind in FORMATS)
 
 
 def test_names_say_what_is_in_the_file(recon: Reconstruction) -> None:

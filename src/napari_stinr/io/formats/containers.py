@@ -94,28 +94,7 @@ class Stack:
 
 
 def image_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tuple[int, int, int]:
-    """Return what declared axes are as images, or say why they cannot be any.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Number of values along each axis, the images along the first of three; two are a single image; axes of length 1
-        are dropped where there are more than three.
-    dtype : numpy.dtype
-        Data type of the values.
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    tuple of int
-        (n_tilts, height, width).
-
-    Raises
-    ------
-    StinrError
-        The numbers are not real, the axes do not fit, one is empty or there are more images than any series has.
-    """
+    """Return declared axes as (n_tilts, height, width); a StinrError says why they cannot be images."""
     if dtype.kind not in NUMERIC_KINDS:
         kind = "complex numbers" if dtype.kind == "c" else f"the data type {dtype}"
         raise StinrError(

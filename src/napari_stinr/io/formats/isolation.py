@@ -68,25 +68,9 @@ class _CrashError(Exception):
 
 
 def read_isolated(reader: str, path: Path) -> Stack:
-    """Read a stack in another process.
-
-    Parameters
-    ----------
-    reader : str
-        ``"module:function"`` of a function ``(path) -> Stack`` in this package.
-    path : Path
-        File to read.
-
-    Returns
-    -------
-    Stack
-        What the function returns; its pixels are read there when they are wanted.
-
-    Raises
-    ------
-    StinrError
-        The function raises it, or the file makes the process hang, crash or take more memory than it may.
-    """
+    """Read a stack in another process by ``"module:function"``; its pixels are read there when they are wanted."""
+    # A StinrError of the function comes through; another one says that the file makes the process hang, crash or take
+    # more memory than it may.
     if not _can_isolate():
         stack: Stack = _function(reader)(path)
         return stack
@@ -101,27 +85,7 @@ def read_isolated(reader: str, path: Path) -> Stack:
 
 
 def list_isolated(reader: str, path: Path, *arguments: str) -> NDArray[np.float64]:
-    """Read a list of numbers in another process, see :func:`read_isolated`.
-
-    Parameters
-    ----------
-    reader : str
-        ``"module:function"`` of a function ``(path, *arguments) -> (n,) ndarray`` in this package.
-    path : Path
-        File to read.
-    *arguments : str
-        Handed on.
-
-    Returns
-    -------
-    ndarray
-        `(n,)` values [unit of the file].
-
-    Raises
-    ------
-    StinrError
-        See :func:`read_isolated`.
-    """
+    """Read `(n,)` numbers [unit of the file] in another process, as :func:`read_isolated` does."""
     if not _can_isolate():
         values: NDArray[np.float64] = _function(reader)(path, *arguments)
         return values

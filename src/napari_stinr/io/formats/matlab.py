@@ -16,25 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_mat(path: Path) -> Stack:
-    """Read a MATLAB file with the projections and perhaps tilt angles, times, the pixel size [Å] and a mask.
-
-    Parameters
-    ----------
-    path : Path
-        File of any version. The projections are the variable of a usual name, else the only one with three axes. Their
-        last axis is that of the tilts, unless the number of tilt angles in the same file fits another one only.
-
-    Returns
-    -------
-    Stack
-        What was found; the projections are read when they are wanted.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged, would expand as no measured images do, stores objects in place of plain arrays, or several
-        variables could be the projections.
-    """
+    """Read projections, and perhaps angles, times, the pixel size [Å] and a mask, from a MATLAB file of any version."""
     return read_isolated("matlab_files:read_mat", path)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Stack, is_file, refusing
-from napari_stinr.io.formats.endings import MRC_ENDINGS
+from napari_stinr.io.formats.endings import MRC_ENDINGS, TIFF_ENDINGS
 from napari_stinr.io.formats.isolation import read_isolated
 from napari_stinr.io.formats.matlab import read_mat
 from napari_stinr.io.formats.mrc import read_mrc
@@ -29,8 +29,7 @@ def _read_hdf5(path: Path) -> Stack:
 
 READERS: dict[str, Callable[[Path], Stack]] = {
     **dict.fromkeys(MRC_ENDINGS, read_mrc),
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
+    **dict.fromkeys(TIFF_ENDINGS, read_tiff),
     ".dm3": _read_dm,
     ".dm4": _read_dm,
     **dict.fromkeys((".emd", ".h5", ".hdf5", ".hdf", ".nxs", ".nx"), _read_hdf5),

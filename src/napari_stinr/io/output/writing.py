@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import read_images
-from napari_stinr.io.formats.endings import MRC_ENDINGS
+from napari_stinr.io.formats.endings import MRC_ENDINGS, TIFF_ENDINGS, WRITTEN_ENDINGS
 from napari_stinr.io.formats.registry import read_stack
 from napari_stinr.io.formats.units import in_angstrom
 from napari_stinr.io.output.atomic import atomic_output
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-_TIFF_ENDINGS = (".tif", ".tiff")
-_VOLUME_READ_ENDINGS = (".mrc", ".tif", ".tiff", ".npy")
+_VOLUME_READ_ENDINGS = (".mrc", *TIFF_ENDINGS, ".npy")
 
 
 def write_volume(
@@ -67,7 +66,7 @@ def write_volume(
     if target.suffix.lower() == ".mrc":
         write_mrc(target, values, in_angstrom(voxel_size, length_unit), is_volume=True, overwrite=overwrite)
     else:
-        _check_ending(target, (*_TIFF_ENDINGS, ".mrc"))
+        _check_ending(target, WRITTEN_ENDINGS)
         depth, height, width = values.shape
         write_tiff(target, iter(values), (1, depth, height, width), voxel_size, length_unit, overwrite=overwrite)
 
@@ -114,7 +113,7 @@ def write_frames(
         cannot be written.
     """
     target = Path(path).expanduser()
-    _check_ending(target, _TIFF_ENDINGS)
+    _check_ending(target, TIFF_ENDINGS)
     full_shape = (n_times, *shape)
     if len(full_shape) != 4 or min(full_shape) < 1:
         raise StinrError(

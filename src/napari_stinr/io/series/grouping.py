@@ -161,7 +161,23 @@ def group_files(images: Sequence[Path], lists: Sequence[Path], *, headers: Heade
 
 
 def only_series(series: Sequence[SeriesFiles]) -> SeriesFiles | None:
-    """Return the one series of some files, None where there are lists only; a StinrError refuses several by name."""
+    """Return the one series of some files.
+
+    Parameters
+    ----------
+    series : sequence of SeriesFiles
+        What the files were put together to.
+
+    Returns
+    -------
+    SeriesFiles or None
+        None where there are lists only.
+
+    Raises
+    ------
+    StinrError
+        There are several; they are named.
+    """
     if len(series) > 1:
         raise StinrError(
             f"{len(series)} tilt series: " + ", ".join(one.paths[0].name for one in series[:4]),
@@ -172,7 +188,18 @@ def only_series(series: Sequence[SeriesFiles]) -> SeriesFiles | None:
 
 
 def no_stack_for(file: Path) -> StinrError:
-    """Return the error for a list that comes without images, and with no series that is open already."""
+    """Return the error for a list that comes without images, and with no series that is open already.
+
+    Parameters
+    ----------
+    file : Path
+        The list.
+
+    Returns
+    -------
+    StinrError
+        To be raised.
+    """
     return StinrError(
         f"{file.name} is a list of angles or times",
         expected="the stack that it belongs to",

@@ -65,7 +65,20 @@ class Headers:
 
 
 def holds(read: Callable[[Path], Any], path: Path) -> bool:
-    """Return whether a file can be read in this way; False whatever is wrong: who reads it in earnest will say it."""
+    """Return whether a file can be read in some way.
+
+    Parameters
+    ----------
+    read : callable
+        Reads it: any error means no, as who reads in earnest will say what is wrong.
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        True where nothing was raised.
+    """
     try:
         read(path)
     # Damaged files end in almost any exception inside the libraries.

@@ -34,37 +34,19 @@ _MOST_KEYS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Mdoc:
-    """What an ``.mdoc`` says of the images of a stack, or of the files of a series with one file for every tilt.
+    """What an ``.mdoc`` says of the images of a stack, or of the files of a series with one file for every tilt."""
 
-    Parameters
-    ----------
-    n_images : int
-        Number of images, or of files, that it describes.
-    tilt_angles : ndarray, optional
-        `(n_images,)` tilt angles in its order [degrees]. None where one is missing.
-    timestamps : ndarray, optional
-        `(n_images,)` dates as seconds since 1970, in the time of the microscope [s]. None where one is missing or all
-        are the same.
-    doses : ndarray, optional
-        `(n_images,)` dose before each image [e/Å²]. None where one is missing or two are the same.
-    pixel_size : float, optional
-        Width of a pixel [Å].
-    image_file : str
-        Name of the stack that it describes, "" where it does not say.
-    frame_files : tuple of str
-        Name of the file with the frames of each image, without its folder on the microscope; empty where one is
-        missing.
-    of_frames : bool
-        It describes files of frames (``[FrameSet = n]``), not the images of a stack (``[ZValue = n]``).
-    """
-
-    n_images: int
-    tilt_angles: NDArray[np.float64] | None
+    n_images: int  # or files
+    tilt_angles: NDArray[np.float64] | None  # `(n_images,)` in its order [degrees]; None where one is missing
+    # `(n_images,)` since 1970, in the time of the microscope [s]; None where one is missing or all are the same.
     timestamps: NDArray[np.float64] | None
+    # `(n_images,)` before each image [e/Å²]; None where one is missing or two are the same.
     doses: NDArray[np.float64] | None
-    pixel_size: float | None
-    image_file: str = ""
+    pixel_size: float | None  # [Å]
+    image_file: str = ""  # the stack that it describes, "" where it does not say
+    # Of each image, without their folder on the microscope; empty where one is missing.
     frame_files: tuple[str, ...] = ()
+    # It describes files of frames (``[FrameSet = n]``), not the images of a stack (``[ZValue = n]``).
     of_frames: bool = False
 
     @property
@@ -74,7 +56,18 @@ class Mdoc:
 
 
 def is_mdoc(path: Path) -> bool:
-    """Return whether a file is one by its ending."""
+    """Return whether a file is one by its ending.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is not opened.
+
+    Returns
+    -------
+    bool
+        In lower case or capitals.
+    """
     return path.suffix.lower() == MDOC_ENDING
 
 

@@ -70,7 +70,7 @@ def read_tilt_series(
     exclude : iterable of int
         Positions of projections to leave out, from 0.
     binning : int
-        Edge of the squares of pixels whose mean becomes one pixel, see `bin_series` [pixel of the file].
+        Edge of the squares of pixels whose mean becomes one pixel [pixel of the file].
     invert_contrast : bool
         Matter is dark in the projections: turn them round, see `invert_contrast`.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stinr.data.checks import SAME_SIZE
+from napari_stinr.data.checks import is_same_size
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Images, Stack, checked_images
 from napari_stinr.io.formats.endings import ANGLE_ENDINGS
@@ -31,21 +31,16 @@ _SAME_ANGLE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class OneFilePerTilt:
-    """Files put together in the order of their times, or of their names where those tell no times.
-
-    `given` has for every image of the stack its position in the list of files as given, `(n_tilts,)`.
-    """
+    """Files put together in the order of their times, or of their names where those tell no times."""
 
     stack: Stack
-    given: NDArray[np.int64]
+    given: NDArray[np.int64]  # `(n_tilts,)` position of every image in the list of files as given
     paths: tuple[Path, ...]
 
 
 def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
-    """Put files of one series, in any order, together from their headers; frames of one file count as their mean.
-
-    A StinrError names a file that cannot be read, is a series by itself, or differs from the others in size.
-    """
+    """Put files of one series, in any order, together from their headers; frames of one file count as their mean."""
+    # A StinrError names a file that cannot be read, is a series by itself, or differs from the others in size.
     if len(sources) > MAXIMUM_IMAGES:
         raise StinrError(f"{len(sources)} files", expected=f"at most {MAXIMUM_IMAGES}", cure="Give one series.")
     stacks = [headers.stack(source.path) for source in sources]
@@ -105,7 +100,7 @@ def _check_same(sources: Sequence[Source], stacks: Sequence[Stack]) -> None:
                 cure="Leave out files that do not belong to the series.",
             )
         size, other = _pixel_size(source, stack), _pixel_size(sources[0], stacks[0])
-        if size is not None and other is not None and abs(size / other - 1) > SAME_SIZE:
+        if size is not None and other is not None and not is_same_size(size, other):
             raise StinrError(
                 f"{source.path.name} has a pixel size of {size:g} Å",
                 expected=f"{other:g} Å, as in {sources[0].path.name}",

@@ -33,7 +33,20 @@ _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?
 
 
 def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
-    """Return the `(n_tilts,)` tilt angles [degrees] that ``START:STEP`` stands for; None for another text."""
+    """Return the tilt angles that ``START:STEP`` stands for.
+
+    Parameters
+    ----------
+    text : str
+        Two numbers [degrees] with a colon between them.
+    n_tilts : int
+        Number of projections.
+
+    Returns
+    -------
+    ndarray or None
+        `(n_tilts,)` tilt angles [degrees]; None for another text.
+    """
     match = _RANGE.fullmatch(text)
     return None if match is None else float(match[1]) + float(match[2]) * np.arange(n_tilts, dtype=np.float64)
 

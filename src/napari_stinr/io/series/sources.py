@@ -32,33 +32,15 @@ _FRAME_FOLDERS = ("", "frames", "Frames")
 
 @dataclass(frozen=True)
 class Source:
-    """One image file, with what an ``.mdoc`` says of it.
-
-    Parameters
-    ----------
-    path : Path
-        The image file.
-    tilt_angle : float, optional
-        Tilt angle [degrees].
-    timestamp : float, optional
-        Date as seconds since 1970 [s].
-    dose : float, optional
-        Dose before the image [e/Å²].
-    pixel_size : float, optional
-        Width of a pixel [Å].
-    place : str
-        Name of the ``.mdoc``, "" where there is none.
-    n_angles : int
-        Number of different tilt angles that the ``.mdoc`` gives to the images of this file.
-    """
+    """One image file, with what an ``.mdoc`` says of it."""
 
     path: Path
-    tilt_angle: float | None = None
-    timestamp: float | None = None
-    dose: float | None = None
-    pixel_size: float | None = None
-    place: str = ""
-    n_angles: int = 1
+    tilt_angle: float | None = None  # [degrees]
+    timestamp: float | None = None  # since 1970 [s]
+    dose: float | None = None  # before the image [e/Å²]
+    pixel_size: float | None = None  # [Å]
+    place: str = ""  # name of the ``.mdoc``, "" where there is none
+    n_angles: int = 1  # different tilt angles that the ``.mdoc`` gives to the images of this file
 
 
 def find_sources(paths: Sequence[Path], headers: Headers | None = None) -> list[Source]:
@@ -115,7 +97,18 @@ def angle_in_name(path: Path) -> float | None:
 
 
 def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
-    """Return `(n_files,)` positions, from 0, of files in any order among them sorted by name."""
+    """Return the positions of files in any order among them sorted by name.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+
+    Returns
+    -------
+    ndarray
+        `(n_files,)` positions, from 0; numbers in names count as numbers.
+    """
     names = sorted(range(len(paths)), key=lambda k: natural_order(paths[k]))
     positions = np.empty(len(names), dtype=np.int64)
     positions[names] = np.arange(len(names))
@@ -125,9 +118,21 @@ def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
 def rows_of(
     paths: Sequence[Path], file: Path | None = None, headers: Headers | None = None
 ) -> NDArray[np.int64] | None:
-    """Return `(n_files,)` rows, from 0, of the files of a series in a list; None for a single file.
+    """Return the rows of the files of a series in a list.
 
-    An ``.mdoc`` may say by name which row belongs to which file; other lists are in the order of the names.
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    file : Path, optional
+        The list: an ``.mdoc`` may say by name which row belongs to which file; others are in the order of the names.
+    headers : Headers, optional
+        What has been read already.
+
+    Returns
+    -------
+    ndarray or None
+        `(n_files,)` rows, from 0; None for a single file.
     """
     if len(paths) < 2:
         return None

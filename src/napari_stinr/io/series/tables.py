@@ -33,24 +33,12 @@ _SYNONYMS = {"alpha": "tilt_angle", "\N{GREEK SMALL LETTER ALPHA}": "tilt_angle"
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers in columns.
+    """Numbers in columns."""
 
-    Parameters
-    ----------
-    header : tuple of str
-        Names of the columns as :func:`column_name` gives them, empty where there are none.
-    values : ndarray
-        `(n_rows, n_columns)` numbers.
-    words : tuple of str
-        Names as they are written.
-    source : str
-        Name of the file.
-    """
-
-    header: tuple[str, ...]
-    values: NDArray[np.float64]
-    words: tuple[str, ...] = ()
-    source: str = "the table"
+    header: tuple[str, ...]  # as `column_name` gives them, empty where there are none
+    values: NDArray[np.float64]  # `(n_rows, n_columns)`
+    words: tuple[str, ...] = ()  # names as they are written
+    source: str = "the table"  # name of the file
 
     @property
     def description(self) -> str:
@@ -76,13 +64,10 @@ class Table:
 
 
 def read_table(path: Path, *, wanted: str = "tilt_angles") -> Table:
-    """Return the columns of a ``.npy`` or ``.mat`` with one list of numbers, or of a text with one row a line.
-
-    Columns of a text are separated by commas, semicolons, tabs or spaces, with or without a header; decimal commas are
-    understood where they can be nothing else; comments begin with ``#``, or with ``%``, ``!`` or ``//`` at the start of
-    a line. `wanted` is "tilt_angles" or "times": which list to take from a ``.mat`` that holds several. A StinrError
-    says that it is no table, or longer than any list of angles or times.
-    """
+    """Return the columns of a text, ``.npy`` or ``.mat``; `wanted` is which list to take from a ``.mat``."""
+    # Columns of a text are separated by commas, semicolons, tabs or spaces, with or without a header; decimal commas
+    # are understood where they can be nothing else; comments begin with "#", or with "%", "!" or "//" at the start of
+    # a line. A StinrError says that it is no table, or longer than any list of angles or times.
     if path.suffix.lower() == ".mat":
         from napari_stinr.io.formats.matlab import read_vector
 

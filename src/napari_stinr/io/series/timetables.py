@@ -23,27 +23,14 @@ _REFINED_BY = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Timetable:
-    """Times of a tilt series from one file.
+    """Times of a tilt series from one file."""
 
-    Parameters
-    ----------
-    times : ndarray
-        `(n_tilts,)` times in stack order [unit].
-    tilt_angles : ndarray, optional
-        `(n_tilts,)` tilt angles that the same file gives [degrees].
-    unit : str
-        Unit of the times, "" where it is not known.
-    source : str
-        Name of the file.
-    from_microscope : bool
-        The angles are those of the goniometer, from which refined ones differ, and the rows may be in the order of the
-        recording where the stack is sorted by angle.
-    """
-
-    times: NDArray[np.float64]
-    tilt_angles: NDArray[np.float64] | None = None
-    unit: str = ""
-    source: str = "the table of times"
+    times: NDArray[np.float64]  # `(n_tilts,)` in stack order [unit]
+    tilt_angles: NDArray[np.float64] | None = None  # `(n_tilts,)` that the same file gives [degrees]
+    unit: str = ""  # "" where it is not known
+    source: str = "the table of times"  # name of the file
+    # The angles are those of the goniometer, from which refined ones differ, and the rows may be in the order of the
+    # recording where the stack is sorted by angle.
     from_microscope: bool = False
 
     def reordered(self, order: NDArray[np.int64] | None) -> Timetable:

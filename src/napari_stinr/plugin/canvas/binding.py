@@ -35,7 +35,18 @@ _BINDINGS: dict[int, ViewerBinding] = {}
 
 
 def binding_of(viewer: Any) -> ViewerBinding:
-    """Return the binding of a viewer, or proxy of it, made where there is none: docks of one viewer share it."""
+    """Return the binding of a viewer, made where there is none: docks of one viewer share it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer, or a proxy of it.
+
+    Returns
+    -------
+    ViewerBinding
+        The same one for as long as the viewer lives.
+    """
     bare = getattr(viewer, "__wrapped__", viewer)
     if id(bare) not in _BINDINGS:
         _BINDINGS[id(bare)] = ViewerBinding(bare)

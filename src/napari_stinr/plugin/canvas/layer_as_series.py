@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stinr.data.checks import SAME_SIZE
+from napari_stinr.data.checks import is_same_size
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_data import ANGSTROM_PER_NM, METADATA_KEY, entry_of
 from napari_stinr.plugin.session.new_draft import draft_of_stack, read_draft
@@ -37,7 +37,7 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
     if own is not None:
         return own
     unit, scale = layer.units[-1], float(layer.scale[-1])
-    if abs(float(layer.scale[-2]) / scale - 1) > SAME_SIZE or _is_turned(layer):
+    if not is_same_size(float(layer.scale[-2]), scale) or _is_turned(layer):
         raise StinrError(
             f"{layer.name} is turned, sheared or has pixels of {float(layer.scale[-2]):g} x {scale:g}",
             expected="square pixels in rows and columns",
@@ -51,7 +51,18 @@ def draft_of_layer(layer: Any) -> SeriesDraft:
 
 
 def may_be_series(layer: Any) -> bool:
-    """Return whether a layer can be taken as a tilt series: three axes, or a fourth of length 1."""
+    """Return whether a layer can be taken as a tilt series.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+
+    Returns
+    -------
+    bool
+        True for an image with three axes, or a fourth of length 1, that the plugin has not made as a volume.
+    """
     if type(layer).__name__ != "Image" or layer.multiscale or layer.rgb:
         return False
     entries = layer.metadata.get(METADATA_KEY, {})

@@ -52,12 +52,34 @@ class TimedStack:
 
 
 def pixel_size_in_view(pixel_size: float | None) -> tuple[float, str]:
-    """Return the width of a pixel [Å, None: not known] in ``"nm"`` or ``"pixel"``, and that unit."""
+    """Return the width of a pixel as napari shows it.
+
+    Parameters
+    ----------
+    pixel_size : float or None
+        Width [Å]; None where it is not known.
+
+    Returns
+    -------
+    tuple of float and str
+        Width and its unit, ``"nm"`` or ``"pixel"``.
+    """
     return (1.0, "pixel") if pixel_size is None else (pixel_size / ANGSTROM_PER_NM, "nm")
 
 
 def time_axis_of(draft: SeriesDraft) -> TimeAxis:
-    """Return the time axis on which a series is shown: stack order where the times are not valid yet."""
+    """Return the time axis on which a series is shown.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The series.
+
+    Returns
+    -------
+    TimeAxis
+        In stack order where the times are not valid yet.
+    """
     times = draft.times
     if not np.isfinite(times).all() or np.ptp(times) == 0:
         times = np.arange(draft.n_tilts, dtype=np.float64)
@@ -161,7 +183,18 @@ def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:
 
 
 def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
-    """Return limits, never the same, that show almost all values `(...)`, whatever a few extreme ones are."""
+    """Return limits that show almost all values, whatever a few extreme ones are.
+
+    Parameters
+    ----------
+    values : array_like
+        `(...)` values; NaN and infinite ones do not count.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper limit, never the same.
+    """
     # Not reshaped: a stack that is shown out of its file need not be in one piece there, and would be copied.
     sample = values.flat[:: max(1, values.size // _SAMPLED_PIXELS)].astype(np.float64)
     sample = sample[np.isfinite(sample)]
@@ -170,7 +203,20 @@ def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def entry_of(layer: Any, name: str) -> Any:
-    """Return what the plugin has noted with a layer as ``draft``, ``mark``, ...; None where there is nothing."""
+    """Return what the plugin has noted with a layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+    name : str
+        ``"draft"``, ``"mark"``, ...
+
+    Returns
+    -------
+    object or None
+        None where there is nothing.
+    """
     entries = getattr(layer, "metadata", {}).get(METADATA_KEY, {})
     return entries.get(name) if isinstance(entries, dict) else None
 

@@ -155,11 +155,6 @@ class ViewerLayers(QObject):
             contrast_limits=(0.0, 1.0),
         )
 
-    @property
-    def has_stream_layer(self) -> bool:
-        """Whether the 4D layer is there."""
-        return self._stream_layer is not None and self.stream is not None
-
     def forget_stream(self) -> None:
         """Take the 4D layer away, with its memory."""
         self._close_stream(wait=False)

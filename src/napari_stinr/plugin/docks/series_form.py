@@ -32,22 +32,11 @@ AS_FOUND, FROM_FILE, TYPED = "as found", "from file…", "as typed below"
 
 
 class SeriesForm(QWidget):
-    """The form above the table of projections.
-
-    Parameters
-    ----------
-    parent : QWidget
-        Owner.
-
-    Attributes
-    ----------
-    changed : Signal
-        Names and values of :class:`SeriesDraft` that a person has changed.
-    angles_chosen, times_chosen : Signal
-        A file, ``START:STEP`` or an acquisition order; "" for what was found.
-    """
+    """The form above the table of projections."""
 
     changed = Signal(dict)
+    """Names and values of :class:`SeriesDraft` that a person has changed."""
+    # A file, ``START:STEP`` or an acquisition order; "" for what was found.
     angles_chosen = Signal(str)
     times_chosen = Signal(str)
 
@@ -89,13 +78,7 @@ class SeriesForm(QWidget):
         self._draft: SeriesDraft | None = None
 
     def show_draft(self, draft: SeriesDraft | None) -> None:
-        """Show what is known about a series, without a signal.
-
-        Parameters
-        ----------
-        draft : SeriesDraft or None
-            The series.
-        """
+        """Show what is known about a series, without a signal."""
         self._draft = draft
         self.setVisible(draft is not None)
         if draft is None:

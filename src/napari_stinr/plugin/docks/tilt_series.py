@@ -36,13 +36,7 @@ _LAYER_HINT = "or use a layer …"
 
 
 class TiltSeriesDock(Dock):
-    """Open a tilt series, and say what the files do not tell.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        The viewer.
-    """
+    """Open a tilt series, and say what the files do not tell."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -50,7 +44,6 @@ class TiltSeriesDock(Dock):
         self._intensity_of: tuple[Any, NDArray[np.float64], str] | None = None
         self._background_of: tuple[Any, float] | None = None
         self._is_read = ""
-        row = QHBoxLayout()
         tip = "Open a stack, or all files of a series with one file for every tilt, with lists of angles and times."
         self.open_button = self.button("Open…", tip, self.ask_for_files, Action.EDIT_SERIES)
         tip = "Open the folder of a series with one file for every tilt."
@@ -58,6 +51,17 @@ class TiltSeriesDock(Dock):
         self.layer_choice = QComboBox(self)
         self.layer_choice.setToolTip("Take a layer that is open already: projections along its first axis.")
         self.layer_choice.activated.connect(self._on_layer_chosen)
+        self._fill_column()
+        for widget in (self.form, self.table, self.layer_choice):
+            self.gate(widget, Action.EDIT_SERIES)
+        self._connect()
+        self.set_colours(self.colours)
+        self._list_layers()
+        self.update_buttons()
+        self.update_series()
+
+    def _fill_column(self) -> None:
+        row = QHBoxLayout()
         row.addWidget(self.open_button)
         row.addWidget(self.folder_button)
         row.addWidget(self.layer_choice, 1)
@@ -81,13 +85,6 @@ class TiltSeriesDock(Dock):
         self.notes_text.setTextFormat(Qt.TextFormat.PlainText)
         self.notes.addWidget(self.notes_text)
         self.column.addWidget(self.notes)
-        for widget in (self.form, self.table, self.layer_choice):
-            self.gate(widget, Action.EDIT_SERIES)
-        self._connect()
-        self.set_colours(self.colours)
-        self._list_layers()
-        self.update_buttons()
-        self.update_series()
 
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw in the colours of a theme."""
@@ -128,13 +125,7 @@ class TiltSeriesDock(Dock):
         self.open_files([Path(chosen)] if chosen else [])
 
     def change(self, **values: Any) -> None:
-        """Change what a script gives as plain values.
-
-        Parameters
-        ----------
-        **values
-            Names and values of :class:`SeriesDraft`.
-        """
+        """Change values of :class:`SeriesDraft` by their names, as a script gives them."""
         if self.session.draft is not None:
             self._take(replace(self.session.draft, **values))
 

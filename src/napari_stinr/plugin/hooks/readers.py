@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.endings import ALIGNED_ENDINGS, ANGLE_ENDINGS, MDOC_ENDING, MRC_ENDINGS
+from napari_stinr.io.formats.endings import ALIGNED_ENDINGS, ANGLE_ENDINGS, MDOC_ENDING, MRC_ENDINGS, TIFF_ENDINGS
 from napari_stinr.io.output.targets import RUN_ENDING
 from napari_stinr.plugin.hooks.reader_window import (
     IMAGE_FILE,
@@ -42,7 +42,7 @@ CLAIMED = (*MRC_ENDINGS, *OTHER_STACK_ENDINGS, *ANGLE_ENDINGS, MDOC_ENDING, RUN_
 """File endings that this reader is asked for, as in ``napari.yaml``."""
 _CHECKED_ENDINGS = (*MRC_ENDINGS, *OTHER_STACK_ENDINGS)
 """Other programs use these, too: the header tells whether a file is one of ours."""
-STACK_ENDINGS = (*(ending for ending in MRC_ENDINGS if ending != ".mrcs"), ".mrcs", ".tif", ".tiff")
+STACK_ENDINGS = (*(ending for ending in MRC_ENDINGS if ending != ".mrcs"), ".mrcs", *TIFF_ENDINGS)
 """Stacks that a list of angles may belong to, in the order in which they are looked for, before all others."""
 
 _NOTHING: list[LayerData] = [(None,)]

@@ -25,22 +25,7 @@ _PIXEL = "pixel"
 
 
 def write_mrc(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Save a layer as :func:`write_image` does, as MRC where the name has no ending."""
-    return _write(path, data, meta, ".mrc")
-
-
-def write_ome_tiff(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Save a layer as :func:`write_image` does, as OME-TIFF where the name has no ending."""
-    return _write(path, data, meta, ".ome.tif")
-
-
-def write_tiff(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Save a layer as :func:`write_image` does, as TIFF for ImageJ and OME readers where the name has no ending."""
-    return _write(path, data, meta, ".tif")
-
-
-def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Save a layer with its physical voxel size, in the format of the file ending.
+    """Save a layer with its physical voxel size in the format of the ending, as MRC where the name has none.
 
     Parameters
     ----------
@@ -60,9 +45,19 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     Raises
     ------
     RuntimeError
-        The layer or the name is wrong or a file cannot be written; the text says what, and how to mend it.
+        The layer is wrong or a file cannot be written; the text says what, and how to mend it.
     """
-    return _write(path, data, meta, "")
+    return _write(path, data, meta, ".mrc")
+
+
+def write_ome_tiff(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Save a layer as :func:`write_mrc` does, as OME-TIFF where the name has no ending."""
+    return _write(path, data, meta, ".ome.tif")
+
+
+def write_tiff(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Save a layer as :func:`write_mrc` does, as TIFF for ImageJ and OME readers where the name has no ending."""
+    return _write(path, data, meta, ".tif")
 
 
 def _write(path: str, data: Any, meta: Mapping[str, Any], default_ending: str) -> list[str]:
@@ -83,13 +78,7 @@ def _with_ending(path: Path, default: str) -> tuple[Path, bool]:
     if path.name.lower().endswith(ENDINGS):
         return path, False
     # A dot in the name of a layer, such as that of "t = 0.5", begins no ending.
-    if default:
-        return path.with_name(path.name + default), True
-    raise StinrError(
-        f"the file name is {path.name}",
-        expected=f"one that ends in {', '.join(ENDINGS)}",
-        cure="Add the ending of the format.",
-    )
+    return path.with_name(path.name + default), True
 
 
 def _write_layer(target: Path, data: Any, meta: Mapping[str, Any], *, overwrite: bool) -> None:

@@ -9,6 +9,7 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
+from napari_stinr.io.output.targets import RUN_ENDING
 from napari_stinr.training.checkpoints import automatic_folder
 
 logger = logging.getLogger(__name__)
@@ -18,14 +19,12 @@ KEPT = 10
 _LONGEST_STEM = 120
 _given: set[Path] = set()
 _lock = threading.Lock()
-_ENDING = ".autosave.stinr"
+_ENDING = f".autosave{RUN_ENDING}"
 
 
 def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:
-    """Return a file that does not exist for the checkpoints of a new run of the series `name`.
-
-    `folder` is that of the settings; "" for the automatic one, in which only the newest runs, and `keep`, are kept.
-    """
+    """Return a free name for the checkpoints of a new run of a series; `folder` "" is the automatic one."""
+    # Only the newest runs, and `keep`, are kept in the automatic folder.
     place = Path(os.path.expanduser(folder)) if folder else automatic_folder()
     if not folder:
         _remove_oldest(place, keep)

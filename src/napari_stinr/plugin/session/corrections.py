@@ -100,7 +100,18 @@ def times_from(draft: SeriesDraft, source: str, headers: Headers | None = None) 
 
 
 def misfit(draft: SeriesDraft) -> str:
-    """Return why the angles that were found with a stack were not taken; "" where there is no such reason any more."""
+    """Return why the angles that were found with a stack were not taken.
+
+    Parameters
+    ----------
+    draft : SeriesDraft
+        The series.
+
+    Returns
+    -------
+    str
+        A sentence; "" where there is no such reason any more.
+    """
     if np.isfinite(draft.tilt_angles).any():
         return ""
     return next((note.text for note in draft.notes if note.kind is NoteKind.ANGLES_MISFIT), "")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
-from napari_stinr.data.checks import MINIMUM_TILTS, SAME_SIZE, checked_angles, checked_pixel_size, checked_times
+from napari_stinr.data.checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times, is_same_size
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.data.preprocessing import Binning
 from napari_stinr.errors import StinrError
@@ -143,13 +143,7 @@ class SeriesDraft:
         return ""
 
     def check(self) -> None:
-        """Check everything that a person can change.
-
-        Raises
-        ------
-        StinrError
-            With the value found, the value expected and the cure.
-        """
+        """Refuse what a person can change with a StinrError: the value found, the value expected and the cure."""
         n_used = int((self.used & self.preview.measured).sum())
         if n_used < MINIMUM_TILTS:
             raise StinrError(
@@ -320,8 +314,8 @@ def matching_draft(draft: SeriesDraft | None, reconstruction: Reconstruction) ->
     for binning in range(1, MOST_BINNING + 1):
         binned = replace(draft, binning=binning)
         voxel = 1.0 if draft.pixel_size is None else draft.pixel_size * binning
-        same_size = binned.binned_shape[1:] == reconstruction.grid.shape[1:]
-        if same_size and abs(voxel / reconstruction.voxel_size - 1) < SAME_SIZE:
+        same_shape = binned.binned_shape[1:] == reconstruction.grid.shape[1:]
+        if same_shape and is_same_size(voxel, reconstruction.voxel_size):
             return draft if binning == draft.binning else binned
     return None
 

@@ -106,7 +106,23 @@ class Dropped:
 
 
 def read_files(files: SeriesFiles) -> SeriesDraft:
-    """Read the series that some files are; a StinrError says what is wrong with them."""
+    """Read the series that some files are.
+
+    Parameters
+    ----------
+    files : SeriesFiles
+        Images with the lists that belong to them.
+
+    Returns
+    -------
+    SeriesDraft
+        What was found.
+
+    Raises
+    ------
+    StinrError
+        A file is missing or damaged, or belongs to none of the others.
+    """
     return read_draft(files.paths, angles=files.angles, times=files.times, headers=files.headers)
 
 

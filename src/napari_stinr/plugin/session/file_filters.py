@@ -27,7 +27,13 @@ _ALL = "All files (*)"
 
 
 def series_filter() -> str:
-    """Return what a dialog for a tilt series offers as Qt wants it, ``Name (*.a *.b);;Name (*.c)``, all of it first."""
+    """Return what a dialog for a tilt series offers, as Qt wants it.
+
+    Returns
+    -------
+    str
+        ``Name (*.a *.b);;Name (*.c)``, everything that can be read first.
+    """
     readers = list(READERS.values())
     families: dict[str, list[str]] = {}
     for ending, reader in READERS.items():
@@ -44,7 +50,18 @@ def series_filter() -> str:
 
 
 def list_filter(what: str) -> str:
-    """Return what a dialog for a list of angles or times offers as Qt wants it; `what` names the list."""
+    """Return what a dialog for a list of angles or times offers, as Qt wants it.
+
+    Parameters
+    ----------
+    what : str
+        Name of the list, for people.
+
+    Returns
+    -------
+    str
+        ``Name (*.a *.b);;Name (*.c)``.
+    """
     return f"{_entry(what, LIST_ENDINGS)};;{_ALL}"
 
 

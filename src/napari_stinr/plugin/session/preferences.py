@@ -28,36 +28,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PluginSettings:
-    """The settings of the plugin. The defaults stand here and in ``napari.yaml``; a test compares them.
+    """The settings of the plugin. The defaults stand here and in ``napari.yaml``; a test compares them."""
 
-    Parameters
-    ----------
-    preset : {"growth", "static", "paper"}
-        Preset that a new session starts with.
-    quality : {"Quick look", "Standard", "High"}
-        Quality that a new session starts with.
-    threads : int
-        Threads of the training; 0 leaves one core to the window.
-    held_out : int
-        Projections that are held out of the training; -1 chooses by their number.
-    preview_seconds : float
-        Time between two live previews [s].
-    autosave_minutes : float
-        Time between two automatic saves of a running training [min].
-    autosave_folder : str
-        Folder of the automatic saves; "" for the automatic one.
-    play_frames_per_second : float
-        Speed at which the time slider plays [1/s].
-    """
-
-    preset: str = "growth"
-    quality: str = "Standard"
-    threads: int = 0
-    held_out: int = -1
-    preview_seconds: float = 2.0
-    autosave_minutes: float = 2.0
-    autosave_folder: str = ""
-    play_frames_per_second: float = 10.0
+    preset: str = "growth"  # that a new session starts with
+    quality: str = "Standard"  # that a new session starts with
+    threads: int = 0  # of the training; 0 leaves one core to the window
+    held_out: int = -1  # projections; -1 chooses by their number
+    preview_seconds: float = 2.0  # between two live previews [s]
+    autosave_minutes: float = 2.0  # between two automatic saves of a running training [min]
+    autosave_folder: str = ""  # "" for the automatic one
+    play_frames_per_second: float = 10.0  # of the time slider [1/s]
 
 
 def plugin_settings() -> PluginSettings:

@@ -103,23 +103,8 @@ class Preview:
 
 
 def preview_of(found: FoundSeries) -> Preview:
-    """Return what is shown of a series in files; every pixel is looked at once.
-
-    Parameters
-    ----------
-    found : FoundSeries
-        The series.
-
-    Returns
-    -------
-    Preview
-        In single precision.
-
-    Raises
-    ------
-    StinrError
-        The file is damaged, has infinite pixels, or is too large for the memory even with the largest binning.
-    """
+    """Return what is shown of a series in files, in single precision; every pixel is looked at once."""
+    # A StinrError: the file is damaged, has infinite pixels, or does not fit into memory even with the largest binning.
     images = found.stack.images
     if 4 * math.prod(images.shape) > COPIED_BYTES and found.stack.mask is None:
         mapped = mapped_array(images, found.path)

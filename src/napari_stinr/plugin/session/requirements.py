@@ -95,10 +95,8 @@ def estimate_run(
 
 
 def check_fits(shape: tuple[int, int, int], config: ReconstructionConfig, *, binning: int, available: int) -> None:
-    """Refuse a run that does not fit into `available` bytes; the cure names the binning that does.
-
-    `shape` is that of the stack, not binned.
-    """
+    """Refuse a run that does not fit into `available` bytes; the cure names the binning that does."""
+    # `shape` is that of the stack, not binned.
     from napari_stinr.training.estimates import USABLE_FRACTION, expected_memory, fitting_binning
 
     memory = expected_memory((shape[0], shape[1] // binning, shape[2] // binning), config)

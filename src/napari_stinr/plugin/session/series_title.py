@@ -17,7 +17,20 @@ _LONGEST_NAME = 40
 
 
 def series_title(draft: SeriesDraft | None, is_read: str) -> str:
-    """Return the line for the series that is open, or for the name of what is being read, "" where nothing is."""
+    """Return the line for the series that is open.
+
+    Parameters
+    ----------
+    draft : SeriesDraft or None
+        The series.
+    is_read : str
+        Name of what is being read, "" where nothing is.
+
+    Returns
+    -------
+    str
+        Rich text.
+    """
     if is_read:
         return f"Reading <b>{escape(_shortened(is_read))}</b> …"
     if draft is None:

@@ -19,9 +19,19 @@ _LEAST_VARIATION = 0.1
 
 
 def mean_intensity(stack: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Return the `(n_tilts,)` mean of the pixels that count of `(n_tilts, height, width)` projections [any unit].
+    """Return the mean of the pixels that count of every projection: it rises with time where something grows.
 
-    It rises with time where something grows. `mask` has the shape of the stack, True where a pixel counts.
+    Parameters
+    ----------
+    stack : ndarray
+        `(n_tilts, height, width)` projections [any unit].
+    mask : ndarray, optional
+        `(n_tilts, height, width)` bool, True where a pixel counts.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` means [the same].
     """
     counts = np.full(len(stack), stack[0].size) if mask is None else mask.sum(axis=(1, 2))
     sums = [
@@ -31,7 +41,20 @@ def mean_intensity(stack: NDArray[Any], mask: NDArray[np.bool_] | None = None) -
 
 
 def growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:
-    """Say in a sentence whether `(n,)` intensities change with `(n,)` times, from a straight line; "" for no answer."""
+    """Say in a sentence whether intensities change with time, from a straight line.
+
+    Parameters
+    ----------
+    times : ndarray
+        `(n,)` times in any unit.
+    intensity : ndarray
+        `(n,)` intensities in any unit.
+
+    Returns
+    -------
+    str
+        "" where there is no answer.
+    """
     if len(times) < 3 or not np.isfinite(times).all() or np.ptp(times) == 0:
         return ""
     elapsed = times - times.min()
@@ -47,10 +70,20 @@ def growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> s
 
 
 def axis_warning(stack: NDArray[Any]) -> str:
-    """Say with the cure that the tilt axis of `(n_tilts, height, width)` projections seems to lie horizontally, or "".
+    """Say with the cure that the tilt axis of projections seems to lie horizontally.
 
     What lies on a detector row perpendicular to the axis stays on it at every tilt, so the sums of the rows vary little
     where the axis is vertical, and the sums of the columns do where it is horizontal.
+
+    Parameters
+    ----------
+    stack : ndarray
+        `(n_tilts, height, width)` projections [any unit].
+
+    Returns
+    -------
+    str
+        "" where it does not.
     """
     rows, columns = (_variation(np.stack([_sums(image, axis) for image in stack])) for axis in (1, 0))
     if not rows > max(_LEAST_VARIATION, _CLEARLY * columns):

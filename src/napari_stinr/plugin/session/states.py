@@ -47,27 +47,13 @@ _NOT_RUNNING = "No training is in progress."
 
 @dataclass(frozen=True)
 class Facts:
-    """What the table looks at.
+    """What the table looks at."""
 
-    Parameters
-    ----------
-    state : RunState
-        Where the session is.
-    problem : str
-        What is wrong with the tilt series or the settings, "" where nothing is.
-    has_reconstruction : bool
-        There is something to look at.
-    has_arrival : bool
-        The reconstruction has an arrival time.
-    is_reproducible : bool
-        The stack is a file or a sample, so that a script can find it.
-    """
-
-    state: RunState
-    problem: str = ""
-    has_reconstruction: bool = False
-    has_arrival: bool = False
-    is_reproducible: bool = True
+    state: RunState  # of the session
+    problem: str = ""  # of the tilt series or the settings, "" for none
+    has_reconstruction: bool = False  # there is something to look at
+    has_arrival: bool = False  # the reconstruction has an arrival time
+    is_reproducible: bool = True  # the stack is a file or a sample, so that a script can find it
 
 
 @dataclass(frozen=True)
@@ -105,20 +91,7 @@ _RULES: dict[Action, _Rule] = {
 
 
 def why_not(action: Action, facts: Facts) -> str:
-    """Return why an action is not possible now.
-
-    Parameters
-    ----------
-    action : Action
-        What is asked for.
-    facts : Facts
-        How things are.
-
-    Returns
-    -------
-    str
-        One sentence with the cure; "" where the action is possible.
-    """
+    """Return why an action is not possible now, one sentence with the cure; "" where it is."""
     rule = _RULES[action]
     if facts.state not in rule.states:
         return rule.otherwise[facts.state]

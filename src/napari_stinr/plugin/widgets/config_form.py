@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
 
 from napari_stinr.config import ReconstructionConfig, preset_config, settings_fault
+from napari_stinr.config.faults import first_fault
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.widgets.config_inputs import SettingInput, create_input
 from napari_stinr.plugin.widgets.theme import ThemeColours, theme_colours
@@ -128,11 +129,11 @@ def label_of(name: str) -> str:
 
 def _fault(error: ValidationError) -> StinrError:
     """Say in the words of the form what pydantic has found."""
-    first = error.errors()[0]
-    names = [part for part in first["loc"] if isinstance(part, str)]
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").partition(", unable")[0]
-    if first["input"] is None or isinstance(first["input"], dict):
+    where, value, expected = first_fault(error)
+    names = [part for part in where if isinstance(part, str)]
+    expected = expected.removeprefix("value error, ").removeprefix("input should be ").partition(", unable")[0]
+    if value is None or isinstance(value, dict):
         found = f"the settings of the {names[0] if names else 'reconstruction'} do not go together"
     else:
-        found = f"{label_of(names[-1])} is {first['input']!r}"
+        found = f"{label_of(names[-1])} is {value!r}"
     return StinrError(found, expected=expected[:1].lower() + expected[1:], cure="Correct it in the form.")
