@@ -201,17 +201,18 @@ def test_an_error_before_the_first_step_replaces_nothing(count: Callable[..., An
 def test_weights_that_are_not_finite_never_replace_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, trainers = tmp_path / "run.stinr", list[Trainer]()
+    out = tmp_path / "run.stinr"
+    trainer = Trainer(SERIES, preset_config("growth"), device="cpu", threads=1)
 
     def spoil(report: StepReport) -> None:
         if report.step == 3:
             with torch.no_grad():
-                next(trainers[0].field.parameters()).fill_(torch.nan)
+                next(trainer.field.parameters()).fill_(torch.nan)
 
     monkeypatch.setattr("napari_stinr.cli.training.step_reporter", lambda *_, **__: spoil)
-    options = {"device": "cpu", "threads": 1, "steps": 10, "checkpoint_every": 0.0, "check": trainers.append}
+    monkeypatch.setattr("napari_stinr.training.trainer.Trainer", lambda *_, **__: trainer)
     with pytest.raises(StinrError, match=f"the loss is nan at step 4.* The last checkpoint is {out}"):
-        train(Order(SERIES, preset_config("growth"), path=out, **options))
+        train(Order(SERIES, path=out, steps=10, checkpoint_every=0.0))
     assert load_reconstruction(out).step == 2
 
 
@@ -230,7 +231,7 @@ def test_a_terminal_that_is_gone_costs_nothing_that_was_trained(
 
 def test_before_there_is_something_to_save_an_interrupt_ends_at_once(count: Callable[..., Any], tmp_path: Path) -> None:
     with terminate_as_interrupt(), pytest.raises(KeyboardInterrupt):
-        count(CountingTrainer(), tmp_path / "run.stinr", check=lambda _: signal.raise_signal(signal.SIGTERM))
+        count(CountingTrainer(), tmp_path / "run.stinr", check=lambda *_: signal.raise_signal(signal.SIGTERM))
     assert not list(tmp_path.iterdir())
 
 

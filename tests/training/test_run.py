@@ -21,6 +21,9 @@ from napari_stinr.training.run import Control, Order, drive
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.data.tilt_series import TiltSeries
+
 SERIES = growing_series(n_tilts=11, width=9, height=3)
 CONFIG = preset_config("growth").with_training(steps=6)
 
@@ -108,10 +111,13 @@ def test_a_missing_folder_is_made_where_that_is_ordered(tmp_path: Path, monkeypa
     assert events_of(path=out, makes_folder=True)[-1].kept.path == out
 
 
-def test_a_check_refuses_before_anything_is_told() -> None:
-    def refuse(trainer: Trainer) -> None:
-        raise StinrError(f"{trainer.step} steps", expected="more", cure="Give more.")
+def test_a_check_refuses_before_anything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
+        assert (series, config) == (SERIES, CONFIG)
+        raise StinrError(f"{step} steps", expected="more", cure="Give more.")
 
+    # Nor does it take the time and the memory of a trainer.
+    monkeypatch.setattr("napari_stinr.training.trainer.Trainer", pytest.fail)
     (failed,) = events_of(check=refuse)
     assert failed.failure.kind is FailureKind.INPUT
     assert (failed.failure.found, failed.failure.cure) == ("0 steps", "Give more.")
@@ -212,12 +218,17 @@ def test_a_script_gets_the_error_as_it_was_raised() -> None:
         reconstruct(SERIES, config=config, device="cpu", threads=1, steps=50)
     error = RuntimeError("of the callback")
 
+    told: list[int] = []
+
     def fail(report: Any) -> None:
-        raise error
+        told.append(report.step)
+        if report.step == 3:
+            raise error
 
     with pytest.raises(RuntimeError) as caught:
         reconstruct(SERIES, config=CONFIG, device="cpu", threads=1, callback=fail)
     assert caught.value is error
+    assert told == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
-    from napari_stinr.training import StepReport, Trainer
+    from napari_stinr.training import StepReport
     from napari_stinr.training.checkpoints import Kept
 
 logger = logging.getLogger(__name__)
@@ -90,15 +90,16 @@ class TrainingRequest:
         changes = {"steps": self.steps, "seed": self.seed}
         return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
 
-    def _check_replaceable(self, trainer: Trainer) -> None:
+    def _check_replaceable(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
         """Refuse to write over a longer run, or over that of another series."""
+        from napari_stinr.data.geometry import grid_of
         from napari_stinr.training.batching import planned_steps
 
-        goal = None if self.seconds is not None else self.steps or planned_steps(trainer.config.training, trainer.grid)
+        goal = None if self.seconds is not None else self.steps or planned_steps(config.training, grid_of(series))
         if self.resume is not None:
             # A run that has had its seconds may take no step at all.
-            goal = max(trainer.step, goal or 0)
-        check_run_replaceable(self.out, trainer.series, steps=goal)
+            goal = max(step, goal or 0)
+        check_run_replaceable(self.out, series, steps=goal)
 
 
 def train(order: Order, *, title: str = "train", tells_notes: bool = False) -> Reconstruction:

@@ -74,7 +74,8 @@ class Order:
     preview_every : float, optional
         Time between two snapshots, which come sooner at first [s]; none by default.
     check : callable, optional
-        Takes the trainer before anything is trained or told; a `StinrError` that it raises refuses the run.
+        Takes the series, the settings of the run and the steps that are done, before anything is trained or told; a
+        `StinrError` that it raises refuses the run.
     """
 
     series: TiltSeries | Callable[[], TiltSeries]
@@ -89,7 +90,7 @@ class Order:
     checkpoint_every: float = CHECKPOINT_EVERY
     reports_every: float = 0.0
     preview_every: float | None = None
-    check: Callable[[Trainer], None] | None = None
+    check: Callable[[TiltSeries, ReconstructionConfig, int], None] | None = None
 
 
 class Control:
@@ -212,15 +213,21 @@ class _Training:
         series = order.series() if callable(order.series) else order.series
         if order.resume is None:
             config = order.config or preset_config("growth")
+            # Before the trainer takes its time and memory.
+            self._check(series, config, 0)
             trainer = Trainer(series, config, device=order.device, threads=order.threads)
         else:
             run = load_reconstruction(order.resume)
+            # Which compares the series with that of the run: what is wrong with it is said first.
             trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
-        if order.check is not None:
-            order.check(trainer)
+            self._check(series, run.config, run.step)
         self._first_step = self._saved_step = trainer.step
         self._trainer = trainer
         return trainer
+
+    def _check(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
+        if self._order.check is not None:
+            self._order.check(series, config, step)
 
     def _train(self, trainer: Trainer) -> None:
         order, control = self._order, self._control
@@ -234,8 +241,9 @@ class _Training:
                 reports.append(report)
                 is_paused = control.is_paused
                 if now - posted >= order.reports_every or is_paused:
-                    self._post(Reported(tuple(reports)))
-                    reports, posted = [], now
+                    # Taken out first: what a listener fails at is not told again.
+                    parcel, reports, posted = tuple(reports), [], now
+                    self._post(Reported(parcel))
                 if every is not None and (now - shown >= pause or is_paused):
                     self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
                     shown, pause = now, min(2 * pause, every)

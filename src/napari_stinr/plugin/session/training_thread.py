@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.plugin.session.draft import SeriesDraft
-    from napari_stinr.training import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +45,19 @@ def window_order(
 ) -> Order:
     """Return the order of a window: refused where it does not fit into the memory, or has nothing left to do."""
 
-    def series() -> TiltSeries:
+    def made() -> TiltSeries:
         if resume is None:
             check_fits(draft.shape, config, binning=draft.binning, available=free_memory(device))
         return draft.series()
 
-    def check(trainer: Trainer) -> None:
+    def check(series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
+        from napari_stinr.training.estimates import expected_steps
+
         if resume is not None:
-            _check_not_complete(trainer, draft, steps)
+            _check_not_complete(steps or expected_steps(series.projections.shape, config), step)
 
     return Order(
-        series,
+        made,
         config,
         device=device,
         threads=threads,
@@ -94,13 +95,10 @@ class TrainingThread(threading.Thread):
         self._post(event)
 
 
-def _check_not_complete(trainer: Trainer, draft: SeriesDraft, steps: int | None) -> None:
-    from napari_stinr.training.estimates import expected_steps
-
-    steps = steps or expected_steps(draft.binned_shape, trainer.config)
-    if trainer.step >= steps:
+def _check_not_complete(steps: int, done: int) -> None:
+    if done >= steps:
         raise StinrError(
-            f"the run is complete after {trainer.step} steps",
+            f"the run is complete after {done} steps",
             expected=f"fewer than {steps}, the steps to be done in all",
             cure="Set more steps under Advanced to go on with it.",
         )
