@@ -16,6 +16,22 @@ RUN_ENDING = ".stinr"
 """Ending of the file of a reconstruction."""
 
 
+def lists_beside(path: Path) -> tuple[Path, Path]:
+    """Return where the tilt angles and the times of a series are written, beside a file of it.
+
+    Parameters
+    ----------
+    path : Path
+        The stack, or the settings that go with it.
+
+    Returns
+    -------
+    angles, times : Path
+        ``NAME.rawtlt`` and ``NAME_times.csv``: reading ``NAME.mrc`` finds both.
+    """
+    return path.with_name(f"{path.stem}.rawtlt"), path.with_name(f"{path.stem}_times.csv")
+
+
 def check_output(path: Path, *, endings: tuple[str, ...] = (RUN_ENDING,)) -> None:
     """Find out before a long computation whether its result can be written.
 

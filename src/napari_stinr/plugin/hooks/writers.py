@@ -61,9 +61,11 @@ def write_tiff(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
 
 
 def _write(path: str, data: Any, meta: Mapping[str, Any], default_ending: str) -> list[str]:
+    from napari_stinr.plugin.canvas.layer_data import METADATA_KEY
+
     try:
         target, is_new_name = _with_ending(Path(path).expanduser(), default_ending)
-        draft = meta.get("metadata", {}).get("stinr", {}).get("draft")
+        draft = meta.get("metadata", {}).get(METADATA_KEY, {}).get("draft")
         if draft is not None:
             return _write_series(target, draft, overwrite=not is_new_name)
         _write_layer(target, data, meta, overwrite=not is_new_name)
@@ -114,9 +116,10 @@ def _write_layer(target: Path, data: Any, meta: Mapping[str, Any], *, overwrite:
 
 def _write_series(target: Path, draft: SeriesDraft, *, overwrite: bool) -> list[str]:
     from napari_stinr.io import write_frames, write_tilt_angles, write_tilt_series, write_times
+    from napari_stinr.io.output.targets import lists_beside
 
     knows_angles = bool(np.isfinite(draft.tilt_angles).all())
-    angles, times = target.with_name(f"{target.stem}.rawtlt"), target.with_name(f"{target.stem}_times.csv")
+    angles, times = lists_beside(target)
     if knows_angles and not target.exists():
         # A person agreed to replace the stack and what belongs to it; without one, the lists belong to something else.
         _refuse_to_replace(angles, draft.tilt_angles)

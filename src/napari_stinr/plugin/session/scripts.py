@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io import atomic_output, write_tilt_angles, write_times
-from napari_stinr.io.output.targets import RUN_ENDING
+from napari_stinr.io.output.targets import RUN_ENDING, lists_beside
 from napari_stinr.plugin.session.draft import EDITED
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def save_settings(path: Path, draft: SeriesDraft | None, config: ReconstructionC
     """
     written, header = [path], ["# Settings of a napari-stinr reconstruction."]
     if draft is not None and is_reproducible(draft):
-        angles, times = path.with_suffix(".rawtlt"), path.with_name(f"{path.stem}_times.csv")
+        angles, times = lists_beside(path)
         edited_angles = angles if draft.angles_argument == EDITED else None
         edited_times = times if draft.times_argument == EDITED else None
         if edited_angles:
