@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 
 import numpy as np
@@ -19,6 +18,7 @@ from helpers.places import SHARED_DATA
 from helpers.series_cases import growing_series
 from helpers.waiting import Gate, wait_for
 from helpers.window_cases import add_series, open_window, settle, turn, wait
+from napari_stinr.io.formats.isolation import end_workers
 from napari_stinr.plugin.docks.series_form import AS_FOUND
 from napari_stinr.plugin.session import dropped
 
@@ -235,8 +235,13 @@ def test_what_cannot_be_opened_is_told_in_a_sentence_and_nothing_is_lost(make_na
 @real_files
 def test_missing_library_is_told_with_its_cure(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     window = open_window(make_napari_viewer, tmp_path)
-    monkeypatch.setitem(sys.modules, "rsciio.digitalmicrograph", None)
+    # The library is wanted by another process, which finds an empty one first.
+    (tmp_path / "empty" / "rsciio").mkdir(parents=True)
+    (tmp_path / "empty" / "rsciio" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "empty")
+    end_workers()
     (told,) = told_by(qtbot, window, SHARED_DATA / "etspy" / "BF_001.dm3")
+    end_workers()
     assert told.startswith("BF_001.dm3 cannot be read without rosettasciio")
     assert told.endswith('pip install "napari-stinr[formats]"')
 
