@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from typer.main import get_command
 
 from helpers import waiting
 from helpers.cli_cases import ANGLES, HEIGHT, RUN, SIZE, VOXEL_SIZE, start, write_stack, write_truth
 from helpers.places import SHARED_DATA
 from helpers.waiting import PATIENCE
-from napari_stinr.cli.main import main
+from napari_stinr.cli.main import app, main
+from napari_stinr.config import PRESETS
 from napari_stinr.io import read_volume, write_tilt_series, write_volume
 from napari_stinr.reconstruction import load_reconstruction
 from napari_stinr.simulation.atoms_file import read_atoms
@@ -146,6 +148,12 @@ def test_help_imports_nothing_heavy() -> None:
     out, err = start(code=code).communicate(timeout=PATIENCE)
     assert "Usage: stinr" in out, err
     assert not heavy & set(out.split())
+
+
+def test_help_names_the_presets() -> None:
+    # By hand: the settings are not imported for the help.
+    (option,) = (one for one in get_command(app).commands["train"].params if one.name == "preset")
+    assert option.metavar == "|".join(sorted(PRESETS))
 
 
 def test_train_says_what_it_assumed_and_writes_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

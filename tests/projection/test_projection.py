@@ -18,6 +18,8 @@ from napari_stinr.projection.operator import project_slices
 from napari_stinr.projection.views import SliceShape, Views
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_stinr.projection.backends import Projector
 
 CPU = torch.device("cpu")
@@ -52,25 +54,22 @@ def geometry(
     return Case(SliceShape(depth, width, n_pixels, voxel_size), np.deg2rad(angles_deg), axis_offset)
 
 
-def back_ends(case: Case) -> list[Projector]:
-    return [
-        CompiledProjector(case.shape, device=CPU, threads=1),
-        CompiledProjector(case.shape, device=CPU, threads=2),
-        GatherProjector(case.shape, device=CPU),
-    ]
-
-
-BACK_ENDS = pytest.mark.parametrize("which", [0, 1, 2], ids=["compiled", "compiled-2-threads", "gather"])
+PROJECTORS: dict[str, Callable[[Case], Projector]] = {
+    "compiled": lambda case: CompiledProjector(case.shape, device=CPU, threads=1),
+    "compiled-2-threads": lambda case: CompiledProjector(case.shape, device=CPU, threads=2),
+    "gather": lambda case: GatherProjector(case.shape, device=CPU),
+}
+BACK_ENDS = pytest.mark.parametrize("which", PROJECTORS)
 
 
 def project_all(
-    case: Case, which: int, density: torch.Tensor, arrival: torch.Tensor | None = None, width: float = 1.0
+    case: Case, which: str, density: torch.Tensor, arrival: torch.Tensor | None = None, width: float = 1.0
 ) -> torch.Tensor:
-    return project_slices(back_ends(case)[which], [Slices(density, arrival, width)], case.views)
+    return project_slices(PROJECTORS[which](case), [Slices(density, arrival, width)], case.views)
 
 
 @BACK_ENDS
-def test_projection_equals_the_slow_oracle(which: int) -> None:
+def test_projection_equals_the_slow_oracle(which: str) -> None:
     rng = np.random.default_rng(1)
     shape = geometry(np.array([-71.0, -20.0, 0.0, 33.0, 90.0]), voxel_size=0.7, axis_offset=1.3)
     slices = rng.random((3, shape.depth, shape.width))
@@ -82,7 +81,7 @@ def test_projection_equals_the_slow_oracle(which: int) -> None:
 
 
 @BACK_ENDS
-def test_growing_slice_is_the_projection_of_the_slice_at_each_time(which: int) -> None:
+def test_growing_slice_is_the_projection_of_the_slice_at_each_time(which: str) -> None:
     generator = torch.Generator().manual_seed(2)
     shape = geometry(np.linspace(-60, 60, 7))
     density = torch.rand(17, shape.depth, shape.width, generator=generator)
@@ -94,10 +93,10 @@ def test_growing_slice_is_the_projection_of_the_slice_at_each_time(which: int) -
 
 
 @BACK_ENDS
-def test_backprojection_is_the_adjoint_of_projection(which: int) -> None:
+def test_backprojection_is_the_adjoint_of_projection(which: str) -> None:
     generator = torch.Generator().manual_seed(3)
     shape = geometry(np.arange(0, 180, 13.0), voxel_size=0.5, axis_offset=-2.0)
-    projector = back_ends(shape)[which]
+    projector = PROJECTORS[which](shape)
     x = torch.rand(5, shape.depth, shape.width, generator=generator)
     y = torch.rand(len(shape.angles_rad), 5, shape.n_pixels, generator=generator)
     forward = projector.project(x, None, shape.views.rays, width=1.0)
@@ -106,7 +105,7 @@ def test_backprojection_is_the_adjoint_of_projection(which: int) -> None:
 
 
 @BACK_ENDS
-def test_hand_written_backward_equals_autograd(which: int) -> None:
+def test_hand_written_backward_equals_autograd(which: str) -> None:
     generator = torch.Generator().manual_seed(4)
     shape = geometry(np.linspace(-80, 80, 6), voxel_size=0.5)
     density = torch.rand(18, shape.depth, shape.width, generator=generator).requires_grad_()
@@ -134,7 +133,7 @@ def test_hand_written_backward_equals_autograd(which: int) -> None:
 
 
 @BACK_ENDS
-def test_gaussian_projects_to_the_analytic_gaussian(which: int) -> None:
+def test_gaussian_projects_to_the_analytic_gaussian(which: str) -> None:
     sigma, voxel, (z0, x0) = 2.0, 0.5, (3.0, -4.0)
     shape = geometry(np.array([-55.0, 0.0, 40.0, 90.0]), depth=64, width=64, n_pixels=64, voxel_size=voxel)
     axis = (torch.arange(64) - 31.5) * voxel
@@ -148,7 +147,7 @@ def test_gaussian_projects_to_the_analytic_gaussian(which: int) -> None:
 
 
 @BACK_ENDS
-def test_ball_projects_to_its_chord_length(which: int) -> None:
+def test_ball_projects_to_its_chord_length(which: str) -> None:
     radius, voxel = 12.0, 0.5
     shape = geometry(np.array([-40.0, 0.0, 25.0]), depth=80, width=80, n_pixels=80, voxel_size=voxel)
     fine = (torch.arange(320) - 159.5) * voxel / 4
@@ -162,7 +161,7 @@ def test_ball_projects_to_its_chord_length(which: int) -> None:
 
 
 @BACK_ENDS
-def test_point_stays_on_its_sine_and_flip_tilt_mirrors_it(which: int) -> None:
+def test_point_stays_on_its_sine_and_flip_tilt_mirrors_it(which: str) -> None:
     angles = np.arange(-90, 91, 10.0)
     for sign in (1, -1):
         shape = geometry(sign * angles, depth=41, width=41, n_pixels=41)
@@ -175,7 +174,7 @@ def test_point_stays_on_its_sine_and_flip_tilt_mirrors_it(which: int) -> None:
 
 
 @BACK_ENDS
-def test_axis_offset_moves_the_axis(which: int) -> None:
+def test_axis_offset_moves_the_axis(which: str) -> None:
     shape = geometry(np.array([0.0, 30.0, 90.0]), depth=21, width=21, n_pixels=31, axis_offset=4.0)
     slices = torch.zeros(1, 21, 21)
     slices[0, 10, 10] = 1.0
@@ -184,7 +183,7 @@ def test_axis_offset_moves_the_axis(which: int) -> None:
 
 
 @BACK_ENDS
-def test_voxels_off_the_detector_line_are_lost_and_not_folded_back(which: int) -> None:
+def test_voxels_off_the_detector_line_are_lost_and_not_folded_back(which: str) -> None:
     shape = geometry(np.array([0.0, 45.0, 90.0]), depth=30, width=30, n_pixels=10)
     slices = torch.zeros(1, 30, 30)
     slices[0, :, :6] = 1.0
@@ -196,16 +195,16 @@ def test_voxels_off_the_detector_line_are_lost_and_not_folded_back(which: int) -
 def test_mass_is_kept_at_every_angle() -> None:
     shape = geometry(np.arange(-90, 90, 7.0), depth=20, width=20, n_pixels=40, voxel_size=0.3)
     slices = torch.rand(2, 20, 20, generator=torch.Generator().manual_seed(5))
-    sums = project_all(shape, 0, slices).sum(dim=2)
+    sums = project_all(shape, "compiled", slices).sum(dim=2)
     torch.testing.assert_close(sums, (slices.sum(dim=(1, 2)) * 0.3).expand_as(sums), rtol=1e-5, atol=0)
 
 
 @BACK_ENDS
-def test_every_tilt_may_have_its_own_origin(which: int) -> None:
+def test_every_tilt_may_have_its_own_origin(which: str) -> None:
     case = geometry(np.array([0.0, 30.0, 90.0, 120.0]), depth=21, width=21, n_pixels=31)
     slices = torch.rand(2, 21, 21, generator=torch.Generator().manual_seed(6))
     shifts = torch.tensor([0.0, 2.5, -3.0, 0.25], dtype=torch.float64)
-    projector = back_ends(case)[which]
+    projector = PROJECTORS[which](case)
     lines = project_slices(projector, [Slices(slices)], replace(case.views, shifts=shifts))
     for k, shift in enumerate(shifts.tolist()):
         alone = replace(case, axis_offset=shift)
@@ -215,10 +214,10 @@ def test_every_tilt_may_have_its_own_origin(which: int) -> None:
 def test_gain_and_offset_of_a_tilt_change_its_lines_and_can_be_learnt() -> None:
     case = geometry(np.array([-20.0, 0.0, 40.0]))
     slices = torch.rand(2, case.depth, case.width, generator=torch.Generator().manual_seed(7))
-    plain = project_all(case, 0, slices)
+    plain = project_all(case, "compiled", slices)
     gains, offsets = torch.tensor([1.0, 0.5, 2.0]).requires_grad_(), torch.tensor([0.0, -1.0, 3.0]).requires_grad_()
     views = replace(case.views, gains=gains, offsets=offsets)
-    lines = project_slices(back_ends(case)[0], [Slices(slices)], views)
+    lines = project_slices(PROJECTORS["compiled"](case), [Slices(slices)], views)
     torch.testing.assert_close(lines, plain * gains[:, None, None] + offsets[:, None, None])
     lines.sum().backward()
     torch.testing.assert_close(gains.grad, plain.sum((1, 2)))
@@ -239,8 +238,8 @@ def test_parts_of_a_field_add_up() -> None:
     case = geometry(np.array([-20.0, 0.0, 40.0]))
     first, second = (torch.rand(2, case.depth, case.width, generator=torch.Generator().manual_seed(n)) for n in (8, 9))
     arrival = torch.rand(2, case.depth, case.width, generator=torch.Generator().manual_seed(10))
-    lines = project_slices(back_ends(case)[0], [Slices(first), Slices(second, arrival, 0.1)], case.views)
-    expected = project_all(case, 0, first) + project_all(case, 0, second, arrival, 0.1)
+    lines = project_slices(PROJECTORS["compiled"](case), [Slices(first), Slices(second, arrival, 0.1)], case.views)
+    expected = project_all(case, "compiled", first) + project_all(case, "compiled", second, arrival, 0.1)
     torch.testing.assert_close(lines, expected)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_stinr.config.field_settings import GrowthFieldConfig, JointFieldConfig, StaticFieldConfig
 from napari_stinr.config.training_settings import TrainingConfig
@@ -10,12 +10,30 @@ from napari_stinr.config.training_settings import TrainingConfig
 if TYPE_CHECKING:
     from napari_stinr.config.field_settings import FieldSettings
 
-PARTS_OF_PRESETS: dict[str, tuple[FieldSettings, TrainingConfig]] = {
-    "growth": (GrowthFieldConfig(), TrainingConfig()),
-    "static": (StaticFieldConfig(), TrainingConfig(early_tilts=0)),
-    "paper": (
+
+class Parts(NamedTuple):
+    """What a preset is made of, and what it assumes, in one sentence for people."""
+
+    field: FieldSettings
+    training: TrainingConfig
+    assumption: str
+
+
+PARTS_OF_PRESETS = {
+    "growth": Parts(
+        GrowthFieldConfig(),
+        TrainingConfig(),
+        "Every atom is specimen or arrives once and stays: for contamination.",
+    ),
+    "static": Parts(
+        StaticFieldConfig(),
+        TrainingConfig(early_tilts=0),
+        "Nothing changes: what existing software assumes, for comparison.",
+    ),
+    "paper": Parts(
         JointFieldConfig(),
         TrainingConfig(batches="rays", steps=10_000, density_rate=0.02, warm_up_steps=50, suppress_noise=False),
+        "One network of position and time, as published in 2023: for other dynamics; slow.",
     ),
 }
 PRESETS = tuple(PARTS_OF_PRESETS)

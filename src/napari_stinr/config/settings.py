@@ -169,8 +169,8 @@ def _validated(values: dict[str, Any]) -> ReconstructionConfig:
 
 
 _PRESETS = {
-    name: ReconstructionConfig(preset=name, field=field, training=training)
-    for name, (field, training) in PARTS_OF_PRESETS.items()
+    name: ReconstructionConfig(preset=name, field=parts.field, training=parts.training)
+    for name, parts in PARTS_OF_PRESETS.items()
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from helpers.fuzzing_children import PATIENCE, VIOLATION, Reader
 from helpers.fuzzing_fixtures import FAMILIES, Fixture, make_fixtures
 from helpers.fuzzing_run import lay_out, run
 from helpers.places import SHARED_DATA
+from napari_stinr.io.formats.registry import READERS
 
 INPUTS = 500
 
@@ -26,6 +28,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="time and memory
 @pytest.fixture(scope="module")
 def fixtures(tmp_path_factory: pytest.TempPathFactory) -> list[Fixture]:
     return make_fixtures(tmp_path_factory.mktemp("valid"))
+
+
+def test_every_reader_has_something_to_be_damaged(fixtures):
+    pytest.importorskip("rsciio", reason="the optional readers (extra formats) are not installed")
+    endings = {Path(name).suffix for one in fixtures if one.format != "real" for name in one.files}
+    assert {READERS[ending] for ending in endings & READERS.keys()} == set(READERS.values())
 
 
 def test_what_is_damaged_was_valid(fixtures, tmp_path):

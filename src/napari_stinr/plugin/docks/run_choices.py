@@ -8,16 +8,12 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
 
 from napari_stinr.config import PRESETS, QUALITIES
+from napari_stinr.config.presets import PARTS_OF_PRESETS
 from napari_stinr.cores import available_threads
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.docks.base import Dock
 
-_PRESET_TIPS = {
-    "growth": "Every atom is specimen or arrives once and stays: for contamination.",
-    "static": "Nothing changes: what existing software assumes, for comparison.",
-    "paper": "One network of position and time, as published in 2023: for other dynamics; slow.",
-}
 _CUSTOM = "Custom"
 
 
@@ -31,8 +27,8 @@ class RunChoices(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.preset = _combo(self, PRESETS, "What is assumed about the specimen.")
-        for index, name in enumerate(PRESETS):
-            self.preset.setItemData(index, _PRESET_TIPS[name], Qt.ItemDataRole.ToolTipRole)
+        for index, parts in enumerate(PARTS_OF_PRESETS.values()):
+            self.preset.setItemData(index, parts.assumption, Qt.ItemDataRole.ToolTipRole)
         self.quality = _combo(self, QUALITIES, "How long to train. Custom: changed under Advanced.")
         self.device = _combo(self, ("auto",), "Where to compute, with the memory that is free there.")
         self.device.setItemData(0, "auto")
