@@ -95,12 +95,12 @@ def test_settings_that_cannot_work_are_refused(text: str, message: str) -> None:
 
 
 def test_settings_that_go_together_pass() -> None:
-    for text in (
-        "field: {features: 4, hidden: 8}\ntraining: {precision: bfloat16}",
-        "preset: paper\ntraining: {precision: bfloat16}",
-        "preset: growth\nfield: {kind: static}",
+    for kind, text in (
+        ("growth", "field: {features: 4, hidden: 8}\ntraining: {precision: bfloat16}"),
+        ("joint", "preset: paper\ntraining: {precision: bfloat16}"),
+        ("static", "preset: growth\nfield: {kind: static}"),
     ):
-        ReconstructionConfig.from_yaml(text)
+        assert ReconstructionConfig.from_yaml(text).field.kind == kind
 
 
 def test_a_run_that_was_trained_with_what_had_no_effect_is_still_read() -> None:
