@@ -68,14 +68,12 @@ def test_every_version_gives_the_same_images_angles_times_pixel_size_and_mask(tm
         assert (found.pixel_size, found.complete, found.notes) == (0.5, True, ())
 
 
-@pytest.mark.parametrize("write", [write_7, write_version_73])
-def test_a_mask_is_no_part_of_the_memory_that_a_header_may_take(tmp_path, write, monkeypatch):
-    monkeypatch.setattr(isolation, "_BASE_BYTES", 32_000_000)
+def test_a_mask_is_no_part_of_the_memory_that_a_header_may_take(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolation, "_BASE_BYTES", 16_000_000)
     path = tmp_path / "s.mat"
-    mask = np.zeros((40, 1024, 1024), dtype=bool)
-    mask[3] = True
-    mask[:, 0] = np.random.default_rng(0).random((40, 1024)) > 0.5
-    write(path, projections=matlab_axes(mask.view(np.uint8)), mask=matlab_axes(mask))
+    # SciPy expands a piece of the file at once, however much it holds: zeros alone would take more.
+    mask = np.random.default_rng(0).random((24, 1024, 1024), dtype=np.float32) > 0.03
+    write_7(path, projections=matlab_axes(mask.view(np.uint8)), mask=matlab_axes(mask))
     np.testing.assert_array_equal(read_mat(path).mask, mask)
 
 
