@@ -32,7 +32,7 @@ from helpers.places import SHARED_DATA
 from helpers.waiting import PATIENCE
 from napari_stinr.errors import StinrError
 from napari_stinr.io import read_tilt_series
-from napari_stinr.io.formats import hdf5_files
+from napari_stinr.io.formats import hdf5_files, isolation
 from napari_stinr.io.formats.containers import read_images
 from napari_stinr.io.formats.guards import hdf5_chunks
 from napari_stinr.io.formats.hdf5_files import dataset_images, open_hdf5
@@ -311,11 +311,24 @@ def test_plain_file_gives_angles_times_and_mask_under_usual_names(tmp_path):
         file["mask"] = mask
         file["times"] = np.arange(5) * 7.0
         file["times"].attrs["units"] = "min"
-    stack = read_hdf5(path)
+    stack = read_stack(path)
     assert np.array_equal(stack.mask, mask)
     assert stack.times == pytest.approx(np.arange(5) * 7.0)
     assert stack.time_unit == "min"
     assert "no unit and were taken as degrees" in notes(stack)
+
+
+def test_a_mask_is_no_part_of_the_memory_that_a_header_may_take(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolation, "_BASE_BYTES", 32_000_000)
+    path = tmp_path / "series.h5"
+    shape = (40, 1024, 1024)
+    with h5py.File(path, "w") as file:
+        for name in ("data", "mask"):
+            file.create_dataset(name, shape, "u1", chunks=(1, *shape[1:]), compression="gzip")
+        file["mask"][3] = 1
+    stack = read_stack(path)
+    assert stack.mask.dtype == bool
+    assert stack.mask.sum(axis=(1, 2)).tolist() == [0] * 3 + [1024 * 1024] + [0] * 36
 
 
 def test_times_of_another_number_are_left_out_with_both_numbers(tmp_path):

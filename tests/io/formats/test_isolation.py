@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -20,14 +21,11 @@ from napari_stinr.io.formats import isolation
 from napari_stinr.io.formats.containers import Images, Stack, read_images
 from napari_stinr.io.formats.isolation import end_workers, list_isolated, read_isolated
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SHAPE = (5, 6, 7)
 VALUES = np.arange(210.0).reshape(SHAPE)
 # Readers that do what libraries do; the process imports them from here.
 READERS = """
-import ctypes, os, signal, time
+import ctypes, os, signal, sys, time
 import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import Images, Stack
@@ -35,8 +33,9 @@ from napari_stinr.io.formats.containers import Images, Stack
 def stack(path, dtype="<f8", shape=(5, 6, 7)):
     values = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
     return Stack(
-        Images(shape, lambda: iter(values)), tilt_angles=np.arange(5.0), pixel_size=0.1, mask=values > 3,
-        time_unit="s", place="Å", notes=("one", "two"), complete=True,
+        Images(shape, lambda: iter(values)), tilt_angles=np.arange(5.0), pixel_size=0.1,
+        mask_images=Images(shape, lambda: iter(values > 3)), time_unit="s", place="Å", notes=("one", "two"),
+        complete=True,
     )
 
 def half(path): return stack(path, "<f2")
@@ -75,6 +74,17 @@ def once(path):
         mark.touch()
         os._exit(1)
     return stack(path)
+def hasty(path):
+    sys.modules["__main__"].IDLE_SECONDS = 0.2
+    return stack(path)
+def hasty_and_broken(path):
+    sys.modules["__main__"].IDLE_SECONDS = 0.2
+    return broken(path)
+def once_for_pixels(path):
+    return Stack(Images((5, 6, 7), lambda: once(path).images.read()))
+def numbers(path):
+    angles = np.array(path.read_text().split(), dtype=float)
+    return Stack(Images((5, 6, 7), lambda: iter(np.full((5, 6, 7), angles[0]))), tilt_angles=angles)
 """
 
 
@@ -243,6 +253,139 @@ def test_a_process_that_suffers_from_an_earlier_file_is_replaced(path):
     end_workers()
     # A new one has no such excuse.
     assert "status 1" in refused(path, "once")
+
+
+def test_an_older_process_that_dies_before_the_first_image_is_replaced(path):
+    images = read_isolated("strange:once_for_pixels", path).images
+    assert np.array_equal(read_images(images, path), VALUES)
+    path.with_suffix(".mark").unlink()
+    end_workers()
+    with pytest.raises(StinrError, match="status 1"):
+        read_images(images, path)
+
+
+@pytest.mark.parametrize("reader", ["hasty", "hasty_and_broken"])
+def test_images_are_looked_at_for_longer_than_a_process_is_idle(path, reader):
+    images = read_isolated(f"strange:{reader}", path).images.read()
+    n_read = 1 if reader == "hasty" else 4  # the last blocks are under way
+    for _ in range(n_read):
+        next(images)
+    time.sleep(1.5)
+    if reader == "hasty":
+        assert np.array_equal(list(images), VALUES[1:])
+    else:
+        with pytest.raises(StinrError, match="broken"):
+            next(images)
+
+
+def test_a_process_that_waits_keeps_no_images(path):
+    images = read_isolated("strange:large", path).images
+    first = read_images(images, path)
+    (worker,) = isolation._idle
+    if worker._buffer is not None:
+        assert os.fstat(worker._buffer.fileno()).st_size == 0
+    assert np.array_equal(read_images(images, path), first)
+    with pytest.raises(StinrError, match="broken"):
+        read_images(read_isolated("strange:broken", path).images, path)
+    assert isolation._idle == [worker]
+    if worker._buffer is not None:
+        assert os.fstat(worker._buffer.fileno()).st_size == 0
+
+
+def test_a_file_of_the_same_size_and_date_is_read_anew(path):
+    before = path.stat()
+    assert read_isolated("strange:numbers", path).tilt_angles.tolist() == [1, 2, 3]
+    time.sleep(0.05)  # clocks of file systems have ticks
+    path.write_text("4 5 6")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert read_isolated("strange:numbers", path).tilt_angles.tolist() == [4, 5, 6]
+
+
+def test_images_are_of_the_same_file_in_another_folder(path, monkeypatch):
+    other = path.parent / "other"
+    other.mkdir()
+    (other / path.name).write_text("7 8 9")
+    monkeypatch.chdir(path.parent)
+    images = read_isolated("strange:numbers", Path(path.name)).images
+    monkeypatch.chdir(other)
+    assert (read_images(images, path) == 1).all()
+
+
+STANDARD_STREAMS = """
+import sys
+from pathlib import Path
+from napari_stinr.io.formats import isolation
+if sys.argv[2] == "file":
+    isolation._nameless_file = isolation.tempfile.TemporaryFile
+path = Path(sys.argv[1])
+try:
+    stack = isolation.read_isolated("strange:stack", path)
+    path.with_suffix(".out").write_text(str([int(image.sum()) for image in stack.images.read()]))
+except BaseException as error:
+    path.with_suffix(".out").write_text(repr(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes them")
+@pytest.mark.parametrize("memory", ["memory", "file"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_files_are_read_where_standard_streams_are_closed(path, closed, memory):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = ["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-c", STANDARD_STREAMS, str(path), memory]
+    subprocess.run(command, env=environment, timeout=120, check=True)
+    assert path.with_suffix(".out").read_text() == str([int(image.sum()) for image in VALUES])
+
+
+@pytest.mark.parametrize("text", ["hello", "hello\n", '5\n{"end": true}\n'])
+def test_what_is_printed_while_python_starts_is_no_answer(path, text):
+    with (path.parent / "readers" / "sitecustomize.py").open("a") as file:
+        file.write(f"import os\nos.write(1, {text.encode()!r})\n")
+    assert np.array_equal(read_images(read_isolated("strange:stack", path).images, path), VALUES)
+
+
+@pytest.mark.parametrize("reason", ["no interpreter", "another program", "no descriptor"])
+def test_a_process_that_does_not_start_is_no_fault_of_the_file(path, monkeypatch, reason):
+    images = read_isolated("strange:stack", path).images
+    end_workers()
+    if reason == "no descriptor":
+
+        def full() -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        monkeypatch.setattr(isolation, "_shared_memory", full)
+        said = "Too many open files"
+    elif reason == "no interpreter":
+        monkeypatch.setattr(sys, "executable", str(path.parent / "gone"))
+        said = "No such file"
+    else:
+        program = path.parent / "program"
+        program.write_text("#!/bin/sh\nexit 7\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        said = "status 7"
+    for read in (lambda: read_images(images, path), lambda: read_isolated("strange:stack", path)):
+        with pytest.raises(StinrError, match=said) as caught:
+            read()
+        assert "no process for it can be started" in caught.value.found
+        assert "incomplete" not in caught.value.cure
+
+
+FORK = """
+import os, signal, sys
+from napari_stinr.io.formats import isolation
+with isolation._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        isolation.end_workers()
+        os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_while_a_thread_takes_a_process_does_not_hang():
+    assert subprocess.run([sys.executable, "-c", FORK], timeout=60).returncode == 0
 
 
 def test_a_file_that_changed_since_is_refused(path):

@@ -13,6 +13,7 @@ from scipy.io import savemat
 from helpers.matlab_cases import compressed, compressed_zeros, matrix, version_5, write_version_73
 from helpers.places import SHARED_DATA
 from helpers.reading_cases import refused_at_once
+from napari_stinr.io.formats import isolation
 from napari_stinr.io.formats.containers import read_images
 from napari_stinr.io.formats.matlab import read_mat, read_vector
 
@@ -65,6 +66,15 @@ def test_every_version_gives_the_same_images_angles_times_pixel_size_and_mask(tm
         np.testing.assert_array_equal(found.times, np.arange(5.0))
         np.testing.assert_array_equal(found.mask, mask)
         assert (found.pixel_size, found.complete, found.notes) == (0.5, True, ())
+
+
+def test_a_mask_is_no_part_of_the_memory_that_a_header_may_take(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolation, "_BASE_BYTES", 16_000_000)
+    path = tmp_path / "s.mat"
+    # SciPy expands a piece of the file at once, however much it holds: zeros alone would take more.
+    mask = np.random.default_rng(0).random((24, 1024, 1024), dtype=np.float32) > 0.03
+    write_7(path, projections=matlab_axes(mask.view(np.uint8)), mask=matlab_axes(mask))
+    np.testing.assert_array_equal(read_mat(path).mask, mask)
 
 
 @pytest.mark.parametrize("write", [write_5, write_version_73])

@@ -45,6 +45,7 @@ _FACTS = ("pixel_size", "time_unit", "place", "angle_place", "complete", "notes"
 def serve(buffer: str) -> None:
     """Answer requests until there are none for a while, or the process that sends them has ended."""
     answers = os.fdopen(os.dup(1), "wb")
+    answers.write(b"\n")  # what is printed while Python starts may end without one
     # What a library prints would be taken for an answer.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _forbid_traces()
@@ -83,12 +84,11 @@ class _Server:
         self._requests = requests
         self._buffer = buffer
         self._n_buffers = 0
+        self._n_lent = 0
         self._stacks: dict[tuple[Any, ...], Stack] = {}
 
     def answer(self, request: dict[str, Any]) -> None:
         """Answer one request, whatever comes of it."""
-        if "reader" not in request:  # the last images of the file before have been copied
-            return
         path = Path(request["path"])
         module, _, name = request["reader"].partition(":")
         home = import_module(f"napari_stinr.io.formats.{module}")
@@ -102,15 +102,20 @@ class _Server:
         try:
             with refusing(path), _limited_memory(request["memory"]):
                 if "arguments" in request:
-                    self._say({"list": read(path, *request["arguments"]).tolist()})
+                    last = {"list": read(path, *request["arguments"]).tolist()}
                 elif "pixels" in request:
                     self._send_pixels(read, request, path)
+                    last = {"end": True}
                 else:
-                    self._say({"stack": described(self._opened(read, path))})
+                    last = {"stack": described(self._opened(read, path))}
         except StinrError as error:
-            self._say({"refused": [error.found, error.expected, error.cure]})
+            last = {"refused": [error.found, error.expected, error.cure]}
         finally:
             faulthandler.cancel_dump_traceback_later()
+        # Until everything is copied this process is not idle, however long that takes.
+        while self._n_lent:
+            self._await_copy()
+        self._say(last)
 
     def _say(self, answer: dict[str, Any]) -> None:
         self._answers.write(json.dumps({**answer, "cpu": time.process_time()}).encode() + b"\n")
@@ -118,10 +123,9 @@ class _Server:
 
     def _opened(self, read: Any, path: Path) -> Stack:
         facts = path.stat()
-        key = (read, path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        key = (read, path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
         if key not in self._stacks:
-            # A mask takes as much room as many stacks without their pixels.
-            if len(self._stacks) == _MOST_STACKS or any(stack.mask is not None for stack in self._stacks.values()):
+            if len(self._stacks) == _MOST_STACKS:
                 self._stacks.clear()
             self._stacks[key] = read(path)
         return self._stacks[key]
@@ -130,15 +134,12 @@ class _Server:
         stack = self._opened(read, path)
         if stack.images.shape != tuple(request["shape"]):
             raise damaged(path, f"images of the shape {tuple(request['shape'])}", "it has changed since")
-        mask = stack.mask
-        images = stack.images if request["pixels"] == "images" else None
-        if images is None and mask is not None:
-            images = Images(stack.images.shape, lambda: iter(mask))
+        images = stack.images if request["pixels"] == "images" else stack.mask_images
         if images is None:
             raise damaged(path, "a mask", "it has changed since")
         for answer in self._blocks(checked_images(images, path), request["seconds"]):
+            self._n_lent += 1
             self._say(answer)
-        self._say({"end": True})
 
     def _blocks(self, images: Iterator[NDArray[Any]], seconds: float) -> Iterator[dict[str, Any]]:
         """Put images into one block after the other; yield what to say when one is full."""
@@ -148,8 +149,11 @@ class _Server:
             if blocks is None:
                 n_slots = max(1, BLOCK_BYTES // max(1, image.nbytes))
                 blocks, place = self._mapped((_N_BLOCKS, n_slots, *image.shape), image.dtype)
-            if n_images == 0 and n_sent >= _N_BLOCKS:
-                self._await_copies(seconds)
+            if n_images == 0 and self._n_lent == _N_BLOCKS:
+                # However long the other side takes over the images, it is not this file that hangs.
+                faulthandler.cancel_dump_traceback_later()
+                self._await_copy()
+                faulthandler.dump_traceback_later(seconds, exit=True)
             blocks[n_sent % _N_BLOCKS, n_images] = image
             n_images += 1
             if n_images == blocks.shape[1]:
@@ -158,11 +162,9 @@ class _Server:
         if n_images:
             yield {"n_images": n_images, "block": n_sent % _N_BLOCKS, **place}
 
-    def _await_copies(self, seconds: float) -> None:
-        # However long the other side takes over the images, it is not this file that hangs.
-        faulthandler.cancel_dump_traceback_later()
+    def _await_copy(self) -> None:
         self._requests.get()
-        faulthandler.dump_traceback_later(seconds, exit=True)
+        self._n_lent -= 1
 
     def _mapped(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
         n_bytes = max(1, math.prod(shape) * dtype.itemsize)
@@ -188,7 +190,7 @@ def described(stack: Stack) -> dict[str, Any]:
     lists = {name: getattr(stack, name) for name in _LISTS}
     return {
         "shape": stack.images.shape,
-        "mask": stack.mask is not None,
+        "mask": stack.mask_images is not None,
         **{name: None if values is None else values.tolist() for name, values in lists.items()},
         **{name: getattr(stack, name) for name in _FACTS},
     }

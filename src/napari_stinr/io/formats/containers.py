@@ -68,6 +68,8 @@ class Stack:
         Width of a pixel found in the file [Å].
     mask : ndarray, optional
         `(n_tilts, height, width)` bool, True where a pixel counts.
+    mask_images : Images, optional
+        The same, not read yet: :func:`napari_stinr.io.formats.isolation.read_isolated` makes the mask of it.
     time_unit : str
         Unit of `times`, "" where it is not known.
     place : str
@@ -86,6 +88,7 @@ class Stack:
     timestamps: NDArray[np.float64] | None = None
     pixel_size: float | None = None
     mask: NDArray[np.bool_] | None = None
+    mask_images: Images | None = None
     time_unit: str = ""
     place: str = "file header"
     angle_place: str = ""

@@ -5,24 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import h5py
-import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.array_names import fitting_times
-from napari_stinr.io.formats.containers import Stack, printable
+from napari_stinr.io.formats.containers import Images, Stack, printable
 from napari_stinr.io.formats.emd import read_emd
 from napari_stinr.io.formats.emd_velox import read_velox
 from napari_stinr.io.formats.hdf5_checks import check_dataset
 from napari_stinr.io.formats.hdf5_files import dataset_images, find_dataset, find_object, open_hdf5
 from napari_stinr.io.formats.hdf5_text import text_attribute
 from napari_stinr.io.formats.hdf5_tree import is_list, kind_of, look_through, read_angles, read_list
-from napari_stinr.io.formats.limits import check_memory
 from napari_stinr.io.formats.nexus import read_nxtomo
 from napari_stinr.io.formats.units import stated_length
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_stinr.io.formats.hdf5_tree import Tree
@@ -117,7 +116,7 @@ def _read_plain(file: h5py.File, tree: Tree, path: Path) -> Stack | None:
         tilt_angles=angles,
         times=times,
         pixel_size=size,
-        mask=_mask(own_masks[0], axes, path) if own_masks else None,
+        mask_images=_mask(own_masks[0], axes, path) if own_masks else None,
         time_unit=time_unit,
         place="HDF5 datasets",
         angle_place=f"HDF5 dataset {angle_name}" if angle_name else "",
@@ -164,7 +163,5 @@ def _pixel_size(file: h5py.File, tree: Tree, path: Path) -> tuple[float | None, 
     return length, "" if unit else f"The pixel size in {name} has no unit and was taken as Å."
 
 
-def _mask(name: str, axes: tuple[int, ...], path: Path) -> NDArray[np.bool_]:
-    images = dataset_images(path, name, axes=axes)
-    check_memory(int(np.prod(images.shape)), path, shape=images.shape)
-    return np.stack([np.asarray(image, dtype=np.bool_) for image in images.read()])
+def _mask(name: str, axes: tuple[int, ...], path: Path) -> Images:
+    return dataset_images(path, name, axes=axes).changed(lambda image: image != 0)

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import uuid
+from dataclasses import replace
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.child import IDLE_SECONDS, mapped_blocks, stack_of
-from napari_stinr.io.formats.containers import Images, Stack, damaged, short_of_memory
+from napari_stinr.io.formats.containers import Images, Stack, checked_images, damaged, printable, short_of_memory
+from napari_stinr.io.formats.limits import check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,20 +69,23 @@ class _CrashError(Exception):
     """The process ended without an answer."""
 
 
+class _StartError(_CrashError):
+    """The process ended before it looked at a file."""
+
+
 def read_isolated(reader: str, path: Path) -> Stack:
     """Read a stack in another process by ``"module:function"``; its pixels are read there when they are wanted."""
     # A StinrError of the function comes through; another one says that the file makes the process hang, crash or take
     # more memory than it may.
+    path = path.absolute()  # the pixels are of this very file, whatever the current folder is by then
     if not _can_isolate():
         stack: Stack = _function(reader)(path)
-        return stack
+        if stack.mask_images is None:
+            return stack
+        return replace(stack, mask=_whole(stack.mask_images, path), mask_images=None)
     facts = _asked({"reader": reader}, path)["stack"]
     shape = (int(facts["shape"][0]), int(facts["shape"][1]), int(facts["shape"][2]))
-    mask = None
-    if facts["mask"]:
-        mask = np.empty(shape, dtype=np.bool_)
-        for k, image in enumerate(_pixels(reader, "mask", shape, path)):
-            mask[k] = image
+    mask = _whole(Images(shape, lambda: _pixels(reader, "mask", shape, path)), path) if facts["mask"] else None
     return stack_of(facts, Images(shape, lambda: _pixels(reader, "images", shape, path)), mask)
 
 
@@ -90,6 +95,14 @@ def list_isolated(reader: str, path: Path, *arguments: str) -> NDArray[np.float6
         values: NDArray[np.float64] = _function(reader)(path, *arguments)
         return values
     return np.array(_asked({"reader": reader, "arguments": arguments}, path)["list"], dtype=np.float64)
+
+
+def _whole(mask: Images, path: Path) -> NDArray[np.bool_]:
+    check_memory(math.prod(mask.shape), path, shape=mask.shape)
+    values = np.empty(mask.shape, dtype=np.bool_)
+    for k, image in enumerate(checked_images(mask, path)):
+        values[k] = image
+    return values
 
 
 def _can_isolate() -> bool:
@@ -104,38 +117,52 @@ def _function(reader: str) -> Any:
 def _asked(request: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the answer to a request; a process that read other files before may suffer from them, a new one not."""
     try:
-        with _worker() as worker:
+        with _worker(path) as worker:
             is_new = worker.is_new
             return worker.ask(request, path)
     except _CrashError as error:
         if is_new:
             raise _crashed(path, error) from None
-    with _worker(is_new=True) as worker:
-        try:
+    try:
+        with _worker(path, is_new=True) as worker:
             return worker.ask(request, path)
-        except _CrashError as error:
-            raise _crashed(path, error) from None
+    except _CrashError as error:
+        raise _crashed(path, error) from None
 
 
 def _crashed(path: Path, error: _CrashError) -> StinrError:
+    if isinstance(error, _StartError):
+        return _not_started(path, error)
     return damaged(path, "a file that can be read", f"the library that reads it {error}")
 
 
+def _not_started(path: Path, reason: object) -> StinrError:
+    return StinrError(
+        f"{path.name} cannot be read, because no process for it can be started ({printable(str(reason))})",
+        expected=f"that {sys.executable} starts",
+        cure="Close other programs, which may use up memory or open files; otherwise mend the installation of Python.",
+    )
+
+
 def _pixels(reader: str, pixels: str, shape: tuple[int, int, int], path: Path) -> Iterator[NDArray[Any]]:
-    """Yield `(height, width)` images of a file."""
-    n_bytes = 8 * math.prod(shape)
-    with _worker() as worker:
-        try:
-            answer = worker.ask({"reader": reader, "pixels": pixels, "shape": shape}, path, n_bytes=n_bytes)
-            blocks = None
-            while "end" not in answer:
-                blocks = worker.blocks(answer) if blocks is None else blocks
-                for image in blocks[answer["block"], : answer["n_images"]]:
-                    yield image.copy()  # the block is used again
-                worker.send({})
-                answer = worker.answer(path)
-        except _CrashError as error:
+    """Yield `(height, width)` images of a file, from a new process where an older one gives none."""
+    request = {"reader": reader, "pixels": pixels, "shape": shape}
+    n_images = 0
+    try:
+        with _worker(path) as worker:
+            is_new = worker.is_new
+            for image in worker.images(request, path):
+                n_images += 1
+                yield image
+        return
+    except _CrashError as error:
+        if is_new or n_images:
             raise _crashed(path, error) from None
+    try:
+        with _worker(path, is_new=True) as worker:
+            yield from worker.images(request, path)
+    except _CrashError as error:
+        raise _crashed(path, error) from None
 
 
 class _Worker:
@@ -149,10 +176,15 @@ class _Worker:
         command = [sys.executable, "-P", "-m", "napari_stinr.io.formats.child", name]
         paths = os.pathsep.join(place for place in sys.path if place)
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, pass_fds=number,
-            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": paths}, **_APART,
-        )  # fmt: skip
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, pass_fds=number,
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": paths}, **_APART,
+            )  # fmt: skip
+        except OSError:
+            if self._buffer is not None:
+                self._buffer.close()
+            raise
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._cpu = 0.0
         self._idle_bytes = 0
@@ -173,13 +205,31 @@ class _Worker:
         self._cpu_seconds = _CPU_SECONDS + size / _HEADER_BYTES_PER_SECOND + n_bytes / _BYTES_PER_SECOND
         self._wall_seconds = _WALL_SECONDS + 10 * self._cpu_seconds
         limits = {"seconds": 2 * self._wall_seconds, "memory": self._most_bytes if _LIMITS_ITSELF else None}
-        self.send({"path": str(path.absolute()), **limits, **request})
+        self._send({"path": str(path.absolute()), **limits, **request})
         self._wait(path, _START_SECONDS, _START_SECONDS)
         self.is_new = False
         self._idle_bytes = 0 if _LIMITS_ITSELF else self._used()[1]
-        return self.answer(path)
+        return self._answer(path)
 
-    def send(self, request: dict[str, Any]) -> None:
+    def images(self, request: dict[str, Any], path: Path) -> Iterator[NDArray[Any]]:
+        """Send a request for pixels and yield `(height, width)` images."""
+        answer = self.ask(request, path, n_bytes=8 * math.prod(request["shape"]))
+        blocks = None
+        while "end" not in answer:
+            if blocks is None:
+                blocks = mapped_blocks("" if self._buffer is None else str(self._buffer.fileno()), answer)
+            for image in blocks[answer["block"], : answer["n_images"]]:
+                yield image.copy()  # the block is used again
+            self._send({})
+            answer = self._answer(path)
+
+    def free(self) -> None:
+        """Give the memory of the last images back; nobody looks at it any more, and the next file takes it anew."""
+        if self._buffer is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._buffer.fileno(), 0)
+
+    def _send(self, request: dict[str, Any]) -> None:
         """Send a line."""
         assert self._process.stdin is not None
         try:
@@ -188,17 +238,13 @@ class _Worker:
         except OSError:
             raise self._crash() from None
 
-    def answer(self, path: Path) -> dict[str, Any]:
+    def _answer(self, path: Path) -> dict[str, Any]:
         """Return the next answer, or say why there is none."""
         answer = self._wait(path, self._cpu_seconds, self._wall_seconds)
         if "refused" in answer:
             found, expected, cure = answer["refused"]
             raise StinrError(found, expected=expected, cure=cure)
         return answer
-
-    def blocks(self, place: dict[str, Any]) -> NDArray[Any]:
-        """Return the memory that an answer speaks of, `(blocks, images, height, width)`."""
-        return mapped_blocks("" if self._buffer is None else str(self._buffer.fileno()), place)
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -210,10 +256,13 @@ class _Worker:
                     stream.close()
 
     def _listen(self, stream: IO[bytes]) -> None:
-        # The last line of a process that crashes may be cut off.
-        with stream, contextlib.suppress(ValueError):
+        with stream:
             for line in stream:
-                self._answers.put(json.loads(line))
+                # What Python prints when it starts is no answer, and the last one of a crash may be cut off.
+                with contextlib.suppress(ValueError):
+                    answer = json.loads(line)
+                    if isinstance(answer, dict) and "cpu" in answer:
+                        self._answers.put(answer)
         self._answers.put(None)
 
     def _wait(self, path: Path, cpu_seconds: float, wall_seconds: float) -> dict[str, Any]:
@@ -241,7 +290,7 @@ class _Worker:
             process = psutil.Process(self._process.pid)
             times = process.cpu_times()
             return float(times.user + times.system), int(process.memory_info().rss)
-        except psutil.Error:  # it has just ended, which is noticed elsewhere
+        except (psutil.Error, OSError):  # it has just ended, which is noticed elsewhere, or no file can be opened
             return 0.0, 0
 
     def _crash(self) -> _CrashError:
@@ -249,7 +298,8 @@ class _Worker:
             self._process.wait(_END_SECONDS)
         self.end()
         code = self._process.returncode
-        return _CrashError(f"was ended by signal {-code}" if code < 0 else f"ended with status {code}")
+        kind = _StartError if self.is_new else _CrashError
+        return kind(f"was ended by signal {-code}" if code < 0 else f"ended with status {code}")
 
 
 _idle: list[_Worker] = []
@@ -257,15 +307,18 @@ _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def _worker(*, is_new: bool = False) -> Iterator[_Worker]:
-    """Lend a process that has nothing to do, or start one; what is left half done is ended."""
+def _worker(path: Path, *, is_new: bool = False) -> Iterator[_Worker]:
+    """Lend a process that has nothing to do, or start one for a file; what is left half done is ended."""
     with _lock:
         over = [one for one in _idle if not one.is_ready]
         _idle[:] = [one for one in _idle if one not in over]
         found = _idle.pop() if _idle and not is_new else None
     for one in over:
         one.end()
-    worker = found or _Worker()
+    try:
+        worker = found or _Worker()
+    except (OSError, RuntimeError) as error:  # it depends on this computer alone
+        raise _not_started(path, getattr(error, "strerror", None) or error) from error
     try:
         yield worker
     except StinrError:
@@ -279,6 +332,8 @@ def _worker(*, is_new: bool = False) -> Iterator[_Worker]:
 
 def _give_back(worker: _Worker) -> None:
     worker.last_used = time.monotonic()
+    if worker.is_ready:
+        worker.free()
     with _lock:
         if len(_idle) < _MOST_IDLE and worker.is_ready:
             _idle.append(worker)
@@ -306,14 +361,24 @@ def _shared_memory() -> tuple[IO[bytes] | None, str]:
     """Return a file in memory without a name, which nothing can leave behind, and how the process finds it."""
     if sys.platform == "win32":
         return None, f"napari-stinr-{os.getpid()}-{uuid.uuid4().hex}"
-    memory: IO[bytes]
-    if sys.platform == "linux":
-        memory = os.fdopen(os.memfd_create("napari-stinr"), "r+b")
-    else:
-        memory = tempfile.TemporaryFile()  # noqa: SIM115
+    import fcntl
+
+    with _nameless_file() as first:
+        # Where a standard stream of this program is closed its number is free, and in the process it is a pipe's.
+        memory = os.fdopen(fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, 3), "r+b")
     return memory, str(memory.fileno())
 
 
+def _nameless_file() -> IO[bytes]:
+    return os.fdopen(os.memfd_create("napari-stinr"), "r+b") if sys.platform == "linux" else tempfile.TemporaryFile()
+
+
+def _forget_workers() -> None:
+    # Two processes that write to the same pipe would get each other's answers, and a thread that held the lock is gone.
+    global _lock
+    _lock = threading.Lock()
+    _idle.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    # Two processes that write to the same pipe would get each other's answers.
-    os.register_at_fork(after_in_child=_idle.clear)
+    os.register_at_fork(after_in_child=_forget_workers)

@@ -20,7 +20,6 @@ from napari_stinr.io.formats.containers import (
     NUMERIC_KINDS,
     Images,
     Stack,
-    checked_images,
     damaged,
     image_shape,
     printable,
@@ -102,7 +101,7 @@ def read_mat(path: Path) -> Stack:
         tilt_angles=vectors.get("tilt_angles"),
         times=times,
         pixel_size=None if size is None else as_number(_read_values(size, path), size.name, path),
-        mask=_read_mask(chosen["mask"], projections, axes, path) if "mask" in chosen else None,
+        mask_images=_mask(chosen["mask"], projections, axes, path) if "mask" in chosen else None,
         place="MATLAB variables",
         complete=True,
         notes=(*notes, note) if note else notes,
@@ -277,12 +276,10 @@ def _check_size(variable: Variable, path: Path) -> int:
     return math.prod(variable.shape) * itemsize
 
 
-def _read_mask(mask: Variable, projections: Variable, axes: tuple[int, ...], path: Path) -> NDArray[np.bool_]:
+def _mask(mask: Variable, projections: Variable, axes: tuple[int, ...], path: Path) -> Images:
     if mask.shape != projections.shape:
         raise damaged(path, f"a mask of the shape {projections.shape}, as the projections", f"it is {mask.shape}")
-    images = _images(mask, axes, path)
-    check_memory(math.prod(images.shape), path, shape=images.shape)
-    return np.stack([image != 0 for image in checked_images(images, path)])
+    return _images(mask, axes, path).changed(lambda image: image != 0)
 
 
 def _read_values(variable: Variable, path: Path) -> NDArray[Any]:
