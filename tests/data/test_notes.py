@@ -37,7 +37,8 @@ def test_the_kind_of_a_note_cannot_be_changed_and_is_not_lost():
     note = Note(NoteKind.BINNED, "Binned.")
     with pytest.raises(AttributeError):
         note.kind = NoteKind.OTHER
-    for other in (copy.copy(note), copy.deepcopy(note), pickle.loads(pickle.dumps(note))):
+    pickled = [pickle.loads(pickle.dumps(note, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for other in (copy.copy(note), copy.deepcopy(note), *pickled):
         assert (other, other.kind) == (note, NoteKind.BINNED)
     assert as_note(note, NoteKind.FILE) is note
 

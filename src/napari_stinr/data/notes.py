@@ -47,8 +47,9 @@ class Note(str):
         note._kind = kind
         return note
 
-    def __getnewargs__(self) -> tuple[NoteKind, str]:  # type: ignore[override]  # of a copy: what `__new__` takes
-        return self._kind, str(self)
+    def __reduce__(self) -> tuple[type[Note], tuple[NoteKind, str]]:
+        # Of a copy: what `__new__` takes, in every protocol.
+        return type(self), (self._kind, str(self))
 
     @property
     def kind(self) -> NoteKind:

@@ -159,8 +159,10 @@ def background_level(projections: NDArray[Any], mask: NDArray[np.bool_] | None =
     float
         Median of the outer twentieth of the columns on both sides, of those that have pixels that count [the same].
     """
-    counts = np.ones(projections.shape, dtype=bool) if mask is None else mask
-    columns = np.flatnonzero(counts.any(axis=(0, 1)))
+    columns = np.arange(projections.shape[-1]) if mask is None else np.flatnonzero(mask.any(axis=(0, 1)))
     n_border = max(1, int(_BORDER_FRACTION * len(columns)))
     border = np.r_[columns[:n_border], columns[-n_border:]]
-    return float(np.median(projections[..., border][counts[..., border]]))
+    # One image after the other: they may lie in a file.
+    sides = (image[:, border] for image in projections)
+    pixels = list(sides) if mask is None else [side[mask[k][:, border]] for k, side in enumerate(sides)]
+    return float(np.median(np.concatenate(pixels, axis=None)))

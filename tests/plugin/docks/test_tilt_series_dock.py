@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from helpers.waiting import Gate, wait_for
 from helpers.window_cases import add_series, open_window, settle, turn, wait
 from napari_stinr.io.formats.isolation import end_workers
 from napari_stinr.plugin.docks.series_form import AS_FOUND
-from napari_stinr.plugin.session import dropped
+from napari_stinr.plugin.session import dropped, preview
 
 pytestmark = pytest.mark.qt
 real_files = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real files are not beside this checkout")
@@ -230,6 +232,27 @@ def test_what_cannot_be_opened_is_told_in_a_sentence_and_nothing_is_lost(make_na
     assert window.session.draft is before
     assert window.names() == names
     assert window.session.state == "Ready"
+
+
+def test_a_large_stack_that_is_cut_off_while_it_is_shown_is_told_and_blank(
+    make_napari_viewer, qtbot, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(preview, "COPIED_BYTES", 0)
+    write_files(tmp_path)
+    window = open_window(make_napari_viewer, tmp_path)
+    drop(window.tilt_series, tmp_path / "needle.mrc")
+    wait(qtbot, lambda: window.session.draft is not None)
+    os.truncate(tmp_path / "needle.mrc", 3000)
+    n_before = len(notification_manager.records)
+    for step in (3, 5, 7):
+        window.viewer.dims.set_current_step(0, step)
+    told = [record.message for record in notification_manager.records[n_before:]]
+    assert [text for text in told if text.startswith("needle.mrc has changed since it was opened")] == told
+    assert len(told) == 1
+    assert not np.any(window.layer("needle").data[7, 0])
+    # What is computed from the pixels says so, too.
+    window.session.set_draft(replace(window.session.draft, invert_contrast=True))
+    assert "needle.mrc has changed since it was opened" in window.tilt_series.axis_line.text()
 
 
 @real_files

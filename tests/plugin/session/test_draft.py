@@ -12,11 +12,12 @@ import pytest
 from helpers.plugin_cases import same_series, small_draft, write_stack
 from napari_stinr import read_tilt_series
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS
+from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_angles, write_times
 from napari_stinr.plugin.session.corrections import angles_from, times_from
 from napari_stinr.plugin.session.draft import EDITED
-from napari_stinr.plugin.session.new_draft import draft_of_stack, read_draft
+from napari_stinr.plugin.session.new_draft import draft_of_series, draft_of_stack, read_draft
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -295,6 +296,20 @@ def test_series_is_the_one_that_a_script_reads(tmp_path: Path, options: dict[str
     draft = replace(draft, **{name: value for name, value in options.items() if name not in ("exclude", "times")})
     same_series(draft.series(), read_tilt_series(stack, **options))
     assert not masked or not draft.series().used[9]
+
+
+def test_what_is_noted_of_the_pixels_of_a_series_stays() -> None:
+    said = (
+        Note(NoteKind.FILE, "32768 was added to every pixel."),
+        Note(NoteKind.BINNED, "Binned by 2."),
+        Note(NoteKind.CONTRAST, "Contrast inverted."),
+        Note(NoteKind.OTHER, "From a detector with a dead row."),
+    )
+    series = replace(small_draft().series(), notes=(*said, Note(NoteKind.TIMES, "Times from times.csv.")))
+    again = draft_of_series(series).series()
+    assert [(note.kind, note.text) for note in again.notes[:4]] == [(note.kind, note.text) for note in said]
+    # Those of angles, times and size come from the draft, each once.
+    assert len({note.kind for note in again.notes}) == len(again.notes)
 
 
 def test_binned_shape_is_that_of_the_series() -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
 import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import h5py
 import numpy as np
 import psutil
 import pytest
 import tifffile
+from napari.utils import notifications
 
 from helpers.plugin_cases import same_series
 from napari_stinr import read_tilt_series
-from napari_stinr.data.preprocessing import Binning
+from napari_stinr.data.preprocessing import Binning, background_level
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_series
+from napari_stinr.io.formats.stored import StoredImages
 from napari_stinr.plugin.canvas.layer_data import contrast_limits, series_layer
 from napari_stinr.plugin.session import preview as preview_module
 from napari_stinr.plugin.session.corrections import angles_from
@@ -52,13 +56,6 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preview_module, "COPIED_BYTES", 0)
 
 
-def is_mapped(values: np.ndarray | None) -> bool:
-    """Whether the memory of an array is a file."""
-    while values is not None and not isinstance(values, np.memmap):
-        values = getattr(values, "base", None)
-    return values is not None
-
-
 def let_memory_be(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
     free = psutil.virtual_memory()._replace(available=n_bytes)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
@@ -72,18 +69,91 @@ def test_a_small_stack_is_copied_and_the_training_takes_that_copy(tmp_path):
     np.testing.assert_array_equal(draft.series().projections, STACK)
 
 
-@pytest.mark.parametrize(("name", "options"), [("s.mrc", {}), ("s.npy", {}), ("s.npy", {"order": "F"}), ("s.tif", {})])
-def test_a_large_stack_is_shown_out_of_its_file(tmp_path, large, name, options):
-    path = write(tmp_path / name, **options)
+@pytest.mark.parametrize("name", ["s.mrc", "s.npy", "s.tif"])
+def test_a_large_stack_is_shown_out_of_its_file(tmp_path, large, name):
+    path = write(tmp_path / name)
     draft = draft_of(path)
-    assert is_mapped(draft.preview.values)
-    assert not draft.preview.values.flags.writeable
+    assert isinstance(draft.preview.values, StoredImages)
     np.testing.assert_array_equal(draft.preview, STACK)
     assert draft.preview[3].dtype == np.float32
+    np.testing.assert_array_equal(draft.preview[np.array([[3, 7]])], STACK[[[3, 7]]])
+    assert series_layer(draft)[1]["contrast_limits"] == contrast_limits(STACK)
+    assert background_level(draft.preview.values) == background_level(STACK)
     for binning in (1, 2):
         same_series(
             replace(draft, binning=binning).series(), read_tilt_series(path, tilt_angles="-60:4", binning=binning)
         )
+
+
+def test_a_large_stack_whose_images_do_not_lie_in_one_piece_is_copied(tmp_path, large):
+    path = write(tmp_path / "s.npy", order="F")
+    draft = draft_of(path)
+    assert draft.preview.as_read
+    np.testing.assert_array_equal(draft.preview, STACK)
+    same_series(draft.series(), read_tilt_series(path, tilt_angles="-60:4"))
+
+
+def test_the_contrast_is_that_of_a_sample_from_everywhere(tmp_path, large, monkeypatch):
+    monkeypatch.setattr(preview_module, "SAMPLED_PIXELS", 1000)
+    draft = draft_of(write(tmp_path / "s.mrc"))
+    np.testing.assert_array_equal(draft.preview.pixels, STACK.ravel()[:: STACK.size // 1000])
+
+
+LOSSES = {
+    "cut": lambda path: os.truncate(path, 5000),
+    "removed": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_bytes(b""),
+    "replaced": lambda path: write(path, 1 - STACK),
+}
+
+
+# A crash would end the tests, too.
+@pytest.mark.parametrize("name", ["s.mrc", "s.npy", "s.tif"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_stack_that_is_lost_while_it_is_shown_is_blank_and_said_once(tmp_path, large, monkeypatch, name, loss):
+    said: list[str] = []
+    monkeypatch.setattr(notifications, "show_error", said.append)
+    path = write(tmp_path / name)
+    draft = draft_of(path)
+    data = series_layer(draft)[0]
+    np.testing.assert_array_equal(data[10, 0], STACK[10])
+    LOSSES[loss](path)
+    for _ in range(2):
+        shown = series_layer(draft)[0]
+        np.testing.assert_array_equal(shown[10, 0], np.zeros(SHAPE[1:]))
+        assert shown[2:5, :, 3].shape == (3, 1, SHAPE[2])
+        assert shown[10].dtype == shown.dtype
+    assert len(said) == 1
+    assert name in said[0]
+    # What is computed or written must not go on with blank images.
+    with pytest.raises(StinrError, match=name):
+        np.asarray(shown)
+    for use in (mean_intensity, background_level):
+        with pytest.raises(StinrError, match=name):
+            use(draft.preview.values)
+    for binning in (1, 2):
+        with pytest.raises(StinrError, match=rf"{name} has changed since it was opened.*Open it again"):
+            replace(draft, binning=binning).series()
+
+
+@pytest.mark.parametrize("ending", [".mrc", ".npy", ".tif", ".npz", ".h5"])
+def test_a_file_that_was_replaced_is_never_trained_with_the_old_angles(tmp_path, ending):
+    path, other = tmp_path / f"s{ending}", tmp_path / f"t{ending}"
+    for file, stack in ((path, STACK), (other, 1 - STACK)):
+        if ending == ".npz":
+            np.savez(file, projections=stack, tilt_angles=np.arange(31.0))
+        elif ending == ".h5":
+            with h5py.File(file, "w") as stream:
+                stream["data"], stream["angles"] = stack, np.arange(31.0)
+        else:
+            write(file, stack)
+    draft = draft_of(path)
+    other.replace(path)
+    # What was shown is trained, as it is in memory, and nothing else is.
+    np.testing.assert_array_equal(draft.series().projections, STACK)
+    with pytest.raises(StinrError, match=rf"s\{ending} has changed since it was opened"):
+        replace(draft, binning=2).series()
+    np.testing.assert_array_equal(draft_of(path).series().projections, 1 - STACK)
 
 
 def test_integers_are_shown_as_single_precision(tmp_path, large):
@@ -185,7 +255,7 @@ def test_a_file_that_was_cut_while_it_was_open_is_told_at_the_start(tmp_path):
     path = write(tmp_path / "s.mrc")
     draft = replace(draft_of(path), binning=2)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(StinrError, match=r"s\.mrc cannot be read"):
+    with pytest.raises(StinrError, match=r"s\.mrc has changed since it was opened"):
         draft.series()
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_stinr.io.formats.stamps import FileStamp
+
 NUMERIC_KINDS = "biuf"
 """NumPy kinds of data type that are real numbers."""
 
@@ -80,6 +82,8 @@ class Stack:
         Angles and times were stored on purpose in this very file, so files beside it do not come before them.
     notes : tuple of str
         What was changed or assumed, one sentence each.
+    stamps : tuple of FileStamp
+        The files as they were when their headers were read.
     """
 
     images: Images
@@ -94,6 +98,7 @@ class Stack:
     angle_place: str = ""
     complete: bool = False
     notes: tuple[str, ...] = ()
+    stamps: tuple[FileStamp, ...] = ()
 
 
 def image_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tuple[int, int, int]:

@@ -20,6 +20,7 @@ from napari_stinr.io.formats.mrc_headers import (
     with_extended_header,
     with_fei_records,
 )
+from napari_stinr.io.formats.stored import StoredImages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,10 @@ def read_mrc(path: Path) -> Stack:
         image_shape(header.shape, data.dtype, path)
         convert, notes = _signedness(data, header, file.header)
         records = file.indexed_extended_header if header.is_fei else None
-    images = Images(header.shape, lambda: _read(path)).changed(convert)
+    offset = HEADER_BYTES + header.extended_bytes
+    images: Images = StoredImages.of(path, header.shape, dtype=data.dtype, offset=offset)
+    if convert is not _unchanged:
+        images = images.changed(convert)
     stack = Stack(images, pixel_size=header.voxel_size or None, notes=notes)
     if records is not None:
         return with_fei_records(stack, records)
@@ -77,12 +81,6 @@ def _data(file: Any, header: MrcHeader, path: Path) -> NDArray[Any]:
     if file.data is None or file.data.size != math.prod(header.shape):
         raise damaged(path, "an MRC file", "the image data cannot be found")
     return np.asarray(file.data).reshape(header.shape)
-
-
-def _read(path: Path) -> Iterator[NDArray[Any]]:
-    header = checked_header(path)
-    with _opened(path) as file:
-        yield from _data(file, header, path)
 
 
 def _signedness(

@@ -16,6 +16,7 @@ from napari_stinr.io.formats.array_names import as_number, as_vector, fitting_ti
 from napari_stinr.io.formats.containers import NUMERIC_KINDS, Images, Stack, damaged, image_shape
 from napari_stinr.io.formats.guards.zip_archives import ZipMember, open_member, read_members
 from napari_stinr.io.formats.limits import check_expansion, check_memory, check_stored
+from napari_stinr.io.formats.stored import StoredImages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
 """NumPy's own limit [byte]: a header is Python text, and long or deeply nested text takes the parser down."""
+_BYTES_AT_ONCE = 32_000_000
+"""Images in Fortran's order that are read in one pass [byte]."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,25 @@ class _Array:
 
 
 def read_npy(path: Path) -> Stack:
-    """Read the projections from a `.npy` file, mapped while they are read."""
+    """Read the projections from a `.npy` file."""
     declared, shape = _checked_npy(path)
+    if declared.is_fortran:
+        return Stack(Images(shape, lambda: _fortran_images(path, declared, shape)))
+    return Stack(StoredImages.of(path, shape, dtype=declared.dtype, offset=declared.offset))
 
-    def read() -> Iterator[NDArray[Any]]:
-        yield from _mapped(path, declared).reshape(shape)
 
-    return Stack(Images(shape, read))
+def _fortran_images(path: Path, declared: _Array, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
+    """Read `(height, width)` images of which every pixel lies elsewhere: several in one pass through the file."""
+    n_tilts, height, width = shape
+    n_at_once = max(1, _BYTES_AT_ONCE // (height * width * declared.dtype.itemsize))
+    for first in range(0, n_tilts, n_at_once):
+        images = np.empty((min(n_at_once, n_tilts - first), height, width), declared.dtype)
+        with path.open("rb") as stream:
+            stream.seek(declared.offset)
+            for x in range(width):
+                column = np.fromfile(stream, declared.dtype, height * n_tilts).reshape(height, n_tilts)
+                images[:, :, x] = column[:, first : first + n_at_once].T
+        yield from images
 
 
 def read_npy_vector(path: Path) -> NDArray[np.float64]:

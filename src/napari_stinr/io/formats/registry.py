@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
@@ -12,6 +13,7 @@ from napari_stinr.io.formats.isolation import read_isolated
 from napari_stinr.io.formats.matlab import read_mat
 from napari_stinr.io.formats.mrc import read_mrc
 from napari_stinr.io.formats.numpy_files import read_npy, read_npz
+from napari_stinr.io.formats.stamps import FileStamp
 from napari_stinr.io.formats.tiff import read_tiff
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ def read_stack(path: Path) -> Stack:
             f"{path.name} ends in {path.suffix!r}", expected=readable, cure="Convert it, for instance to MRC or TIFF."
         )
     with refusing(path):
-        return reader(path)
+        # Before its header is read: what changes after this is seen.
+        stamp = FileStamp.of(path)
+        return replace(reader(path), stamps=(stamp,))
 
 
 def _no_file(path: Path, readable: str) -> StinrError:

@@ -18,6 +18,7 @@ from napari_stinr.io.formats.containers import Images, Stack, damaged, image_sha
 from napari_stinr.io.formats.guards.tiff_contents import check_ome, check_strips
 from napari_stinr.io.formats.guards.tiff_directories import check_directories
 from napari_stinr.io.formats.limits import check_expansion, check_stored
+from napari_stinr.io.formats.stored import StoredImages
 from napari_stinr.io.formats.tiff_checks import check_compression, check_others
 from napari_stinr.io.formats.tiff_facts import described_facts
 
@@ -45,6 +46,7 @@ def read_tiff(path: Path) -> Stack:
             check_others(file, path)
             described = described_facts(file)
             n_series = len(file.series)
+            images = _images(file, path, shape)
     except (StinrError, OSError, MemoryError):
         raise
     # Damaged files end in almost any exception inside tifffile, failed assertions and divisions by zero among them.
@@ -53,7 +55,7 @@ def read_tiff(path: Path) -> Stack:
     notes = (f"The file holds {n_series} image series; the first was read.",) if n_series > 1 else ()
     times = described.times if described.times is not None and len(described.times) == shape[0] else None
     return Stack(
-        Images(shape, lambda: _read(path, shape)),
+        images,
         times=times,
         time_unit="" if times is None else described.time_unit,
         pixel_size=described.pixel_size,
@@ -67,14 +69,16 @@ def _opened(path: Path) -> tifffile.TiffFile:
     return tifffile.TiffFile(path, _multifile=False)
 
 
+def _images(file: tifffile.TiffFile, path: Path, shape: tuple[int, int, int]) -> Images:
+    series = file.series[0]
+    if series.dataoffset is None:
+        return Images(shape, lambda: _read(path, shape))
+    return StoredImages.of(path, shape, dtype=series.dtype.newbyteorder(file.byteorder), offset=series.dataoffset)
+
+
 def _read(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
     with _opened(path) as file:
         series = _checked_series(file, path)
-        if series.dataoffset is not None:
-            # Pixels in one piece are mapped, not read. tifffile.memmap would open the file again, and others with it.
-            kind = series.dtype.newbyteorder(file.byteorder)
-            yield from np.memmap(path, kind, mode="r", offset=series.dataoffset, shape=shape)
-            return
         for page in series.pages:
             if page is not None:
                 check_strips(page, path)

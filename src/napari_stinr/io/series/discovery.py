@@ -101,6 +101,7 @@ class _Place:
 
     @classmethod
     def of(cls, path: PathLike | Sequence[PathLike], headers: Headers) -> _Place:
+        """Return the files, their stack and the .mdoc that describes it."""
         listed = [path] if isinstance(path, (str, os.PathLike)) else list(path)
         paths = [Path(one).expanduser() for one in listed]
         if not paths:
@@ -126,6 +127,7 @@ class _Place:
         return len(self.stack.images)
 
     def given_table(self, times: PathLike | ArrayLike | None) -> Timetable | None:
+        """Read the table that is given as the times, None where none is."""
         if not isinstance(times, (str, os.PathLike)) or times in ACQUISITION_ORDERS:
             return None
         file = Path(times).expanduser()
@@ -138,6 +140,7 @@ class _Place:
         return self._table(file)
 
     def angles(self, given: PathLike | ArrayLike | None, table: Timetable | None) -> Found | StinrError:
+        """Find the `(n_tilts,)` tilt angles [degrees], or say why there are none."""
         if given is not None:
             found = self._given_angles(given)
             problem = self._count_problem(found, "tilt angles")
@@ -157,6 +160,7 @@ class _Place:
         return found
 
     def times(self, given: PathLike | ArrayLike | None, table: Timetable | None, angles: Found | StinrError) -> Found:
+        """Find the `(n_tilts,)` times, in stack order where nothing tells."""
         found: Found | None
         if table is not None:
             found = self._table_times(table, angles)
@@ -179,6 +183,7 @@ class _Place:
         return found
 
     def pixel_size(self, given: float | None) -> tuple[float | None, Note]:
+        """Find the pixel size [Å], and say where it comes from."""
         if given is not None:
             return given, _size(given, "as given")
         if self.stack.pixel_size is not None:

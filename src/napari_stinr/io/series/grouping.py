@@ -18,7 +18,7 @@ from napari_stinr.io.series.discovery import find_series
 from napari_stinr.io.series.headers import Headers, holds
 from napari_stinr.io.series.mdoc import is_mdoc
 from napari_stinr.io.series.sidecars import find_mdoc
-from napari_stinr.io.series.sources import find_sources
+from napari_stinr.io.series.sources import angle_in_name, find_sources
 from napari_stinr.io.series.timetables import ANGLE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def find_given_series(
     """
     if len(paths) == 1:
         return find_series(paths, tilt_angles=tilt_angles, times=times, pixel_size=pixel_size)
-    files = only_series(group_files(*sorted_by_ending(paths), headers=Headers()))
+    headers = Headers()
+    images, lists = sorted_by_ending(paths)
+    files = only_series(group_files(images, _without_own_mdoc(images, lists, headers), headers=headers))
     if files is None:
         raise no_stack_for(paths[0])
     return find_series(
@@ -265,22 +267,34 @@ def _is_array_list(file: Path, headers: Headers) -> bool:
     return not holds(headers.stack, file) and holds(headers.angles, file)
 
 
+def _without_own_mdoc(images: Sequence[Path], lists: tuple[Path, ...], headers: Headers) -> tuple[Path, ...]:
+    """Leave out the ``.mdoc`` that belongs to a stack by its name: found anyway, where no other list comes before."""
+    stacks = [file for file in images if not _is_array_list(file, headers)]
+    own = find_mdoc(stacks[0]) if len(stacks) == 1 else None
+    return lists if own is None else tuple(file for file in lists if file.resolve() != own.resolve())
+
+
 def _groups(images: tuple[Path, ...], headers: Headers) -> list[tuple[Path, ...]]:
     if len(images) < 2:
         return [images] if images else []
     # The first tells for all: reading finds what does not belong to it.
-    each = any(file.is_dir() for file in images) or _is_whole_series(images[0], headers)
+    each = any(file.is_dir() for file in images) or _is_whole_series(images[0], images, headers)
     return [(file,) for file in images] if each else [images]
 
 
-def _is_whole_series(file: Path, headers: Headers) -> bool:
+def _is_whole_series(file: Path, images: Sequence[Path], headers: Headers) -> bool:
     if is_mdoc(file):
         sources = find_sources([file], headers)
-        return len(sources) > 1 or _is_whole_series(sources[0].path, headers)
+        return len(sources) > 1 or _is_whole_series(sources[0].path, images, headers)
     stack, mdoc = headers.stack(file), find_mdoc(file)
     angles = stack.tilt_angles if mdoc is None else headers.mdoc(mdoc).tilt_angles
-    # Several images at one angle are the frames of one projection.
-    return len(stack.images) >= MINIMUM_TILTS and (angles is None or float(np.ptp(angles)) > ANGLE_TOLERANCE)
+    # Several images at one angle are the frames of one projection: the header tells it, or the names of all files.
+    one_angle = (
+        all(angle_in_name(image) is not None for image in images)
+        if angles is None
+        else float(np.ptp(angles)) <= ANGLE_TOLERANCE
+    )
+    return len(stack.images) >= MINIMUM_TILTS and not one_angle
 
 
 def _describes(file: Path, images: Sequence[Path], headers: Headers) -> bool:

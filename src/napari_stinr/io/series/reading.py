@@ -127,7 +127,8 @@ def load_series(
     Raises
     ------
     StinrError
-        Tilt angles are missing or do not fit, the file is damaged, or the memory does not suffice.
+        Tilt angles are missing or do not fit, a file is damaged or has changed since the series was found, or the
+        memory does not suffice.
     """
     if isinstance(found.tilt_angles, StinrError):
         raise found.tilt_angles
@@ -171,9 +172,10 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
     Raises
     ------
     StinrError
-        The file is damaged, or the memory does not suffice.
+        A file is damaged or has changed since its header was read, or the memory does not suffice.
     """
     images, path = found.stack.images, found.path
+    _check_unchanged(found)
     if found.stack.mask is not None and found.stack.mask.shape != images.shape:
         raise StinrError(
             f"{path.name} has a mask of the shape {found.stack.mask.shape}",
@@ -205,5 +207,12 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
             mask = np.ones(projections.shape, dtype=bool)
         if mask is not None and counting is not None:
             mask[k] = counting
+    # While they were read, too: new pixels must not come with the angles of the old ones.
+    _check_unchanged(found)
     projections.setflags(write=False)
     return projections, mask
+
+
+def _check_unchanged(found: FoundSeries) -> None:
+    for stamp in found.stack.stamps:
+        stamp.check()

@@ -71,6 +71,7 @@ def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
         angle_place="" if in_files else "names of the files",
         complete=True,
         notes=(f"One file for every tilt: {len(sources)} files, in the order {how}.", *frames, *_notes(stacks)),
+        stamps=tuple(stamp for k in order for stamp in stacks[k].stamps),
     )
     return OneFilePerTilt(stack, order, tuple(sources[k].path for k in order))
 

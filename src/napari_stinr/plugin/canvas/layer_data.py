@@ -8,10 +8,14 @@ volume together.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
+from napari_stinr.errors import StinrError
+from napari_stinr.plugin.session.preview import SAMPLED_PIXELS
 from napari_stinr.plugin.session.time_axis import TimeAxis
 
 if TYPE_CHECKING:
@@ -22,15 +26,20 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.reconstruction.sampled_field import SampledField
 
+logger = logging.getLogger(__name__)
+
 METADATA_KEY = "stinr"
 ANGSTROM_PER_NM = 10.0
 CONTRAST_QUANTILES = (0.001, 0.999)
-_SAMPLED_PIXELS = 200_000
 _BELOW_ZERO = 1e-3
+_told_lost: WeakSet[Any] = WeakSet()
 
 
 class TimedStack:
-    """Projections `(n_tilts, height, width)` as `(t, 1, y, x)`, at every step the nearest one; nothing is copied."""
+    """Projections `(n_tilts, height, width)` as `(t, 1, y, x)`, at every step the nearest one; nothing is copied.
+
+    Images whose file is lost are blank: napari asks for them whenever it draws, and an error there stops the drawing.
+    """
 
     def __init__(self, stack: Preview | NDArray[Any], axis: TimeAxis) -> None:
         self._stack, self._steps = stack, axis.projection_at
@@ -39,16 +48,34 @@ class TimedStack:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         first, *rest = index if isinstance(index, tuple) else (index,)
-        chosen = self._stack[self._steps[first]][..., None, :, :]
+        chosen = self._images(self._steps[first])[..., None, :, :]
         return np.asarray(chosen[self._rest(first, rest)])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self._stack[self._steps][:, None], dtype=dtype)
 
+    def _images(self, tilts: Any) -> NDArray[Any]:
+        try:
+            return self._stack[tilts]
+        except StinrError as error:
+            _tell_lost(self._stack, error)
+            return np.zeros((*np.shape(tilts), *self._stack.shape[1:]), self.dtype)
+
     @staticmethod
     def _rest(first: Any, rest: list[Any]) -> tuple[Any, ...]:
         # A number takes its axis away, a slice keeps it.
         return tuple(rest) if isinstance(first, (int, np.integer)) else (slice(None), *rest)
+
+
+def _tell_lost(stack: Preview | NDArray[Any], error: StinrError) -> None:
+    """Say once for a stack that its images cannot be read any more."""
+    if stack in _told_lost:
+        return
+    from napari.utils.notifications import show_error
+
+    _told_lost.add(stack)
+    logger.warning("%s", error)
+    show_error(str(error))
 
 
 def pixel_size_in_view(pixel_size: float | None) -> tuple[float, str]:
@@ -173,7 +200,7 @@ def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:
     where = placement(axis, (width * pixel, pixel, pixel), ((width - 1) / 2 * pixel, 0.0, 0.0), unit)
     options = {
         "name": draft.name,
-        "contrast_limits": contrast_limits(draft.preview.values),
+        "contrast_limits": contrast_limits(draft.preview.pixels),
         "colormap": "gray",
         "projection_mode": "none",
         "metadata": {METADATA_KEY: {"draft": draft}},
@@ -195,8 +222,8 @@ def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
     tuple of float
         Lower and upper limit, never the same.
     """
-    # Not reshaped: a stack that is shown out of its file need not be in one piece there, and would be copied.
-    sample = values.flat[:: max(1, values.size // _SAMPLED_PIXELS)].astype(np.float64)
+    # Not reshaped: what is not in one piece would be copied.
+    sample = values.flat[:: max(1, values.size // SAMPLED_PIXELS)].astype(np.float64)
     sample = sample[np.isfinite(sample)]
     low, high = np.quantile(sample, CONTRAST_QUANTILES) if sample.size else (0.0, 1.0)
     return float(low), float(high if high > low else low + 1.0)

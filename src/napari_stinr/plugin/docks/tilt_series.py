@@ -163,7 +163,11 @@ class TiltSeriesDock(Dock):
         names = [path.name for path in draft.paths] if len(draft.paths) > 1 else []
         self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
         self.notes_text.setText("\n".join(f"· {note}" for note in draft.notes) or "Nothing.")
-        self._show_intensity(draft)
+        try:
+            self._show_intensity(draft)
+        except StinrError as error:
+            # The file is lost, cut off or another one by now.
+            self.verdict(self.axis_line, str(error), False)
         self._on_t_changed(self.binding.slider.t)
 
     def _connect(self) -> None:
@@ -258,7 +262,9 @@ class TiltSeriesDock(Dock):
 
     def _show_intensity(self, draft: SeriesDraft) -> None:
         preview = draft.preview
-        values, mask = preview.values, preview.mask
+        # An array, or images in a file that are read one by one as those of an array.
+        values: Any = preview.values
+        mask = preview.mask
         if self._intensity_of is None or self._intensity_of[0] is not preview:
             self._intensity_of = preview, mean_intensity(values, mask), axis_warning(values)
         intensity = self._intensity_of[1]

@@ -220,7 +220,6 @@ class SeriesDraft:
             Something is wrong, see :meth:`check`, or the files cannot be read any more.
         """
         self.check()
-        preview = self.preview
         return load_series(
             self._corrected(),
             flip_tilt=self.flip_tilt,
@@ -228,7 +227,7 @@ class SeriesDraft:
             exclude=self.excluded,
             binning=self.binning,
             invert_contrast=self.invert_contrast,
-            pixels=(preview.values, preview.mask) if preview.as_read and self.binning == 1 else None,
+            pixels=self.preview.as_trained if self.binning == 1 else None,
         )
 
     def projections(self) -> Preview | NDArray[np.float32]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.io.series.headers import Headers
 
+_NOTES_OF_PIXELS = (NoteKind.FILE, NoteKind.OTHER, NoteKind.CONTRAST, NoteKind.BINNED)
+"""They stay true of a series whatever is corrected; the others are written anew with its angles, times and size."""
 _NO_ANGLES = "Tilt angles are not known: give them as a file, or as start and step."
 
 
@@ -113,7 +115,11 @@ def draft_of_series(series: TiltSeries, *, sample: Mapping[str, Any] | None = No
     found = FoundSeries(
         series.name,
         (),
-        Stack(Images(series.projections.shape, lambda: iter(series.projections)), mask=series.mask),
+        Stack(
+            Images(series.projections.shape, lambda: iter(series.projections)),
+            mask=series.mask,
+            notes=tuple(note for note in series.notes if note.kind in _NOTES_OF_PIXELS),
+        ),
         Found(series.tilt_angles, Note(NoteKind.ANGLES, "Tilt angles of the series.")),
         Found(times, TIMES_ASSUMED if is_assumed else Note(NoteKind.TIMES, "Times of the series."), series.time_unit),
         series.pixel_size,

@@ -1,15 +1,15 @@
 """What the window shows of projections: `Preview`, the pixels of a draft.
 
-A small stack is copied, and what the training takes is that copy. A large one is shown out of its file where its pixels
-lie there as they are; where they are compressed or must be put right, they are averaged until they fit into half of the
-free memory. Either way the training reads the file, and bins on the way.
+A small stack is copied, and what the training takes is that copy. A large one is shown out of its file where its images
+lie there one after the other as they are, read one by one; where they are compressed or must be put right, they are
+averaged until they fit into half of the free memory. Either way the training reads the file, bins on the way, and
+refuses a file that is another one by now.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +17,21 @@ import numpy as np
 
 from napari_stinr.data.checks import check_finite
 from napari_stinr.data.preprocessing import Binning
-from napari_stinr.io.formats.containers import checked_images
+from napari_stinr.io.formats.stored import StoredImages
 from napari_stinr.io.series.reading import read_projections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_stinr.io.formats.containers import Images
     from napari_stinr.io.series.found import FoundSeries
 
 MOST_BINNING = 16
 COPIED_BYTES = 64_000_000
-"""A stack of this size in single precision is copied [byte]: whoever shortens a file that is shown out of it ends the
-program, and on Windows nobody can replace it."""
+"""A stack of this size in single precision is copied [byte], so that it is trained whatever happens to its file."""
+SAMPLED_PIXELS = 200_000
+"""Pixels that are looked at for the contrast."""
 _PART_OF_MEMORY = 0.5
 
 
@@ -42,8 +41,9 @@ class Preview:
 
     Parameters
     ----------
-    values : ndarray
-        `(n_tilts, height // binning, width // binning)` pixels [the unit of the file or layer].
+    values : ndarray or StoredImages
+        `(n_tilts, height // binning, width // binning)` pixels [the unit of the file or layer]; those of a file raise
+        a StinrError where it is lost, cut off or another one by now.
     shape : tuple of int
         (n_tilts, height, width) of the series.
     dtype : numpy.dtype
@@ -56,15 +56,18 @@ class Preview:
         Pixels along each edge that were averaged to fit into memory.
     as_read : bool
         Values and mask are what the training reads without binning, and nobody can change them.
+    sample : ndarray, optional
+        `(n,)` pixels from everywhere, where those of a file were sampled.
     """
 
-    values: NDArray[Any]
+    values: NDArray[Any] | StoredImages
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     mask: NDArray[np.bool_] | None = None
     n_infinite: int = 0
     binning: int = 1
     as_read: bool = False
+    sample: NDArray[Any] | None = None
 
     @classmethod
     def of_array(cls, values: NDArray[Any], *, mask: NDArray[np.bool_] | None = None, **facts: Any) -> Preview:
@@ -77,6 +80,16 @@ class Preview:
         """`(n_tilts,)` True where a projection has a pixel that counts."""
         return np.ones(len(self), dtype=bool) if self.mask is None else np.asarray(self.mask.any(axis=(1, 2)))
 
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """`(...)` pixels to choose the contrast from: all that are in memory, or the sample of those in a file."""
+        return self.values if isinstance(self.values, np.ndarray) else self.sample  # type: ignore[return-value]
+
+    @property
+    def as_trained(self) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None] | None:
+        """Values and mask where they are what the training reads without binning."""
+        return (self.values, self.mask) if self.as_read and isinstance(self.values, np.ndarray) else None
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -86,7 +99,7 @@ class Preview:
     def __getitem__(self, tilts: Any) -> NDArray[Any]:
         if isinstance(tilts, (int, np.integer)):
             return self._image(int(tilts))
-        if self.binning == 1:
+        if self.binning == 1 and isinstance(self.values, np.ndarray):
             return np.asarray(self.values[tilts], dtype=self.dtype)
         chosen = np.arange(len(self))[tilts]
         images = np.empty((*chosen.shape, *self.shape[1:]), dtype=self.dtype)
@@ -106,10 +119,13 @@ def preview_of(found: FoundSeries) -> Preview:
     """Return what is shown of a series in files, in single precision; every pixel is looked at once."""
     # A StinrError: the file is damaged, has infinite pixels, or does not fit into memory even with the largest binning.
     images = found.stack.images
-    if 4 * math.prod(images.shape) > COPIED_BYTES and found.stack.mask is None:
-        mapped = mapped_array(images, found.path)
-        if mapped is not None and all(map(_is_finite, mapped)):
-            return Preview(mapped, images.shape, np.dtype(np.float32))
+    is_large = 4 * math.prod(images.shape) > COPIED_BYTES
+    if is_large and isinstance(images, StoredImages) and found.stack.mask is None:
+        # By its full name, and only as long as it is the file that was found.
+        stored = replace(images, path=found.path, stamp=next(iter(found.stack.stamps), None))
+        sample = _sample(stored)
+        if sample is not None:
+            return Preview(stored, images.shape, np.dtype(np.float32), sample=sample)
     way = Binning(*images.shape[1:], _fitting_binning(images.shape))
     values, mask = read_projections(found, way)
     check_finite(values, found.name)
@@ -117,33 +133,15 @@ def preview_of(found: FoundSeries) -> Preview:
     return Preview(values, images.shape, values.dtype, mask, binning=way.factor, as_read=as_read)
 
 
-def mapped_array(images: Images, path: Path) -> NDArray[Any] | None:
-    """Return `(n_tilts, height, width)` pixels where they lie in their file, None where reading them makes copies."""
-    views: list[NDArray[Any]] = []
-    for image in checked_images(images, path):
-        # At once: to keep the images of many files would keep all of them open.
-        if _mapping(image) is None or (views and _mapping(image) is not _mapping(views[0])):
+def _sample(images: StoredImages) -> NDArray[Any] | None:
+    """Return every so manieth pixel of images that can be shown as they lie in their file; None where they cannot."""
+    step = max(1, math.prod(images.shape) // SAMPLED_PIXELS)
+    size, sample = math.prod(images.shape[1:]), []
+    for k, image in enumerate(images):
+        if not _is_finite(image):
             return None
-        views.append(image)
-    first, step = views[0], _address(views[1]) - _address(views[0])
-    for k, view in enumerate(views):
-        if view.strides != first.strides or _address(view) != _address(first) + k * step:
-            return None
-    return np.lib.stride_tricks.as_strided(first, images.shape, (step, *first.strides), writeable=False)
-
-
-def _mapping(image: NDArray[Any]) -> mmap.mmap | None:
-    """Return the mapped file in which an image lies; memory that a reader shares with a process is none."""
-    base: Any = image
-    is_file = False
-    while isinstance(base, np.ndarray):
-        is_file = is_file or isinstance(base, np.memmap)
-        base = base.base
-    return base if is_file and isinstance(base, mmap.mmap) else None
-
-
-def _address(image: NDArray[Any]) -> int:
-    return int(image.__array_interface__["data"][0])
+        sample.append(image.reshape(-1)[-k * size % step :: step].copy())
+    return np.concatenate(sample)
 
 
 def _is_finite(image: NDArray[Any]) -> bool:
