@@ -201,7 +201,7 @@ class Experiment:
         series = read_tilt_series(self.stack)
         resume = self.run if self.run.exists() else None
         request = TrainingRequest(self.run, resume=resume, device="cpu", threads=1, checkpoint_every=0)
-        begins = None if watch is None else lambda _: watch.begin()
+        begins = None if watch is None else lambda *_: watch.begin()
         train(replace(request.order(series), steps=STEPS, check=begins))
 
     def _export(self, watch: Watch | None, target: Path) -> None:
