@@ -13,8 +13,9 @@ from napari_stinr.data.acquisition_order import AcquisitionOrder, acquisition_ra
 from napari_stinr.data.checks import MINIMUM_TILTS
 from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.errors import StinrError
-from napari_stinr.simulation.acquisition import measurement_noise, record_tilt_series, true_volume
+from napari_stinr.simulation.acquisition import measurement_noise, record_tilt_series
 from napari_stinr.simulation.contamination import Growth, grow_contamination
+from napari_stinr.simulation.potential import THERMAL_WIDTH, Sampling, potential
 from napari_stinr.simulation.specimen import SpecimenName, build_specimen
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class SimulationConfig(BaseModel):
         Number of voxels `(z, y, x)`; projections are `(y, x)`.
     pixel_size : float
         Edge of a pixel and of a voxel [Å].
+    thermal_width : float
+        Root mean square displacement of an atom along one axis, in volume and projections alike [Å].
 
     Raises
     ------
@@ -67,6 +70,7 @@ class SimulationConfig(BaseModel):
     specimen: SpecimenName = "nanotube"
     grid: tuple[PositiveInt, PositiveInt, PositiveInt] = (88, 40, 88)
     pixel_size: PositiveFloat = 0.5
+    thermal_width: float = Field(default=THERMAL_WIDTH, ge=0, allow_inf_nan=False)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -80,6 +84,11 @@ class SimulationConfig(BaseModel):
         # A step of 0.1 must not lose its last angle to rounding.
         n_steps = int(np.floor((self.tilt_stop - self.tilt_start) / self.tilt_step + 1e-6))
         return np.asarray(self.tilt_start + self.tilt_step * np.arange(n_steps + 1), dtype=np.float64)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How volume and projections are sampled."""
+        return Sampling(self.pixel_size, self.thermal_width)
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -142,7 +151,7 @@ def simulate(config: SimulationConfig, *, progress: Callable[[int, int], None] |
     angles, times = _checked_tilts(config), config.times
     specimen = build_specimen(config.specimen, config.grid, config.pixel_size, seed=config.seed)
     carbon = grow_contamination(specimen, growth=config.growth, seed=config.seed)
-    projections, clean = record_tilt_series(specimen, carbon, angles, times, progress=progress)
+    projections, clean = record_tilt_series(specimen, carbon, angles, times, config.sampling, progress=progress)
     # One draw for both, so that the two series differ by nothing but the contamination.
     noise = measurement_noise(projections, config.noise, seed=config.seed)
     series = TiltSeries(
@@ -157,8 +166,8 @@ def simulate(config: SimulationConfig, *, progress: Callable[[int, int], None] |
         config=config,
         series=series,
         clean_projections=clean + noise,
-        truth=true_volume(atoms.positions, atoms.numbers, config.grid, config.pixel_size),
-        contamination=true_volume(carbon.positions, np.full(len(carbon.positions), 6), config.grid, config.pixel_size),
+        truth=potential(atoms.positions, atoms.numbers, config.grid, config.sampling),
+        contamination=potential(carbon.positions, np.full(len(carbon.positions), 6), config.grid, config.sampling),
         specimen=specimen,
         carbon=carbon,
     )

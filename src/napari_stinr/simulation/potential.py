@@ -1,0 +1,153 @@
+"""Potential and projected potential of atoms from their structure factors, so that one belongs to the other.
+
+The Fourier transform of the potential of independent atoms is the sum of their scattering factors, each with the phase
+of its position; the central slice of it is that of a projection (Kirkland, Advanced Computing in Electron Microscopy,
+3rd ed., 2020, ch. 5). Both are evaluated here at the exact positions and with one envelope: thermal vibration, and
+nothing beyond the Nyquist frequency of the pixels in any direction. So the volume, projected exactly, gives the
+projections at every angle, and no projector of ours takes part in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+PARAMETRIZATION = "lobato"
+"""Lobato and Van Dyck, Acta Cryst. A 70, 636 (2014): the scattering factors abTEM takes by default."""
+
+THERMAL_WIDTH = 0.35
+"""Root mean square displacement of an atom along one axis, with all that blurs an image of it [Å]."""
+
+_ROOM_FOR_TAILS = 8.0
+"""How far beyond the grid the sums over frequencies repeat it at the least [Å]: a tail is below 1e-4 of its peak."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the potential is sampled, in the volume and in the projections alike.
+
+    Parameters
+    ----------
+    pixel_size : float
+        Edge of a pixel and of a voxel [Å].
+    thermal_width : float
+        Root mean square displacement of an atom along one axis [Å].
+    """
+
+    pixel_size: float
+    thermal_width: float = THERMAL_WIDTH
+
+    def spectrum(self, number: int, squared: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scattering factor of an element with its envelope, at squared spatial frequencies [V·Å³ for 1/Å²]."""
+        envelope = np.exp(-2 * (np.pi * self.thermal_width) ** 2 * squared)
+        # The same in every direction, or the band of a volume would change with the angle it is seen at.
+        envelope[squared > (0.5 / self.pixel_size) ** 2 * (1 + 1e-9)] = 0
+        return _scattering_factor(number)(squared) * envelope
+
+
+def projected_potential(
+    positions: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    shape: tuple[int, int],
+    sampling: Sampling,
+    *,
+    is_periodic: bool = True,
+) -> NDArray[np.float32]:
+    """Return the projected potential of atoms.
+
+    Parameters
+    ----------
+    positions : ndarray
+        `(n_atoms, 2)` positions (u, v) from the centre of the first pixel [Å].
+    numbers : ndarray
+        `(n_atoms,)` atomic numbers.
+    shape : tuple of int
+        Pixels `(height, width)`.
+    sampling : Sampling
+        Size of a pixel, and thermal vibration.
+    is_periodic : bool
+        The image goes on above and below as it is, as specimens do that are periodic along the tilt axis.
+
+    Returns
+    -------
+    ndarray
+        `(height, width)` integral of the potential along the beam [V·Å].
+    """
+    (height, width), pixel = shape, sampling.pixel_size
+    period_v, period_u = height if is_periodic else _roomy(height, pixel), _roomy(width, pixel)
+    along_v, along_u = np.fft.fftfreq(period_v, pixel), np.fft.rfftfreq(period_u, pixel)
+    squared = along_v[:, None] ** 2 + along_u**2
+    summed = np.zeros(squared.shape, dtype=np.complex128)
+    for number in np.unique(numbers):
+        chosen = positions[numbers == number]
+        phases = _phases(along_v, chosen[:, 1]).T @ _phases(along_u, chosen[:, 0])
+        summed += phases * sampling.spectrum(int(number), squared)
+    image = np.fft.irfft2(summed, (period_v, period_u))[:height, :width]
+    return (image / pixel**2).astype(np.float32)
+
+
+def potential(
+    positions: NDArray[np.float64], numbers: NDArray[np.int64], grid: tuple[int, int, int], sampling: Sampling
+) -> NDArray[np.float32]:
+    """Return the potential of atoms, periodic along the tilt axis.
+
+    Parameters
+    ----------
+    positions : ndarray
+        `(n_atoms, 3)` positions (x, y, z) from the centre of the first voxel [Å].
+    numbers : ndarray
+        `(n_atoms,)` atomic numbers.
+    grid : tuple of int
+        Voxels `(z, y, x)`.
+    sampling : Sampling
+        Size of a voxel, and thermal vibration.
+
+    Returns
+    -------
+    ndarray
+        `(z, y, x)` potential [V]; its sum times the size of a voxel is a projection.
+    """
+    (depth, height, width), voxel = grid, sampling.pixel_size
+    period_z, period_x = _roomy(depth, voxel), _roomy(width, voxel)
+    along_z, along_x = np.fft.fftfreq(period_z, voxel), np.fft.fftfreq(period_x, voxel)
+    along_y = np.fft.rfftfreq(height, voxel)
+    squared = along_z[:, None] ** 2 + along_x**2
+    summed = np.zeros((len(along_y), period_z, period_x), dtype=np.complex128)
+    for number in np.unique(numbers):
+        chosen = positions[numbers == number]
+        phases_z, phases_x = _phases(along_z, chosen[:, 2]), _phases(along_x, chosen[:, 0])
+        for layer, frequency, phase in zip(summed, along_y, _phases(along_y, chosen[:, 1]).T, strict=True):
+            layer += ((phases_z * phase[:, None]).T @ phases_x) * sampling.spectrum(int(number), squared + frequency**2)
+    slices = np.fft.ifft2(summed, axes=(1, 2))[:, :depth, :width]
+    volume = np.fft.irfft(slices, height, axis=0).transpose(1, 0, 2)
+    return np.ascontiguousarray(volume / voxel**3, dtype=np.float32)
+
+
+def _phases(frequencies: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """`(n_atoms, n_frequencies)` phase factors of positions `(n_atoms,)` [Å] at frequencies [1/Å]."""
+    return np.exp(-2j * np.pi * np.multiply.outer(positions, frequencies))
+
+
+def _roomy(n_pixels: int, pixel: float) -> int:
+    """Pixels of a period in which the tail of an atom at one border does not reach the other."""
+    from scipy.fft import next_fast_len
+
+    return int(next_fast_len(n_pixels + int(np.ceil(_ROOM_FOR_TAILS / pixel)), real=True))
+
+
+def _scattering_factor(number: int) -> Callable[[Any], Any]:
+    """Fourier transform of the potential of one atom, as a function of the squared frequency [V·Å³ for 1/Å²]."""
+    from abtem.parametrizations import validate_parametrization
+    from ase.data import chemical_symbols
+
+    parametrization: Any = validate_parametrization(PARAMETRIZATION)
+    # In three dimensions it is the same function as in two: abTEM names it after the projection it is used for.
+    found: Callable[[Any], Any] = parametrization.get_function("projected_scattering_factor", chemical_symbols[number])
+    return found
