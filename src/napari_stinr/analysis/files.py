@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def evaluate_files(
-    volume: Path, truth: Path, *, atoms: Path | None = None, contamination: Path | None = None
+    volume: Path,
+    truth: Path,
+    *,
+    atoms: Path | None = None,
+    contamination: Path | None = None,
+    uncontaminated: Path | None = None,
 ) -> Evaluation:
     """Compare a volume in a file with its truth in files.
 
@@ -27,11 +32,13 @@ def evaluate_files(
         XYZ file with the true atoms, see `read_atoms`.
     contamination : Path, optional
         `(z, y, x)` true contamination at t = 1 [V]. Default: ``contamination.mrc`` beside the truth, if it is there.
+    uncontaminated : Path, optional
+        `(z, y, x)` reconstruction of the never-contaminated series [V]; needs the atoms.
 
     Returns
     -------
     Evaluation
-        Contamination and atoms are None where nothing is known about them.
+        Contamination, atoms and specimen kept are None where nothing is known about them.
 
     Raises
     ------
@@ -46,13 +53,19 @@ def evaluate_files(
     if contamination is None and beside.is_file():
         contamination = beside
     positions, groups = (None, None) if atoms is None else read_atoms(atoms)
+    voxel_size = _common_voxel_size(size, true_size, volume, truth)
+    reference = None
+    if uncontaminated is not None:
+        reference, reference_size = read_volume(uncontaminated)
+        _common_voxel_size(reference_size, voxel_size, uncontaminated, truth)
     return evaluate(
         values,
         true_values,
-        voxel_size=_common_voxel_size(size, true_size, volume, truth),
+        voxel_size=voxel_size,
         contamination=None if contamination is None else read_volume(contamination)[0],
         atom_positions=positions,
         atom_groups=groups,
+        uncontaminated=reference,
     )
 
 

@@ -1,4 +1,4 @@
-"""Compare a volume with the truth: error, resolution, contamination left, atoms.
+"""Compare a volume with the truth: error, resolution, contamination left, specimen kept, atoms.
 
 Every function takes the volume first and the truth second, both `(z, y, x)` on the same grid and in the same unit.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.analysis.atoms import AtomScore, find_atoms, score_atoms
+from napari_stinr.analysis.kept import specimen_kept
 from napari_stinr.analysis.resolution import checked_pair, fourier_shell_correlation, fsc_resolution
 from napari_stinr.errors import StinrError
 
@@ -45,6 +46,8 @@ class Evaluation:
         Signed mean in the contamination shell, see `contamination_left`. None where no contamination was given.
     contamination_left_absolute : float, optional
         The same from absolute values.
+    specimen_kept : float, optional
+        See `specimen_kept`. None where no never-contaminated reconstruction was given.
     atoms : AtomScore, optional
         None where no atoms were given.
     """
@@ -55,6 +58,7 @@ class Evaluation:
     fsc_resolution: float
     contamination_left: float | None = None
     contamination_left_absolute: float | None = None
+    specimen_kept: float | None = None
     atoms: AtomScore | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,6 +129,7 @@ def evaluate(
     atom_positions: ArrayLike | None = None,
     atom_groups: Sequence[object] | None = None,
     atom_numbers: Sequence[int] | None = None,
+    uncontaminated: ArrayLike | None = None,
 ) -> Evaluation:
     """Compare a volume with everything that is known about its truth.
 
@@ -142,19 +147,22 @@ def evaluate(
         `(n,)` label of each atom; recall is also given for each label.
     atom_numbers : sequence of int, optional
         `(n,)` atomic numbers, the labels (``"Z=6"``) where `atom_groups` is not given.
+    uncontaminated : array_like, optional
+        `(z, y, x)` potential of a reconstruction of the never-contaminated series [V]; needs `atom_positions`.
 
     Returns
     -------
     Evaluation
-        Contamination and atoms are None where nothing is known about them.
+        Contamination, atoms and specimen kept are None where nothing is known about them.
 
     Raises
     ------
     StinrError
-        As the functions it calls: shapes or counts differ, values are not finite, or a truth is empty.
+        As the functions it calls: shapes or counts differ, values are not finite, or a truth is empty. Or the
+        never-contaminated reconstruction was given without atoms.
     """
     frequencies, fsc = fourier_shell_correlation(volume, truth, voxel_size=voxel_size)
-    left = left_absolute = atoms = None
+    left = left_absolute = atoms = kept = None
     if contamination is not None:
         left = contamination_left(volume, truth, contamination)
         left_absolute = contamination_left(volume, truth, contamination, absolute=True)
@@ -162,6 +170,14 @@ def evaluate(
         labels = [f"Z={number}" for number in atom_numbers] if atom_numbers is not None else None
         found, _ = find_atoms(volume, voxel_size=voxel_size)
         atoms = score_atoms(found, atom_positions, groups=labels if atom_groups is None else atom_groups)
+    if uncontaminated is not None:
+        if atom_positions is None:
+            raise StinrError(
+                "an uncontaminated reconstruction is given, and no atoms",
+                expected="both, or neither",
+                cure="Give the atoms of the specimen, too.",
+            )
+        kept = specimen_kept(volume, uncontaminated, atom_positions, voxel_size=voxel_size)
     return Evaluation(
         nrmse=nrmse(volume, truth),
         correlation=correlation(volume, truth),
@@ -169,6 +185,7 @@ def evaluate(
         fsc_resolution=fsc_resolution(frequencies, fsc),
         contamination_left=left,
         contamination_left_absolute=left_absolute,
+        specimen_kept=kept,
         atoms=atoms,
     )
 

@@ -159,6 +159,7 @@ def _rows(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, Callable[[Ev
     rows: list[tuple[str, Callable[[Evaluation], str]]] = [
         ("contamination left", lambda found: _percent(found.contamination_left)),
         ("  in absolute values", lambda found: _percent(found.contamination_left_absolute)),
+        ("specimen kept", lambda found: _percent(found.specimen_kept)),
         ("NRMSE", lambda found: f"{found.nrmse:.3f}"),
         ("correlation", lambda found: f"{found.correlation:.4f}"),
         ("scale", lambda found: f"{found.scale:.3f}"),

@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:0|mps", help="Where to compute.")]
+_SPECIMEN, _GROWTH, _INSTRUMENT = "Specimen", "Contamination", "Instrument"
 _STACK_HELP = "Tilt series: a stack, a folder, several files with one tilt each, or an .mdoc; lists for it."
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed; the same one gives the same result.")]
 
@@ -96,16 +97,76 @@ def simulate(
     order: Annotated[
         str, typer.Option(metavar="sequential|bidirectional|dose-symmetric|interleaved", help="Order of recording.")
     ] = "sequential",
-    growth: Annotated[str, typer.Option(metavar="side|radial", help="Where carbon arrives first.")] = "side",
     noise: Annotated[float, typer.Option(metavar="S", help="Noise as a fraction of the mean foreground.")] = 0.0,
-    specimen: Annotated[str, typer.Option(metavar="nanotube|particle", help="What is recorded.")] = "nanotube",
     grid: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Number of voxels.")] = (88, 40, 88),
     pixel_size: Annotated[float, typer.Option(metavar="A", help="Edge of a pixel and of a voxel in Å.")] = 0.5,
+    view: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Width of the images where the specimen is larger. Default: the grid.")
+    ] = 0,
     seed: Seed = 0,
+    specimen: Annotated[
+        str, typer.Option(metavar="nanotube|particle|glass", help="What is recorded.", rich_help_panel=_SPECIMEN)
+    ] = "nanotube",
+    thermal_width: Annotated[
+        float, typer.Option(metavar="A", help="Thermal vibration of the atoms, rms in Å.", rich_help_panel=_SPECIMEN)
+    ] = 0.35,
+    loss: Annotated[
+        float,
+        typer.Option(metavar="F", help="Fraction of its atoms that leave, from outside.", rich_help_panel=_SPECIMEN),
+    ] = 0.0,
+    growth: Annotated[
+        str,
+        typer.Option(metavar="side|radial|both-sides", help="Where carbon arrives first.", rich_help_panel=_GROWTH),
+    ] = "side",
+    pace: Annotated[
+        str, typer.Option(metavar="steady|burst|pause", help="When carbon arrives.", rich_help_panel=_GROWTH)
+    ] = "steady",
+    minimum_distance: Annotated[
+        float, typer.Option(metavar="A", help="Least distance between carbon atoms in Å.", rich_help_panel=_GROWTH)
+    ] = 1.45,
+    gap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="A", help="From carbon to specimen in Å. Default: 2.5, less if small.", rich_help_panel=_GROWTH
+        ),
+    ] = None,
+    drift: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="X Y", help="Drift over the series in pixels.", rich_help_panel=_INSTRUMENT),
+    ] = (0.0, 0.0),
+    jitter: Annotated[
+        float, typer.Option(metavar="PIXELS", help="Random shift of each image, rms.", rich_help_panel=_INSTRUMENT)
+    ] = 0.0,
+    axis_offset: Annotated[
+        float,
+        typer.Option(metavar="PIXELS", help="Tilt axis from the centre of the image.", rich_help_panel=_INSTRUMENT),
+    ] = 0.0,
+    axis_rotation: Annotated[
+        float, typer.Option(metavar="DEG", help="Turn of the images, from x to y.", rich_help_panel=_INSTRUMENT)
+    ] = 0.0,
+    angle_error: Annotated[
+        float, typer.Option(metavar="DEG", help="Error of the tilt angles, rms.", rich_help_panel=_INSTRUMENT)
+    ] = 0.0,
+    gain_error: Annotated[
+        float, typer.Option(metavar="F", help="Error of the intensity of an image, rms.", rich_help_panel=_INSTRUMENT)
+    ] = 0.0,
+    background: Annotated[
+        float,
+        typer.Option(metavar="F", help="Background, as a fraction of the foreground.", rich_help_panel=_INSTRUMENT),
+    ] = 0.0,
+    hot_pixels: Annotated[
+        float, typer.Option(metavar="F", help="Fraction of the pixels stuck high.", rich_help_panel=_INSTRUMENT)
+    ] = 0.0,
+    blank_images: Annotated[
+        int, typer.Option(metavar="N", help="Images with the beam off.", rich_help_panel=_INSTRUMENT)
+    ] = 0,
+    exposure: Annotated[
+        str, typer.Option(metavar="constant|1/cos", help="Intensity over the tilt.", rich_help_panel=_INSTRUMENT)
+    ] = "constant",
 ) -> None:
     """Simulate a tilt series of a specimen on which carbon grows, with its truth."""
     from napari_stinr.io.output.targets import check_folder
-    from napari_stinr.simulation import SimulationConfig, write_simulation
+    from napari_stinr.simulation import Instrument, SimulationConfig, write_simulation
     from napari_stinr.simulation import simulate as simulate_experiment
 
     config = SimulationConfig(
@@ -119,6 +180,25 @@ def simulate(
         grid=grid,
         pixel_size=pixel_size,
         seed=seed,
+        thermal_width=thermal_width,
+        pace=pace,
+        minimum_distance=minimum_distance,
+        gap=gap,
+        loss=loss,
+        view=view,
+        instrument=Instrument(
+            drift_x=drift[0],
+            drift_y=drift[1],
+            jitter=jitter,
+            axis_offset=axis_offset,
+            axis_rotation=axis_rotation,
+            angle_error=angle_error,
+            gain_error=gain_error,
+            background=background,
+            hot_pixels=hot_pixels,
+            blank_images=blank_images,
+            exposure=exposure,
+        ),
     )
     check_folder(out)
     with progress("simulate") as update:
@@ -232,12 +312,16 @@ def evaluate(
     contamination: Annotated[
         Path | None, typer.Option(metavar="FILE", help="True contamination. Default: contamination.mrc beside TRUTH.")
     ] = None,
+    uncontaminated: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Reconstruction of the uncontaminated series: adds specimen kept."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Compare a volume with the truth: error, resolution, contamination left, atoms."""
+    """Compare a volume with the truth: error, resolution, contamination left, specimen kept, atoms."""
     from napari_stinr.analysis.files import evaluate_files
 
-    found = evaluate_files(volume, truth, atoms=atoms, contamination=contamination)
+    found = evaluate_files(volume, truth, atoms=atoms, contamination=contamination, uncontaminated=uncontaminated)
     if json:
         from json import dumps
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from napari_stinr.data.acquisition_order import AcquisitionOrder, acquisition_rank
-from napari_stinr.data.checks import MINIMUM_TILTS
 from napari_stinr.data.tilt_series import TiltSeries
-from napari_stinr.errors import StinrError
-from napari_stinr.simulation.acquisition import measurement_noise, record_tilt_series
-from napari_stinr.simulation.contamination import Growth, grow_contamination
-from napari_stinr.simulation.potential import THERMAL_WIDTH, Sampling, potential
-from napari_stinr.simulation.specimen import SpecimenName, build_specimen
+from napari_stinr.simulation.acquisition import Scene, mean_foreground, measurement_noise
+from napari_stinr.simulation.contamination import grow_contamination
+from napari_stinr.simulation.instrument import detect, draw_pose
+from napari_stinr.simulation.loss import departure_times
+from napari_stinr.simulation.potential import potential
+from napari_stinr.simulation.specimen import build_specimen, inside_grid
 
 if TYPE_CHECKING:
     import os
@@ -24,77 +23,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_stinr.simulation.config import SimulationConfig
     from napari_stinr.simulation.contamination import Contamination
+    from napari_stinr.simulation.instrument import TruePose
     from napari_stinr.simulation.specimen import Specimen
-
-
-class SimulationConfig(BaseModel):
-    """Everything that decides a simulation; the same values give the same bytes.
-
-    Parameters
-    ----------
-    tilt_start, tilt_stop, tilt_step : float
-        First and last tilt angle, both recorded where the step allows, and the step [degrees].
-    order : {"sequential", "bidirectional", "dose-symmetric", "interleaved"}
-        Order in which the tilts are recorded, see `acquisition_rank`.
-    growth : {"side", "radial"}
-        Where carbon arrives first, see `grow_contamination`.
-    noise : float
-        Standard deviation of Gaussian noise as a fraction of the mean foreground, see `measurement_noise`.
-    seed : int
-        Seed of specimen, contamination and noise.
-    specimen : {"nanotube", "particle"}
-        What is recorded, see `build_specimen`.
-    grid : tuple of int
-        Number of voxels `(z, y, x)`; projections are `(y, x)`.
-    pixel_size : float
-        Edge of a pixel and of a voxel [Å].
-    thermal_width : float
-        Root mean square displacement of an atom along one axis, in volume and projections alike [Å].
-
-    Raises
-    ------
-    StinrError
-        A value is not possible.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tilt_start: float = Field(default=0.0, ge=-180, le=180)
-    tilt_stop: float = Field(default=180.0, ge=-180, le=180)
-    tilt_step: PositiveFloat = 1.0
-    order: AcquisitionOrder = "sequential"
-    growth: Growth = "side"
-    noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    seed: int = Field(default=0, ge=0)
-    specimen: SpecimenName = "nanotube"
-    grid: tuple[PositiveInt, PositiveInt, PositiveInt] = (88, 40, 88)
-    pixel_size: PositiveFloat = 0.5
-    thermal_width: float = Field(default=THERMAL_WIDTH, ge=0, allow_inf_nan=False)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise _as_stinr_error(error) from error
-
-    @property
-    def tilt_angles(self) -> NDArray[np.float64]:
-        """`(n_tilts,)` tilt angles from start to stop [degrees]."""
-        # A step of 0.1 must not lose its last angle to rounding.
-        n_steps = int(np.floor((self.tilt_stop - self.tilt_start) / self.tilt_step + 1e-6))
-        return np.asarray(self.tilt_start + self.tilt_step * np.arange(n_steps + 1), dtype=np.float64)
-
-    @property
-    def sampling(self) -> Sampling:
-        """How volume and projections are sampled."""
-        return Sampling(self.pixel_size, self.thermal_width)
-
-    @property
-    def times(self) -> NDArray[np.float64]:
-        """`(n_tilts,)` time of every tilt, 0 for the first that is recorded and 1 for the last."""
-        rank = acquisition_rank(self.tilt_angles, self.order)
-        return rank / max(1, len(rank) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,15 +40,18 @@ class Simulation:
     series : TiltSeries
         The contaminated tilt series.
     clean_projections : ndarray
-        `(n_tilts, height, width)` the same acquisition with the same noise, never contaminated [V·Å].
+        `(n_tilts, height, width)` the same acquisition with the same noise, never contaminated and without a loss of
+        atoms [V·Å].
     truth : ndarray
         `(z, y, x)` true potential at t = 0 [V].
     contamination : ndarray
-        `(z, y, x)` true potential at t = 1 minus that at t = 0 [V].
+        `(z, y, x)` true potential of the contamination at t = 1 [V].
     specimen : Specimen
-        The atoms that were put in, and their groups.
+        The atoms that were put in, and their groups; where there is a view, those in it.
     carbon : Contamination
         The atoms that grew on it, and when.
+    pose : TruePose
+        Where and how bright every image really is; the series states nominal tilt angles and no axis offset.
     """
 
     config: SimulationConfig
@@ -126,6 +61,7 @@ class Simulation:
     contamination: NDArray[np.float32]
     specimen: Specimen
     carbon: Contamination
+    pose: TruePose
 
 
 def simulate(config: SimulationConfig, *, progress: Callable[[int, int], None] | None = None) -> Simulation:
@@ -146,31 +82,47 @@ def simulate(config: SimulationConfig, *, progress: Callable[[int, int], None] |
     Raises
     ------
     StinrError
-        The grid is too small for the specimen, or there are fewer than three tilts.
+        The grid is too small for the specimen, there are fewer than three tilts, or the instrument cannot record them.
     """
-    angles, times = _checked_tilts(config), config.times
-    specimen = build_specimen(config.specimen, config.grid, config.pixel_size, seed=config.seed)
-    carbon = grow_contamination(specimen, growth=config.growth, seed=config.seed)
-    projections, clean = record_tilt_series(specimen, carbon, angles, times, config.sampling, progress=progress)
-    # One draw for both, so that the two series differ by nothing but the contamination.
-    noise = measurement_noise(projections, config.noise, seed=config.seed)
-    series = TiltSeries(
-        projections + noise,
-        angles,
-        times,
-        pixel_size=config.pixel_size,
-        name=f"simulated {config.specimen}",
+    angles, times, seed, grid = config.checked_tilts(), config.times, config.seed, config.view_grid
+    scene, sampling = _scene(config), config.sampling
+    pose = draw_pose(config.instrument, angles, times, seed=seed)
+    projections, clean = scene.record(angles, times, sampling, pose, progress=progress)
+    # One draw for both, so that the two series differ by nothing but what happened to the specimen.
+    noise = measurement_noise(projections, config.noise, seed=seed)
+    detected = partial(
+        detect, noise=noise, instrument=config.instrument, foreground=mean_foreground(projections), seed=seed
     )
-    atoms = specimen.atoms
+    series = TiltSeries(
+        detected(projections), angles, times, pixel_size=config.pixel_size, name=f"simulated {config.specimen}"
+    )
+    atoms, carbon = scene.specimen.atoms, scene.contamination
     return Simulation(
         config=config,
         series=series,
-        clean_projections=clean + noise,
-        truth=potential(atoms.positions, atoms.numbers, config.grid, config.sampling),
-        contamination=potential(carbon.positions, np.full(len(carbon.positions), 6), config.grid, config.sampling),
-        specimen=specimen,
-        carbon=carbon,
+        clean_projections=detected(clean),
+        truth=potential(atoms.positions, atoms.numbers, grid, sampling),
+        contamination=potential(carbon.positions, np.full(len(carbon.positions), 6), grid, sampling),
+        specimen=scene.specimen.seen(),
+        carbon=carbon.kept(inside_grid(carbon.positions, grid, config.pixel_size)),
+        pose=pose,
     )
+
+
+def _scene(config: SimulationConfig) -> Scene:
+    """Specimen, contamination and loss, with the origin of what is seen of them."""
+    specimen = build_specimen(config.specimen, config.grid, config.pixel_size, seed=config.seed)
+    carbon = grow_contamination(
+        specimen,
+        growth=config.growth,
+        pace=config.pace,
+        minimum_distance=config.minimum_distance,
+        gap=config.gap,
+        seed=config.seed,
+    )
+    leaves = departure_times(specimen, carbon, config.loss, seed=config.seed)
+    origin = specimen.origin_of(config.view_grid)
+    return Scene(specimen.in_view(config.view_grid), replace(carbon, positions=carbon.positions - origin), leaves)
 
 
 def write_simulation(folder: str | os.PathLike[str], simulation: Simulation) -> Path:
@@ -180,8 +132,9 @@ def write_simulation(folder: str | os.PathLike[str], simulation: Simulation) -> 
     and ``.rawtlt`` the same series without contamination. ``truth.mrc`` is the potential at t = 0 and
     ``contamination.mrc`` what has been added to it at t = 1. ``atoms.xyz`` (extended XYZ) lists the atoms of the
     specimen with a column ``group``, a blank in a name written as ``_``; its origin is the centre of the first voxel,
-    so position / voxel size is the index. ``simulation.yaml`` repeats the configuration. The same configuration gives
-    the same bytes in every file.
+    so position / voxel size is the index. ``instrument.csv`` has the true pose and gain of every projection, and
+    whether it is blank. ``simulation.yaml`` repeats the configuration. The same configuration gives the same bytes in
+    every file.
 
     Parameters
     ----------
@@ -215,6 +168,7 @@ def write_simulation(folder: str | os.PathLike[str], simulation: Simulation) -> 
     write_volume(target / "truth.mrc", simulation.truth, voxel_size=pixel_size)
     write_volume(target / "contamination.mrc", simulation.contamination, voxel_size=pixel_size)
     _write_atoms(target / "atoms.xyz", simulation.specimen)
+    _write_pose(target / "instrument.csv", series.tilt_angles, simulation.pose)
     _write_config(target / "simulation.yaml", simulation.config)
     return target
 
@@ -231,6 +185,17 @@ def _write_atoms(path: Path, specimen: Specimen) -> None:
         write(temporary, atoms, format="extxyz", columns=["symbols", "positions", "group"])
 
 
+def _write_pose(path: Path, tilt_angles: NDArray[np.float64], pose: TruePose) -> None:
+    from napari_stinr.io.output.atomic import atomic_output
+
+    columns = [tilt_angles, pose.dx, pose.dy, pose.angle_error, pose.gain]
+    rows = [",".join(f"{value + 0.0:.6f}" for value in row) for row in zip(*columns, strict=True)]
+    lines = [f"{row},{int(is_blank)}" for row, is_blank in zip(rows, pose.is_blank, strict=True)]
+    text = "\n".join(["tilt_angle_deg,dx_px,dy_px,angle_error_deg,gain,is_blank", *lines])
+    with atomic_output(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
 def _write_config(path: Path, config: SimulationConfig) -> None:
     import yaml
 
@@ -238,22 +203,3 @@ def _write_config(path: Path, config: SimulationConfig) -> None:
 
     with atomic_output(path) as temporary:
         temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-
-
-def _checked_tilts(config: SimulationConfig) -> NDArray[np.float64]:
-    angles = config.tilt_angles
-    if len(angles) < MINIMUM_TILTS:
-        raise StinrError(
-            f"{config.tilt_start:g} to {config.tilt_stop:g} degrees by {config.tilt_step:g} makes {len(angles)} tilts",
-            expected=f"at least {MINIMUM_TILTS}",
-            cure="Give START STOP STEP with START below STOP, or a smaller STEP.",
-        )
-    return angles
-
-
-def _as_stinr_error(error: ValidationError) -> StinrError:
-    from napari_stinr.config.faults import first_fault
-
-    fault = first_fault(error)
-    found = f"{'.'.join(map(str, fault.where))} of the simulation is {fault.value!r}"
-    return StinrError(found, expected=fault.expected, cure="Correct this value.")

@@ -49,7 +49,7 @@ class Sampling:
         envelope = np.exp(-2 * (np.pi * self.thermal_width) ** 2 * squared)
         # The same in every direction, or the band of a volume would change with the angle it is seen at.
         envelope[squared > (0.5 / self.pixel_size) ** 2 * (1 + 1e-9)] = 0
-        return _scattering_factor(number)(squared) * envelope
+        return np.asarray(_scattering_factor(number)(squared) * envelope, dtype=np.float64)
 
 
 def projected_potential(
@@ -65,7 +65,8 @@ def projected_potential(
     Parameters
     ----------
     positions : ndarray
-        `(n_atoms, 2)` positions (u, v) from the centre of the first pixel [Å].
+        `(n_atoms, 2)` positions (u, v) from the centre of the first pixel [Å]; those whose tails do not reach the
+        image are left out.
     numbers : ndarray
         `(n_atoms,)` atomic numbers.
     shape : tuple of int
@@ -81,7 +82,12 @@ def projected_potential(
         `(height, width)` integral of the potential along the beam [V·Å].
     """
     (height, width), pixel = shape, sampling.pixel_size
-    period_v, period_u = height if is_periodic else _roomy(height, pixel), _roomy(width, pixel)
+    near, period_u = _seen(positions[:, 0], width, pixel)
+    period_v = height
+    if not is_periodic:
+        near_v, period_v = _seen(positions[:, 1], height, pixel)
+        near &= near_v
+    positions, numbers = positions[near], numbers[near]
     along_v, along_u = np.fft.fftfreq(period_v, pixel), np.fft.rfftfreq(period_u, pixel)
     squared = along_v[:, None] ** 2 + along_u**2
     summed = np.zeros(squared.shape, dtype=np.complex128)
@@ -101,7 +107,8 @@ def potential(
     Parameters
     ----------
     positions : ndarray
-        `(n_atoms, 3)` positions (x, y, z) from the centre of the first voxel [Å].
+        `(n_atoms, 3)` positions (x, y, z) from the centre of the first voxel [Å]; those whose tails do not reach the
+        grid are left out.
     numbers : ndarray
         `(n_atoms,)` atomic numbers.
     grid : tuple of int
@@ -115,7 +122,9 @@ def potential(
         `(z, y, x)` potential [V]; its sum times the size of a voxel is a projection.
     """
     (depth, height, width), voxel = grid, sampling.pixel_size
-    period_z, period_x = _roomy(depth, voxel), _roomy(width, voxel)
+    near_z, period_z = _seen(positions[:, 2], depth, voxel)
+    near_x, period_x = _seen(positions[:, 0], width, voxel)
+    positions, numbers = positions[near_z & near_x], numbers[near_z & near_x]
     along_z, along_x = np.fft.fftfreq(period_z, voxel), np.fft.fftfreq(period_x, voxel)
     along_y = np.fft.rfftfreq(height, voxel)
     squared = along_z[:, None] ** 2 + along_x**2
@@ -130,16 +139,19 @@ def potential(
     return np.ascontiguousarray(volume / voxel**3, dtype=np.float32)
 
 
-def _phases(frequencies: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.complex128]:
+def _phases(frequencies: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.complex128]:
     """`(n_atoms, n_frequencies)` phase factors of positions `(n_atoms,)` [Å] at frequencies [1/Å]."""
-    return np.exp(-2j * np.pi * np.multiply.outer(positions, frequencies))
+    return np.asarray(np.exp(-2j * np.pi * np.multiply.outer(positions, frequencies)), dtype=np.complex128)
 
 
-def _roomy(n_pixels: int, pixel: float) -> int:
-    """Pixels of a period in which the tail of an atom at one border does not reach the other."""
+def _seen(positions: NDArray[np.float64], n_pixels: int, pixel: float) -> tuple[NDArray[np.bool_], int]:
+    """Which of positions `(n_atoms,)` [Å] reach the pixels, and a period [px] in which none comes in again behind."""
     from scipy.fft import next_fast_len
 
-    return int(next_fast_len(n_pixels + int(np.ceil(_ROOM_FOR_TAILS / pixel)), real=True))
+    outside = np.maximum(-positions, positions - (n_pixels - 1) * pixel)
+    near = outside < _ROOM_FOR_TAILS
+    room = 2 * _ROOM_FOR_TAILS if (outside[near] > 0).any() else _ROOM_FOR_TAILS
+    return near, int(next_fast_len(n_pixels + int(np.ceil(room / pixel)), real=True))
 
 
 def _scattering_factor(number: int) -> Callable[[Any], Any]:

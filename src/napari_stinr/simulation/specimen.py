@@ -8,12 +8,13 @@ show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from napari_stinr.errors import StinrError
+from napari_stinr.simulation.packing import take_in_turn
 from napari_stinr.simulation.room import available_room
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SpecimenName = Literal["nanotube", "particle"]
+SpecimenName = Literal["nanotube", "particle", "glass"]
 SPECIMENS: tuple[str, ...] = get_args(SpecimenName)
 
 BOND = 1.42
@@ -40,6 +41,14 @@ FEPT_LATTICE = 3.85
 """Lattice constant of Fe-Pt, taken as cubic [Å]."""
 PARTICLE_MARGIN = 1.5
 """Distance kept between the particle and the first and last row of the grid [Å]."""
+GLASS_DISTANCE = 2.5
+"""Least distance of two atoms of amorphous Zr-Cu [Å]."""
+GLASS_DENSITY = 0.056
+"""Atoms per Å³ of amorphous Zr-Cu."""
+GLASS_CANDIDATES = 30
+"""Random positions drawn for every atom of that density, of which random sequential addition keeps what fits."""
+GLASS_UNEVENNESS = 0.15
+"""How much the radius of the amorphous particle goes in and out, as a fraction of the largest possible."""
 DISPLACEMENT = 0.03
 """Standard deviation of the static random displacement of every atom, per axis [Å]."""
 
@@ -60,6 +69,8 @@ class Specimen:
         Edge of a voxel [Å].
     closed_radius : float
         Nothing can grow nearer to the tilt axis than this, as a tube is closed to carbon from outside [Å].
+    is_periodic : bool
+        The specimen goes on above and below the grid as it is, instead of ending inside it along y.
     """
 
     atoms: Any
@@ -67,6 +78,24 @@ class Specimen:
     grid: tuple[int, int, int]
     voxel_size: float
     closed_radius: float = 0.0
+    is_periodic: bool = True
+
+    def in_view(self, grid: tuple[int, int, int]) -> Specimen:
+        """Return the same atoms with the origin of a smaller grid around the same centre, those outside it too."""
+        moved = self.atoms.copy()
+        moved.positions -= self.origin_of(grid)
+        moved.set_cell(np.array(grid[::-1]) * self.voxel_size)
+        return replace(self, atoms=moved, grid=grid)
+
+    def origin_of(self, grid: tuple[int, int, int]) -> NDArray[np.float64]:
+        """Return where `(x, y, z)` the first voxel of a grid around the same centre lies in this one [Å]."""
+        return np.asarray((np.array(self.grid[::-1]) - np.array(grid[::-1])) / 2 * self.voxel_size, dtype=np.float64)
+
+    def seen(self) -> Specimen:
+        """Return the specimen without the atoms that lie outside its grid along z and x."""
+        is_seen = inside_grid(self.atoms.positions, self.grid, self.voxel_size)
+        groups = tuple(group for group, kept in zip(self.groups, is_seen, strict=True) if kept)
+        return replace(self, atoms=self.atoms[is_seen], groups=groups)
 
     @property
     def indices(self) -> NDArray[np.float64]:
@@ -79,9 +108,9 @@ def build_specimen(name: str, grid: tuple[int, int, int], voxel_size: float, *, 
 
     Parameters
     ----------
-    name : {"nanotube", "particle"}
+    name : {"nanotube", "particle", "glass"}
         ``nanotube``: carbon nanotube around a Zr-Te sandwich, see `nanotube_sandwich`. ``particle``: faceted Fe-Pt, see
-        `iron_platinum_particle`.
+        `iron_platinum_particle`. ``glass``: rounded particle of amorphous Zr-Cu, see `zirconium_copper_glass`.
     grid : tuple of int
         Number of voxels `(z, y, x)`.
     voxel_size : float
@@ -102,6 +131,7 @@ def build_specimen(name: str, grid: tuple[int, int, int], voxel_size: float, *, 
     builders: dict[str, Callable[..., Specimen]] = {
         "nanotube": nanotube_sandwich,
         "particle": iron_platinum_particle,
+        "glass": zirconium_copper_glass,
     }
     if name not in builders:
         raise StinrError(
@@ -146,7 +176,36 @@ def iron_platinum_particle(grid: tuple[int, int, int], voxel_size: float, *, see
     particle.rotate(generator.uniform(0, 360), "y")
     particle.positions[:, 1] += (grid[1] - 1) / 2 * voxel_size
     parts = [(particle[numbers == number], name) for number, name in ((26, "Fe"), (78, "Pt"))]
-    return _assemble(parts, grid, voxel_size, generator)
+    return _assemble(parts, grid, voxel_size, generator, is_periodic=False)
+
+
+def zirconium_copper_glass(grid: tuple[int, int, int], voxel_size: float, *, seed: int = 0) -> Specimen:
+    """Build a rounded, uneven particle of amorphous Zr-Cu, in which no lattice tells where an atom must be."""
+    # Random sequential addition, so the atoms are as far apart as in the glass and at about three quarters of its
+    # density, and their neighbours are not those of a relaxed one. It ends inside the grid along the tilt axis.
+    from ase import Atoms
+
+    generator = np.random.default_rng(seed)
+    radius = available_room(grid, voxel_size).specimen_radius
+    half_axes = np.array([radius, min(radius, grid[1] * voxel_size / 2 - PARTICLE_MARGIN), radius])
+    volume = 8 * half_axes.prod()
+    drawn = generator.uniform(-1, 1, size=(int(GLASS_CANDIDATES * GLASS_DENSITY * volume), 3))
+    bulges, hollows = (direction / np.linalg.norm(direction) for direction in generator.standard_normal((2, 3)))
+    distance = np.linalg.norm(drawn, axis=1)
+    unevenness = ((drawn @ bulges) ** 2 - (drawn @ hollows) ** 2) / np.maximum(distance, 1e-9) ** 2
+    drawn = drawn[distance <= 1 - GLASS_UNEVENNESS + GLASS_UNEVENNESS * unevenness] * half_axes
+    positions = drawn[take_in_turn(drawn, len(drawn), GLASS_DISTANCE)]
+    numbers = np.where(generator.random(len(positions)) < 0.5, 40, 29)
+    positions[:, 1] += (grid[1] - 1) / 2 * voxel_size
+    glass: Any = Atoms(numbers=numbers, positions=positions)
+    parts = [(glass[numbers == number], name) for number, name in ((40, "Zr"), (29, "Cu"))]
+    return _assemble(parts, grid, voxel_size, generator, is_periodic=False)
+
+
+def inside_grid(positions: NDArray[np.float64], grid: tuple[int, int, int], voxel_size: float) -> NDArray[np.bool_]:
+    """Return which positions `(n, 3)` (x, y, z) [Å] lie within the voxels of a grid along z and x."""
+    index = positions[:, [0, 2]] / voxel_size
+    return np.asarray(((index >= -0.5) & (index < np.array([grid[2], grid[0]]) - 0.5)).all(axis=1))
 
 
 def _wall_radius(index: int) -> float:
@@ -210,6 +269,7 @@ def _assemble(
     generator: np.random.Generator,
     *,
     closed_radius: float = 0.0,
+    is_periodic: bool = True,
 ) -> Specimen:
     """Put parts centred on the tilt axis into the box, with a little static disorder."""
     from ase import Atoms
@@ -222,4 +282,4 @@ def _assemble(
     atoms.positions[:, [0, 2]] += (np.array([grid[2], grid[0]]) - 1) / 2 * voxel_size
     # Row y spans half a voxel on both sides of its index.
     atoms.positions[:, 1] = (atoms.positions[:, 1] + voxel_size / 2) % (grid[1] * voxel_size) - voxel_size / 2
-    return Specimen(atoms, groups, grid, voxel_size, closed_radius)
+    return Specimen(atoms, groups, grid, voxel_size, closed_radius, is_periodic)
