@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.errors import StinrError
 from napari_stinr.simulation import (
+    Instrument,
     Simulation,
     SimulationConfig,
     build_specimen,
@@ -243,7 +244,8 @@ def test_importing_the_simulation_costs_neither_abtem_nor_ase() -> None:
 
 
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
-    config = SimulationConfig(grid=(32, 16, 32), tilt_step=60, noise=0.1, seed=4)
+    instrument = Instrument(drift_x=2, jitter=0.3, axis_rotation=1, angle_error=1, gain_error=0.1, hot_pixels=0.01)
+    config = SimulationConfig(grid=(32, 16, 32), tilt_step=30, noise=0.1, seed=4, loss=0.1, instrument=instrument)
     write_simulation(tmp_path / "first", simulate(config))
     # In another process: FFTW remembers in this one what it found to be the fastest, and does the same again.
     code = (
@@ -253,7 +255,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "second")], check=True, env=os.environ)
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
     series = {"stack.mrc", "stack.rawtlt", "times.csv", "uncontaminated_stack.mrc", "uncontaminated_stack.rawtlt"}
-    assert set(names) == series | {"truth.mrc", "contamination.mrc", "atoms.xyz", "simulation.yaml"}
+    assert set(names) == series | {"truth.mrc", "contamination.mrc", "atoms.xyz", "instrument.csv", "simulation.yaml"}
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
@@ -278,6 +280,19 @@ def test_written_files_hold_the_simulation(tmp_path: Path) -> None:
     assert [str(group).replace("_", " ") for group in atoms.arrays["group"]] == list(simulation.specimen.groups)
     settings = yaml.safe_load((tmp_path / "simulation.yaml").read_text())
     assert SimulationConfig(**settings) == simulation.config
+
+
+def test_settings_written_before_there_were_more_are_still_valid() -> None:
+    old = {
+        "tilt_start": 0.0,
+        "tilt_stop": 180.0,
+        "tilt_step": 1.0,
+        "order": "sequential",
+        "growth": "side",
+        "noise": 0.0,
+    }
+    old |= {"seed": 0, "specimen": "nanotube", "grid": [88, 40, 88], "pixel_size": 0.5}
+    assert SimulationConfig(**old) == SimulationConfig()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -190,10 +190,11 @@ def zirconium_copper_glass(grid: tuple[int, int, int], voxel_size: float, *, see
     half_axes = np.array([radius, min(radius, grid[1] * voxel_size / 2 - PARTICLE_MARGIN), radius])
     volume = 8 * half_axes.prod()
     drawn = generator.uniform(-1, 1, size=(int(GLASS_CANDIDATES * GLASS_DENSITY * volume), 3))
-    bulges, hollows = (direction / np.linalg.norm(direction) for direction in generator.standard_normal((2, 3)))
-    distance = np.linalg.norm(drawn, axis=1)
-    unevenness = ((drawn @ bulges) ** 2 - (drawn @ hollows) ** 2) / np.maximum(distance, 1e-9) ** 2
-    drawn = drawn[distance <= 1 - GLASS_UNEVENNESS + GLASS_UNEVENNESS * unevenness] * half_axes
+    distance, from_axis = np.linalg.norm(drawn, axis=1), np.hypot(drawn[:, 0], drawn[:, 2])
+    around, (first, second) = np.arctan2(drawn[:, 2], drawn[:, 0]), generator.uniform(0, 2 * np.pi, size=2)
+    # Two bulges and three, so that no two directions show the same outline.
+    bulge = from_axis / np.maximum(distance, 1e-9) * (np.cos(2 * around + first) + np.cos(3 * around + second)) / 2
+    drawn = drawn[distance <= 1 - GLASS_UNEVENNESS * (1 - bulge)] * half_axes
     positions = drawn[take_in_turn(drawn, len(drawn), GLASS_DISTANCE)]
     numbers = np.where(generator.random(len(positions)) < 0.5, 40, 29)
     positions[:, 1] += (grid[1] - 1) / 2 * voxel_size
