@@ -63,8 +63,8 @@ def test_sectors_without_atoms_are_left_out() -> None:
 
 
 def test_a_blur_and_a_little_shift_keep_nearly_all_and_a_move_of_atoms_does_not() -> None:
-    assert kept(blobs(ATOMS + [0, 0.2, 0], np.ones(24))) > 0.95
-    assert kept(blobs(ATOMS + [0, 2.0, 0], np.ones(24))) < 0.2
+    assert kept(blobs(ATOMS + np.array([0, 0.2, 0]), np.ones(24))) > 0.95
+    assert kept(blobs(ATOMS + np.array([0, 2.0, 0]), np.ones(24))) < 0.2
 
 
 def test_carbon_that_is_left_beside_the_atoms_adds_mass() -> None:

@@ -22,6 +22,7 @@ from napari_stinr.cli.main import app, main
 from napari_stinr.config import PRESETS
 from napari_stinr.io import read_volume, write_tilt_series, write_volume
 from napari_stinr.reconstruction import load_reconstruction
+from napari_stinr.simulation import SimulationConfig
 from napari_stinr.simulation.atoms_file import read_atoms
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["train", "stack.mrc", "--out", "run.stinr", "--threads", "0"], "invalid value for '--threads'"),
         (["simulate", "--out", "out", "--tilts", "0", "180"], "'--tilts' requires 3 arguments"),
         (["simulate", "--out", "out", "--growth", "upwards"], "growth of the simulation is 'upwards'"),
+        (["simulate", "--out", "out", "--exposure", "cos"], "exposure of the simulation is 'cos'"),
+        (["simulate", "--out", "out", "--exposure", "1/cos"], "follows 1/cos(tilt) up to 180 degrees"),
+        (["simulate", "--out", "out", "--view", "51"], "view is 51 pixels of a grid of 88 x 88 voxels"),
         (["info", "missing.mrc"], "missing.mrc does not exist"),
         (["info", "missing.stinr"], "missing.stinr"),
         (["export", "missing.stinr", "out.tif"], "missing.stinr"),
@@ -320,6 +324,74 @@ def test_evaluate_takes_the_contamination_that_is_given(tmp_path: Path, capsys: 
     options = ("--contamination", tmp_path / "carbon.mrc", "--json")
     assert run("evaluate", tmp_path / "dirty.mrc", "--truth", truth, *options) == 0
     assert json.loads(capsys.readouterr().out)["contamination_left"] == pytest.approx(1, abs=0.01)
+
+
+def test_evaluate_says_how_much_of_the_specimen_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth, weak = write_truth(tmp_path), tmp_path / "weak.mrc"
+    write_volume(weak, 0.8 * read_volume(truth)[0], voxel_size=VOXEL_SIZE)
+    words = ("evaluate", weak, "--truth", truth, "--uncontaminated", truth)
+    assert run(*words, "--atoms", tmp_path / "atoms.xyz", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["specimen_kept"] == pytest.approx(0.8)
+    assert run(*words, "--atoms", tmp_path / "atoms.xyz") == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "specimen kept" in line]
+    assert "80.00 %" in row
+    assert run(*words) == 2
+    assert "an uncontaminated reconstruction is given, and no atoms" in one_line(capsys)
+    write_volume(weak, read_volume(truth)[0], voxel_size=0.7)
+    assert run("evaluate", truth, "--truth", truth, "--uncontaminated", weak, "--atoms", tmp_path / "atoms.xyz") == 2
+    assert "voxel size of weak.mrc is 0.7 Å; expected 0.5 Å" in one_line(capsys)
+
+
+def test_every_option_of_simulate_reaches_the_simulation(tmp_path: Path) -> None:
+    words = "--tilts -60 60 15 --order interleaved --noise 0.02 --grid 40 16 40 --pixel-size 0.6 --view 32 --seed 7"
+    words += " --specimen glass --thermal-width 0.4 --loss 0.1 --growth both-sides --pace burst --minimum-distance 1.8"
+    words += " --gap 1.6 --drift 3 -2 --jitter 0.2 --axis-offset 1.5 --axis-rotation -2 --angle-error 0.4"
+    words += " --gain-error 0.05 --background 0.1 --hot-pixels 0.001 --blank-images 1 --exposure 1/cos"
+    assert run("simulate", "--out", tmp_path / "out", *words.split()) == 0
+    written = yaml.safe_load((tmp_path / "out" / "simulation.yaml").read_text(encoding="utf-8"))
+    instrument = written.pop("instrument")
+    assert written == {
+        "tilt_start": -60,
+        "tilt_stop": 60,
+        "tilt_step": 15,
+        "order": "interleaved",
+        "growth": "both-sides",
+        "noise": 0.02,
+        "seed": 7,
+        "specimen": "glass",
+        "grid": [40, 16, 40],
+        "pixel_size": 0.6,
+        "thermal_width": 0.4,
+        "pace": "burst",
+        "minimum_distance": 1.8,
+        "gap": 1.6,
+        "loss": 0.1,
+        "view": 32,
+    }
+    assert instrument == {
+        "drift_x": 3,
+        "drift_y": -2,
+        "jitter": 0.2,
+        "axis_offset": 1.5,
+        "axis_rotation": -2,
+        "angle_error": 0.4,
+        "gain_error": 0.05,
+        "background": 0.1,
+        "hot_pixels": 0.001,
+        "blank_images": 1,
+        "exposure": "1/cos",
+    }
+    assert read_volume(tmp_path / "out" / "truth.mrc")[0].shape == (32, 16, 32)
+
+
+def test_without_options_simulate_takes_the_defaults_of_the_configuration() -> None:
+    """One set of defaults: those of the shell are those of Python."""
+    names = {option.name: option.default for option in get_command(app).commands["simulate"].params}
+    config = SimulationConfig()
+    flat = config.model_dump(exclude={"instrument"}) | config.instrument.model_dump()
+    flat["tilts"] = tuple(flat.pop(f"tilt_{each}") for each in ("start", "stop", "step"))
+    flat["drift"] = (flat.pop("drift_x"), flat.pop("drift_y"))
+    assert {name: names[name] for name in flat} == flat
 
 
 def test_evaluate_refuses_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
