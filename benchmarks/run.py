@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import convergence
-import heldback
+import matrix
 import memory
 import projector
 import third_party
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TITLES = {
-    "heldback": "Held-back cases",
     "projector": "Speed of the projector",
     "convergence": "Quality against time",
     "memory": "Memory",
     "window": "In the window",
     "third_party": "Third-party simulations",
+    "matrix": "The matrix",
 }
+LONG = "matrix"
+"""Half a day or more: only where it is asked for by name."""
+ON_THEIR_OWN = ("third_party", "matrix")
+"""Not in `table.md`: of data that not everyone has, and a table of its own in README and guide."""
+_SAVE_THEMSELVES = {"convergence": convergence, "matrix": matrix}
 _MODULES = {
-    "heldback": heldback,
     "projector": projector,
     "memory": memory,
     "window": window,
@@ -39,14 +43,15 @@ def main() -> None:
     """Run what was asked for, then write `table.md` from the results of all that were ever run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", choices=[*TITLES, "all"], default="all", metavar="NAME",
-                        help=f"{', '.join(TITLES)} or all (default)")  # fmt: skip
+                        help=f"{', '.join(TITLES)} or all (default; without {LONG})")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
     arguments = parser.parse_args()
-    chosen = list(TITLES) if "all" in arguments.names else list(dict.fromkeys(arguments.names))
+    everything = [name for name in TITLES if arguments.quick or name != LONG]
+    chosen = everything if "all" in arguments.names else list(dict.fromkeys(arguments.names))
     for name in chosen:
         print(f"== {TITLES[name]}", flush=True)
-        if name == "convergence":
-            convergence.run(quick=arguments.quick)
+        if name in _SAVE_THEMSELVES:
+            _SAVE_THEMSELVES[name].run(quick=arguments.quick)
             continue
         if name == "third_party" and (reason := why_absent()) is not None:
             print(f"skipped: {reason}", flush=True)
@@ -68,8 +73,7 @@ def write_table(folder: Path) -> None:
     parts = ["Measured without a GPU. Numbers of one table come from one run, on the machine that it names."]
     for name, title in TITLES.items():
         path = folder / f"{name}.md"
-        # Long, and of data that not everyone has: the README links to it.
-        if path.is_file() and name != "third_party":
+        if path.is_file() and name not in ON_THEIR_OWN:
             about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["machine"]
             where = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, torch {about['torch']}"
             parts.append(f"**{title}** ({where})\n\n{path.read_text(encoding='utf-8').strip()}")
