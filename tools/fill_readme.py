@@ -1,6 +1,7 @@
-"""Put what `make demo` and `make bench` measured into README.md, between the marks that name the source.
+"""Put what `make demo` and `make bench` measured into README and guide, between the marks that name the source.
 
-Run it after both: `.venv/bin/python tools/fill_readme.py`. No number in these tables is typed by hand.
+Run it after them: `.venv/bin/python tools/fill_readme.py`. No number in these tables is typed by hand. A source that is
+not there leaves what stands between its marks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = {"README.md": ("demo", "matrix", "benchmarks"), "docs/guide.md": ("matrix",)}
+"""Parts of every page."""
+SOURCES = {
+    "demo": Path("demo/scores.json"),
+    "matrix": Path("benchmarks/results/matrix.md"),
+    "benchmarks": Path("benchmarks/results/table.md"),
+}
 COLUMNS = ("static", "growth", "truth")
 
 
@@ -42,22 +50,38 @@ def demo_table(scores: dict[str, Any]) -> str:
     )
 
 
-def main() -> None:
-    """Fill every marked part of the README."""
-    parts = {
-        "demo": demo_table(json.loads((ROOT / "demo" / "scores.json").read_text(encoding="utf-8"))),
-        "benchmarks": (ROOT / "benchmarks" / "results" / "table.md").read_text(encoding="utf-8").strip(),
-    }
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    for name, content in parts.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
-        text, n_found = re.subn(
-            pattern, lambda match, body=content: f"{match[1]}{body}\n{match[2]}", text, flags=re.DOTALL
-        )
-        if n_found != 1:
-            raise SystemExit(f"README.md has {n_found} parts marked {name!r}; expected 1")
-    readme.write_text(text, encoding="utf-8")
+def content(name: str, root: Path = ROOT) -> str | None:
+    """Return the Markdown of a part, None where its source is not there."""
+    path = root / SOURCES[name]
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8")
+    return demo_table(json.loads(text)) if name == "demo" else text.strip()
+
+
+def fill(text: str, name: str, body: str) -> str:
+    """Return a page with another body between the marks of a part; ValueError where it is not there exactly once."""
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
+    filled, n_found = re.subn(pattern, lambda match: f"{match[1]}{body}\n{match[2]}", text, flags=re.DOTALL)
+    if n_found != 1:
+        raise ValueError(f"{n_found} parts are marked {name!r}; expected 1")
+    return filled
+
+
+def main(root: Path = ROOT) -> None:
+    """Fill every marked part of every page."""
+    for page, names in PAGES.items():
+        text = (root / page).read_text(encoding="utf-8")
+        for name in names:
+            body = content(name, root)
+            if body is None:
+                print(f"{page}: {name} stays as it is, there is no {SOURCES[name]}")
+                continue
+            try:
+                text = fill(text, name, body)
+            except ValueError as error:
+                raise SystemExit(f"{page}: {error}") from error
+        (root / page).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
