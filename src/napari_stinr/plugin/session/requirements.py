@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_stinr.data.margin import margin_voxels
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Estimate:
         Time of the run [s]; None where it is not known.
     problem : str
         Why it does not fit and the binning that does; "" where it fits.
+    margin : int
+        Voxels beyond the view on each side that are fitted and not shown.
     """
 
     shape: tuple[int, int, int]
@@ -40,14 +43,16 @@ class Estimate:
     available: int
     seconds: float | None
     problem: str = ""
+    margin: int = 0
 
     @property
     def text(self) -> str:
         """The estimate in one line."""
         _, height, width = self.shape
+        around = f" with a margin of {self.margin} not shown" if self.margin else ""
         time = "time not known for this device" if self.seconds is None else f"about {_duration(self.seconds)}"
         return (
-            f"{width} × {height} × {width} voxels, {self.steps} steps: about {_size(self.memory)} of "
+            f"{width} × {height} × {width} voxels{around}, {self.steps} steps: about {_size(self.memory)} of "
             f"{_size(self.available)} free, {time}"
         )
 
@@ -94,7 +99,8 @@ def estimate_run(
         problem = str(error)
     steps = expected_steps(binned, config, reaches_edge=reaches_edge)
     memory = expected_memory(binned, config, reaches_edge=reaches_edge)
-    return Estimate(binned, steps, memory, available, seconds, problem)
+    margin = margin_voxels(binned[2], config.training.margin, reaches_edge=reaches_edge)
+    return Estimate(binned, steps, memory, available, seconds, problem, margin)
 
 
 def check_fits(

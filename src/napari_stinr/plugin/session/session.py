@@ -211,9 +211,6 @@ class Session:
                 if event.config != self.config:
                     self.is_customised, self.preset = True, event.config.preset
                     self._set_config(event.config)
-                for note in event.notes:
-                    self.last_said = (note.text, False)
-                    self.said.emit(*self.last_said)
             case Reported():
                 self.log.add(event.reports)
                 self.reported.emit(event.reports)
