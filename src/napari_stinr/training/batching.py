@@ -18,6 +18,9 @@ def rows_per_block(config: TrainingConfig, grid: VoxelGrid) -> int:
     rows = max(1, config.voxels_per_step // (grid.fitted.depth * grid.fitted.width))
     if rows < grid.height:
         rows = max(1, rows // ROWS_TOGETHER) * ROWS_TOGETHER
+    if grid.margin:
+        # What few tilts see settles slowly: smaller blocks are more steps, and smaller ones of the density.
+        rows = min(rows, ROWS_TOGETHER)
     return min(rows, grid.height)
 
 
