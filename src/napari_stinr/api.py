@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from napari_stinr.config import preset_config
-from napari_stinr.training.events import Event, Finished, Reported
+from napari_stinr.training.events import Event, Finished, Prepared, Reported
 from napari_stinr.training.run import Order, drive
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.training import StepReport
+
+logger = logging.getLogger(__name__)
 
 
 def reconstruct(
@@ -67,6 +70,9 @@ def reconstruct(
     chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
 
     def listen(event: Event) -> None:
+        if isinstance(event, Prepared):
+            for note in event.notes:
+                logger.warning("%s", note)
         if callback is not None and isinstance(event, Reported):
             for report in event.reports:
                 callback(report)

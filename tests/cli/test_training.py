@@ -23,6 +23,7 @@ from napari_stinr.training.schedule import StepReport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
 
 N_STEPS = 6
@@ -53,6 +54,7 @@ class CountingTrainer:
     saves: list[int] = field(default_factory=list)
     series: TiltSeries = SERIES
     config: Any = None
+    notes: tuple[Note, ...] = ()
 
     def run(self, *, steps: int | None = None, seconds: float | None = None) -> Iterator[StepReport]:
         while self.step < N_STEPS and not self.stopped:

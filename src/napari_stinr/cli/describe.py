@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
+from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import RUN_ENDING
@@ -117,7 +118,13 @@ def describe_series(series: TiltSeries) -> list[str]:
     if series.mask is not None:
         share = 100 * (1 - series.mask.mean())
         lines.append(_line("left out", f"{share:.3g} % of the pixels, {int((~series.used).sum())} whole projection(s)"))
-    return [*lines, *map(_note_line, series.notes)]
+    return [*lines, *map(_note_line, series.notes), *map(_note_line, _margin_notes(series))]
+
+
+def _margin_notes(series: TiltSeries) -> list[Note]:
+    edges = EdgeMatter.of_series(series)
+    note = edges.note(edges.margin(series.width, None))
+    return [] if note is None else [note]
 
 
 def describe_run(reconstruction: Reconstruction) -> list[str]:
@@ -130,6 +137,7 @@ def describe_run(reconstruction: Reconstruction) -> list[str]:
         _line("preset", config.preset),
         _line("step", _steps(reconstruction.step, config.training.steps)),
         _line("grid", f"{size} voxels (z, y, x)"),
+        *([_line("margin", f"{grid.margin} voxels on each side, not shown")] if grid.margin else []),
         _line("voxel size", f"{reconstruction.voxel_size:g} {reconstruction.length_unit}"),
         _line("times", f"{first:g} to {last:g}{unit}"),
         *(_line(name.replace("_", " "), str(value)) for name, value in reconstruction.provenance.items()),

@@ -92,10 +92,12 @@ class TrainingRequest:
 
     def _check_replaceable(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
         """Refuse to write over a longer run, or over that of another series."""
-        from napari_stinr.data.geometry import grid_of
+        from napari_stinr.data.margin import fitted_grid
         from napari_stinr.training.batching import planned_steps
 
-        goal = None if self.seconds is not None else self.steps or planned_steps(config.training, grid_of(series))
+        goal = None
+        if self.seconds is None:
+            goal = self.steps or planned_steps(config.training, fitted_grid(series, config.training.margin))
         if self.resume is not None:
             # A run that has had its seconds may take no step at all.
             goal = max(step, goal or 0)
@@ -133,7 +135,7 @@ class _Listener:
     def __call__(self, event: Event) -> None:
         match event:
             case Prepared():
-                for note in event.series.notes if self._tells_notes else ():
+                for note in (*(event.series.notes if self._tells_notes else ()), *event.notes):
                     say(note)
                 self._show = step_reporter(
                     self._stack.enter_context(progress(self._title)), seconds=self._order.seconds

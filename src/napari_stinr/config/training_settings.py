@@ -45,6 +45,13 @@ class TrainingConfig(Settings):
     suppress_noise: bool = Field(
         True, description="Let the frequency weight roll off where the data meet the noise floor."
     )
+    margin: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="What is fitted beyond the view on each side and not shown, as a part of its width; none: half of "
+        "it where matter reaches the edge of the projections, else nothing [1].",
+    )
     held_out: int = Field(
         0,
         ge=0,

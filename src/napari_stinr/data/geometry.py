@@ -13,7 +13,7 @@ projection is the integral of the potential along the ray, ``sum(V) * voxel_size
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VoxelGrid:
-    """A grid of cubic voxels around the rotation axis.
+    """A grid of cubic voxels around the rotation axis: those that are shown, and a margin that is only fitted.
 
     Parameters
     ----------
@@ -38,11 +38,14 @@ class VoxelGrid:
         Edge of a voxel [length_unit].
     length_unit : str
         ``"Å"``, or ``"pixel"`` where the pixel size of the data is not known.
+    margin : int
+        Voxels beyond the grid on both sides along z and x, for matter that rays see and the view does not; they are
+        fitted and not shown.
 
     Raises
     ------
     StinrError
-        A number of voxels is less than 1, or the voxel size is not positive.
+        A number of voxels is less than 1, the voxel size is not positive, or the margin is negative.
     """
 
     depth: int
@@ -50,12 +53,13 @@ class VoxelGrid:
     width: int
     voxel_size: float = 1.0
     length_unit: str = "Å"
+    margin: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.shape) < 1 or not self.voxel_size > 0:
+        if min(self.shape) < 1 or not self.voxel_size > 0 or self.margin < 0:
             raise StinrError(
-                f"a grid of {self.shape} voxels of {self.voxel_size:g} {self.length_unit}",
-                expected="at least one voxel along each axis and a positive voxel size",
+                f"a grid of {self.shape} voxels of {self.voxel_size:g} {self.length_unit}, margin {self.margin}",
+                expected="at least one voxel along each axis, a positive voxel size and no negative margin",
                 cure="Choose a larger volume or a smaller voxel size.",
             )
 
@@ -69,6 +73,12 @@ class VoxelGrid:
         """Number of voxels in the volume."""
         return self.depth * self.height * self.width
 
+    @property
+    def fitted(self) -> VoxelGrid:
+        """The voxels that are fitted: those of this grid and of its margin."""
+        around = 2 * self.margin
+        return replace(self, depth=self.depth + around, width=self.width + around, margin=0)
+
     def resampled(self, voxel_size: float) -> VoxelGrid:
         """Return the grid with another voxel size that spans the same region between its outermost voxel centres.
 
@@ -80,7 +90,8 @@ class VoxelGrid:
         Returns
         -------
         VoxelGrid
-            The new grid, centred on the same point; never larger than this one by more than half a voxel.
+            The new grid without a margin, centred on the same point; never larger than this one by more than half a
+            voxel.
         """
         depth, height, width = (round((n - 1) * self.voxel_size / voxel_size) + 1 for n in self.shape)
         return VoxelGrid(depth, height, width, voxel_size=voxel_size, length_unit=self.length_unit)
@@ -102,7 +113,7 @@ class VoxelGrid:
         return (np.arange(n, dtype=np.float64) - (n - 1) / 2) * self.voxel_size
 
 
-def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
+def grid_of(series: TiltSeries, *, depth: int | None = None, margin: int = 0) -> VoxelGrid:
     """Return the voxel grid on which a tilt series is reconstructed: one voxel per detector pixel.
 
     Parameters
@@ -112,6 +123,8 @@ def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
     depth : int, optional
         Number of voxels along the beam; the width of the detector by default, so that the specimen may be as thick as
         wide.
+    margin : int
+        Voxels on each side along z and x that are fitted and not shown.
 
     Returns
     -------
@@ -124,4 +137,5 @@ def grid_of(series: TiltSeries, *, depth: int | None = None) -> VoxelGrid:
         series.width,
         voxel_size=series.voxel_size,
         length_unit=series.length_unit,
+        margin=margin,
     )

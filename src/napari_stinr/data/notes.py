@@ -24,6 +24,7 @@ class NoteKind(StrEnum):
     PIXEL_SIZE_MISSING = "pixel size missing"
     BINNED = "binned"
     CONTRAST = "contrast"
+    MARGIN = "margin"
     OTHER = "other"
 
 

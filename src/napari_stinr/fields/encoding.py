@@ -19,13 +19,13 @@ _ON_NODE = 1e-4
 
 
 class FeatureGrid(nn.Module):
-    """Values at the nodes of a regular grid over the voxels, linear between them and constant outside; same centre."""
+    """Values at the nodes of a regular grid over the voxels, linear between them and constant outside."""
 
     def __init__(self, grid: VoxelGrid, *, spacing: float, features: int = 1, start: float = 0.0) -> None:
-        """Take the distance of the nodes [voxels] and their value before training."""
+        """Take the distance of the nodes [voxels] and their value before training; they cover the margin, too."""
         super().__init__()
         self.node_distance = spacing * grid.voxel_size
-        nodes = [math.ceil((n - 1) / spacing - _ON_NODE) + 1 for n in grid.shape]
+        nodes = [math.ceil((n - 1) / spacing - _ON_NODE) + 1 for n in grid.fitted.shape]
         # Rows first, so that a block of rows is one contiguous piece of memory.
         self.values = nn.Parameter(torch.full((nodes[1], features, nodes[0], nodes[2]), float(start)))
 

@@ -41,7 +41,7 @@ class JointField(Field):
 
     def __init__(self, grid: VoxelGrid, config: JointFieldConfig, *, scale: float) -> None:
         super().__init__()
-        self.half_extent = max(grid.shape) / 2 * grid.voxel_size
+        self.half_extent = max(grid.fitted.shape) / 2 * grid.voxel_size
         self.encode_position = SinusoidalEncoding(config.spatial_frequencies)
         self.encode_time = SinusoidalEncoding(config.time_frequencies)
         inputs = _encoded(config)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from napari_stinr.data.geometry import VoxelGrid
 
 
+_START_OUTSIDE = -4.0
+"""Density outside the cylinder that every tilt sees, before training and before the softplus; 0 inside."""
+
+
 class Density(nn.Module):
     """Potential that is never negative, as a function of position alone; `scale` is the unit in which it learns [V]."""
 
@@ -28,7 +32,7 @@ class Density(nn.Module):
 
     def __init__(self, grid: VoxelGrid, config: StaticFieldConfig, *, scale: float) -> None:
         super().__init__()
-        across = max(grid.shape)
+        across = max(grid.fitted.shape)
         spacings = [1.0]
         while (across - 1) / (2 * spacings[0]) + 1 >= config.coarsest_nodes:
             spacings.insert(0, 2 * spacings[0])
@@ -37,8 +41,18 @@ class Density(nn.Module):
         if self.decoder is not None:
             for level in self.grids:
                 nn.init.normal_(level.values, std=0.1)
+        elif grid.margin:
+            self._empty_outside(grid)
         self.register_buffer("scale", torch.tensor(float(scale)))
         self._config = config
+
+    def _empty_outside(self, grid: VoxelGrid) -> None:
+        """Begin with little where not every tilt looks: what few of them see would be put there, which fits as well."""
+        z, x = (torch.from_numpy(grid.fitted.axis_positions(axis)) for axis in (0, 2))
+        is_outside = torch.hypot(z[:, None], x[None]) > grid.width / 2 * grid.voxel_size
+        *_, finest = self.grids
+        with torch.no_grad():
+            finest.values.masked_fill_(is_outside, _START_OUTSIDE)
 
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` float32 density at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU [V]."""

@@ -58,10 +58,11 @@ def predict_projections(
     predicted = np.empty((len(tilts), series.height, series.width), dtype=np.float32)
     if not len(tilts):
         return predicted
+    fitted = grid.fitted  # rays see what is in the margin, too
     views = Views.of(series)[torch.tensor(list(tilts), dtype=torch.int64)]
-    projector = projector_for(SliceShape.of(series, grid), device=torch.device("cpu"), threads=threads)
-    z, y, x = lattice_of(grid)
-    for rows in rows_at_a_time(grid):
+    projector = projector_for(SliceShape.of(series, fitted), device=torch.device("cpu"), threads=threads)
+    z, y, x = lattice_of(fitted)
+    for rows in rows_at_a_time(fitted):
         with torch.inference_mode():
             predicted[:, rows] = project_field(projector, field, (z, y[rows], x), views).numpy()
     return predicted

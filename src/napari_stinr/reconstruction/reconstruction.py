@@ -39,7 +39,7 @@ class Reconstruction:
     config : ReconstructionConfig
         The settings it was trained with.
     grid : VoxelGrid
-        The voxels it was trained on.
+        The voxels it was trained on. Those of its margin are not rendered.
     time_range : tuple of float
         Times of the first and last projection, to which t = 0 and t = 1 belong [time_unit].
     time_unit : str
@@ -285,7 +285,7 @@ def _check_tensors(header: Mapping[str, str], shapes: Mapping[str, tuple[int, ..
 
 def _config_and_grid(header: Mapping[str, str]) -> tuple[ReconstructionConfig, VoxelGrid]:
     grid = VoxelGrid(**json.loads(header["grid"]))
-    are_whole = all(type(length) is int for length in grid.shape)
+    are_whole = all(type(length) is int for length in (*grid.shape, grid.margin))
     if not are_whole or not np.isfinite(float(grid.voxel_size)) or grid.length_unit not in ("Å", "pixel"):
         raise ValueError(f"a grid of {grid.shape} voxels of {grid.voxel_size} {grid.length_unit:.20}")
     return ReconstructionConfig.from_run(header["config"]), grid

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     _Check = Callable[[Mapping[str, str], Mapping[str, tuple[int, ...]]], None]
 
 FORMAT = "napari-stinr reconstruction"
-FORMAT_VERSION = 2
-"""2 has a checksum, 1 had none."""
-_READABLE_VERSIONS = ("1", "2")
+FORMAT_VERSION = 3
+"""3 may have a margin around the grid, 2 has a checksum, 1 had none."""
+_READABLE_VERSIONS = ("1", "2", "3")
 _CHECKSUM = "checksum"
 _LONGEST_HEADER = 2**20
 """A header with the settings and the names of some tensors has a few kilobytes [byte]."""

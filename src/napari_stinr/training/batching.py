@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 def rows_per_block(config: TrainingConfig, grid: VoxelGrid) -> int:
     """Return about how many detector rows a block has: at least 1, and at most all of them."""
-    rows = max(1, config.voxels_per_step // (grid.depth * grid.width))
+    rows = max(1, config.voxels_per_step // (grid.fitted.depth * grid.fitted.width))
     if rows < grid.height:
         rows = max(1, rows // ROWS_TOGETHER) * ROWS_TOGETHER
+    if grid.margin:
+        # What few tilts see settles slowly: smaller blocks are more steps, and smaller ones of the density.
+        rows = min(rows, ROWS_TOGETHER)
     return min(rows, grid.height)
 
 

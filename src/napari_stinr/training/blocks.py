@@ -25,7 +25,7 @@ class BlockObjective:
     """Blocks of rows and tilts: one query of the field serves all tilts of the block."""
 
     def __init__(self, fit: Fit) -> None:
-        data, grid, config = fit.measurements, fit.grid, fit.config
+        data, grid, config = fit.measurements, fit.grid.fitted, fit.config
         self._bfloat16, self._held_out = fit.bfloat16, fit.held_out
         self._data, self._views = data, fit.views
         self._device, width = data.measured.device, data.measured.shape[2]
@@ -38,7 +38,7 @@ class BlockObjective:
         self._weights = weights.to(self._device)
         self._tilts = Bag(len(data.tilts), config.tilts_per_step)
         self._early = torch.argsort(data.times, stable=True)[: config.early_tilts]
-        self._rows = Bag(grid.height, rows_per_block(config, grid))
+        self._rows = Bag(grid.height, rows_per_block(config, fit.grid))
 
     @property
     def modules(self) -> dict[str, Trainable]:

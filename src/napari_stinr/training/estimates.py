@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_stinr.data.geometry import VoxelGrid
+from napari_stinr.data.margin import margin_voxels
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import build_field
 from napari_stinr.projection.backends import ROWS_TOGETHER
@@ -33,9 +34,11 @@ _STACKS_WITH_HELD_OUT = 0.9
 _SPECTRA_AT_ONCE, _SPECTRA = 2**22, 4
 _ARRAYS_OF_LINES = 12
 _FIELD_WITH_MOMENTS, _FIELD_IN_A_CHECKPOINT = 4, 3
+_LONGER_WAY = 1.15
+"""Way of a ray through a box with a margin, over its edge, at a mean angle."""
 
 
-def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig) -> int:
+def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig, *, reaches_edge: bool = False) -> int:
     """Return how much memory a run needs beyond what the idle program has.
 
     Stack, field, gradient, moments of the optimiser, the work space of a block, and one snapshot with all that a
@@ -47,6 +50,8 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig) -
         Shape of the stack: (n_tilts, height, width).
     config : ReconstructionConfig
         The settings.
+    reaches_edge : bool
+        Whether matter reaches the edge of the projections: a margin is fitted unless the settings say otherwise.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig) -
         Highest memory during the run, within a third [bytes].
     """
     n_tilts, height, width = shape
-    grid = _grid(shape)
+    grid = _grid(shape, config, reaches_edge)
     n_parameters, costs = _size_and_costs(config, grid)
     field, volume = _FLOAT * n_parameters, _FLOAT * grid.n_voxels
     stack = _FLOAT * n_tilts * height * width
@@ -63,11 +68,13 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig) -
     if config.training.held_out:
         at_start += _STACKS_WITH_HELD_OUT * stack
     rendering = _FLOAT * costs.rendered_values * min(grid.n_voxels, max(RENDERED_AT_ONCE, grid.depth * grid.width))
-    training = held + _FIELD_WITH_MOMENTS * field + max(_work_space(shape, config, costs), rendering)
+    training = held + _FIELD_WITH_MOMENTS * field + max(_work_space(n_tilts, config, grid, costs), rendering)
     return int(max(at_start, training + max(field + volume, _FIELD_IN_A_CHECKPOINT * field)))
 
 
-def fitting_binning(shape: tuple[int, int, int], config: ReconstructionConfig, available_bytes: int) -> int:
+def fitting_binning(
+    shape: tuple[int, int, int], config: ReconstructionConfig, available_bytes: int, *, reaches_edge: bool = False
+) -> int:
     """Return the smallest binning with which a run fits into memory.
 
     Parameters
@@ -78,6 +85,8 @@ def fitting_binning(shape: tuple[int, int, int], config: ReconstructionConfig, a
         The settings.
     available_bytes : int
         Free memory, of which a fifth is left alone [bytes].
+    reaches_edge : bool
+        Whether matter reaches the edge of the projections: a margin is fitted unless the settings say otherwise.
 
     Returns
     -------
@@ -93,7 +102,8 @@ def fitting_binning(shape: tuple[int, int, int], config: ReconstructionConfig, a
     possible = [n for n in BINNINGS if n == 1 or (height >= n and width >= 2 * n)]
     needed = 0
     for binning in possible:
-        needed = expected_memory((n_tilts, height // binning, width // binning), config)
+        binned = (n_tilts, height // binning, width // binning)
+        needed = expected_memory(binned, config, reaches_edge=reaches_edge)
         if needed <= USABLE_FRACTION * available_bytes:
             return binning
     raise StinrError(
@@ -104,7 +114,7 @@ def fitting_binning(shape: tuple[int, int, int], config: ReconstructionConfig, a
     )
 
 
-def expected_steps(shape: tuple[int, int, int], config: ReconstructionConfig) -> int:
+def expected_steps(shape: tuple[int, int, int], config: ReconstructionConfig, *, reaches_edge: bool = False) -> int:
     """Return how many steps a run has.
 
     Parameters
@@ -113,16 +123,20 @@ def expected_steps(shape: tuple[int, int, int], config: ReconstructionConfig) ->
         Shape of the stack: (n_tilts, height, width).
     config : ReconstructionConfig
         The settings.
+    reaches_edge : bool
+        Whether matter reaches the edge of the projections: a margin is fitted unless the settings say otherwise.
 
     Returns
     -------
     int
         The number of steps that the training reports.
     """
-    return planned_steps(config.training, _grid(shape))
+    return planned_steps(config.training, _grid(shape, config, reaches_edge))
 
 
-def expected_seconds(shape: tuple[int, int, int], config: ReconstructionConfig, speed: Speed) -> float:
+def expected_seconds(
+    shape: tuple[int, int, int], config: ReconstructionConfig, speed: Speed, *, reaches_edge: bool = False
+) -> float:
     """Return how long a run takes on the CPU.
 
     Parameters
@@ -133,30 +147,40 @@ def expected_seconds(shape: tuple[int, int, int], config: ReconstructionConfig, 
         The settings.
     speed : Speed
         Speed of the machine.
+    reaches_edge : bool
+        Whether matter reaches the edge of the projections: a margin is fitted unless the settings say otherwise.
 
     Returns
     -------
     float
         Time of the whole run [s].
     """
-    grid = _grid(shape)
+    grid = _grid(shape, config, reaches_edge)
+    fitted = grid.fitted
     n_parameters, costs = _size_and_costs(config, grid)
     work = n_parameters / speed.parameters
     if config.training.batches == "rays":
-        points = config.training.rays_per_step * max(grid.depth, grid.width)
+        points = config.training.rays_per_step * max(fitted.depth, fitted.width)
     else:
-        rows, tilts = _block(shape, config)
-        points = rows * grid.depth * grid.width
+        rows, tilts = _block(shape[0], config, grid)
+        points = rows * fitted.depth * fitted.width
         # The compiled projector works on sixteen rows at a time, whether there are so many or not.
-        projected = -(-rows // ROWS_TOGETHER) * ROWS_TOGETHER * grid.depth * grid.width * tilts
+        projected = -(-rows // ROWS_TOGETHER) * ROWS_TOGETHER * _seen_voxels(grid) * tilts
         work += projected * (costs.static_parts / speed.static_voxels + costs.growing_parts / speed.growth_voxels)
     work += points * costs.products / PRODUCTS_OF_A_SAMPLE / speed.samples
-    return expected_steps(shape, config) * work
+    return planned_steps(config.training, grid) * work
 
 
-def _grid(shape: tuple[int, int, int]) -> VoxelGrid:
+def _grid(shape: tuple[int, int, int], config: ReconstructionConfig, reaches_edge: bool) -> VoxelGrid:
     _, height, width = shape
-    return VoxelGrid(width, height, width)
+    margin = margin_voxels(width, config.training.margin, reaches_edge=reaches_edge)
+    return VoxelGrid(width, height, width, margin=margin)
+
+
+def _seen_voxels(grid: VoxelGrid) -> float:
+    """Voxels of a slice that a tilt sees, on the average: the projector passes the others over."""
+    fitted = grid.fitted
+    return min(fitted.depth * fitted.width, _LONGER_WAY * grid.width * fitted.depth)
 
 
 def _size_and_costs(config: ReconstructionConfig, grid: VoxelGrid) -> tuple[int, Costs]:
@@ -166,20 +190,21 @@ def _size_and_costs(config: ReconstructionConfig, grid: VoxelGrid) -> tuple[int,
     return sum(parameter.numel() for parameter in field.parameters()), field.costs
 
 
-def _block(shape: tuple[int, int, int], config: ReconstructionConfig) -> tuple[int, float]:
+def _block(n_tilts: int, config: ReconstructionConfig, grid: VoxelGrid) -> tuple[int, float]:
     """Rows of a block, and its mean number of tilts."""
-    training, grid = config.training, _grid(shape)
+    training = config.training
     draws = Bag(grid.height, rows_per_block(training, grid)).n_draws
-    n_trained = max(1, shape[0] - training.held_out)
+    n_trained = max(1, n_tilts - training.held_out)
     tilt_draws = Bag(n_trained, training.tilts_per_step).n_draws
     early = min(training.early_tilts, n_trained) * (1 - 1 / tilt_draws)
     return -(-grid.height // draws), n_trained / tilt_draws + early
 
 
-def _work_space(shape: tuple[int, int, int], config: ReconstructionConfig, costs: Costs) -> float:
+def _work_space(n_tilts: int, config: ReconstructionConfig, grid: VoxelGrid, costs: Costs) -> float:
     """Memory of one step of training [bytes]."""
-    grid = _grid(shape)
+    fitted = grid.fitted
     if config.training.batches == "rays":
-        return _FLOAT * config.training.rays_per_step * max(grid.depth, grid.width) * costs.trained_values
-    rows, tilts = _block(shape, config)
-    return _FLOAT * rows * grid.width * (grid.depth * costs.trained_values + tilts * _ARRAYS_OF_LINES)
+        return _FLOAT * config.training.rays_per_step * max(fitted.depth, fitted.width) * costs.trained_values
+    rows, tilts = _block(n_tilts, config, grid)
+    values = fitted.depth * fitted.width * costs.trained_values + tilts * grid.width * _ARRAYS_OF_LINES
+    return _FLOAT * rows * values

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.training.checkpoints import Kept
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The series is complete and the trainer built; `config` is that of the run, also of a resumed one."""
+    """The series is complete and the trainer built; `config` is that of the run, also of a resumed one.
+
+    `notes` are what the trainer found in the data, beside the notes of the series.
+    """
 
     series: TiltSeries
     config: ReconstructionConfig
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ class Fit:
 
     measurements: Measurements  # the data to train on; the objective computes where they lie
     views: Views  # what every tilt of the stack sees
-    grid: VoxelGrid  # of the reconstruction
+    grid: VoxelGrid  # of the reconstruction; what is fitted has its margin, too
     config: TrainingConfig
     threads: int = 1  # of the projector on a CPU
     bfloat16: bool = False  # evaluate networks in bfloat16

@@ -22,7 +22,7 @@ class RayObjective:
     """Random rays of all tilts and times, as published."""
 
     def __init__(self, fit: Fit) -> None:
-        data, self._grid = fit.measurements, fit.grid
+        data, self._grid = fit.measurements, fit.grid.fitted
         self._device, self._bfloat16 = data.measured.device, fit.bfloat16
         self._n_rays = fit.config.rays_per_step
         self._measured, self._width = data.measured.reshape(-1), data.measured.shape[2]

@@ -187,7 +187,7 @@ class _Training:
         order, trainer = self._order, self._prepared()
         if self._control.is_stopped:
             return Abandoned()
-        self._post(Prepared(trainer.series, trainer.config))
+        self._post(Prepared(trainer.series, trainer.config, trainer.notes))
         self._train(trainer)
         result, kept = trainer.reconstruction(), Kept()
         if order.path is not None:

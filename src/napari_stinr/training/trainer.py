@@ -13,6 +13,7 @@ import torch
 
 from napari_stinr.cores import available_threads
 from napari_stinr.data.geometry import grid_of
+from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.devices import gains_from_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
@@ -54,6 +55,8 @@ class Trainer:
         ``auto``, ``cpu``, ``cuda:0`` or ``mps``.
     threads : int, optional
         CPU threads; all cores by default.
+    margin : int, optional
+        Voxels beyond the view that are fitted, of a run that is gone on with; from settings and data by default.
 
     Raises
     ------
@@ -62,14 +65,24 @@ class Trainer:
     """
 
     def __init__(
-        self, series: TiltSeries, config: ReconstructionConfig, *, device: str = "auto", threads: int | None = None
+        self,
+        series: TiltSeries,
+        config: ReconstructionConfig,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        margin: int | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
         self.series, self.config, training = series, config, config.training
         self.device = resolve_device(device)
         self.threads = threads or available_threads()
-        self.grid: VoxelGrid = grid_of(series)
+        edges = EdgeMatter.of_series(series)
+        margin = edges.margin(series.width, training.margin) if margin is None else margin
+        self.grid: VoxelGrid = grid_of(series, margin=margin)
+        note = edges.note(margin)
+        self.notes = () if note is None else (note,)
         self._generator = torch.Generator().manual_seed(training.seed)
         held_out = held_out_tilts(series.times, series.used, training.held_out, early=training.early_tilts)
         self.held_out = tuple(held_out.tolist())
@@ -145,7 +158,8 @@ class Trainer:
                 expected="one to go on from",
                 cure="Train again from the start.",
             )
-        trainer = cls(series, reconstruction.config, device=device, threads=threads)
+        margin = reconstruction.grid.margin
+        trainer = cls(series, reconstruction.config, device=device, threads=threads, margin=margin)
         trainer._load(reconstruction)
         return trainer
 

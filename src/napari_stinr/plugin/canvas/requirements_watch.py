@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.devices import DeviceInfo
+    from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.plugin.session.session import Session
     from napari_stinr.training.estimates import Speed
 
@@ -60,11 +61,11 @@ class RequirementsWatch(QObject):
         if session.is_active:
             return
         draft, config, device, threads = session.draft, session.config, session.device, session.threads
-        shape = None if draft is None or draft.problem else draft.shape
-        binning = 1 if draft is None else draft.binning
+        if draft is not None and draft.problem:
+            draft = None
 
         def look(_: object) -> tuple[int, tuple[DeviceInfo, ...], Estimate | None]:
-            return generation, *_look(shape, config, binning=binning, device=device, threads=threads)
+            return generation, *_look(draft, config, device=device, threads=threads)
 
         self._run("measure this machine", look, self._take, on_error=self._say, bar=not _SPEEDS)
 
@@ -86,7 +87,7 @@ class RequirementsWatch(QObject):
 
 
 def _look(
-    shape: tuple[int, int, int] | None, config: ReconstructionConfig, *, binning: int, device: str, threads: int
+    draft: SeriesDraft | None, config: ReconstructionConfig, *, device: str, threads: int
 ) -> tuple[tuple[DeviceInfo, ...], Estimate | None]:
     from napari_stinr.devices import list_devices, resolve_device
     from napari_stinr.training.estimates import measure_speed
@@ -96,10 +97,17 @@ def _look(
     measured = _SPEEDS.setdefault(threads, [])
     if is_cpu and len(measured) < _ENOUGH:
         measured.append(measure_speed(threads))
-    if shape is None:
+    if draft is None:
         return devices, None
     speed = _fastest(measured) if is_cpu else None
-    return devices, estimate_run(shape, config, binning=binning, available=free_memory(device), speed=speed)
+    return devices, estimate_run(
+        draft.shape,
+        config,
+        binning=draft.binning,
+        available=free_memory(device),
+        speed=speed,
+        reaches_edge=draft.edges.is_there,
+    )
 
 
 def _fastest(measured: list[Speed]) -> Speed:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_stinr.data.notes import Note
     from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.plugin.widgets.theme import ThemeColours
 
@@ -162,13 +163,19 @@ class TiltSeriesDock(Dock):
             return
         names = [path.name for path in draft.paths] if len(draft.paths) > 1 else []
         self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
-        self.notes_text.setText("\n".join(f"· {note}" for note in draft.notes) or "Nothing.")
+        self._show_notes(*draft.notes)
         try:
+            note = draft.edges.note(draft.edges.margin(draft.binned_shape[2], self.session.config.training.margin))
+            if note is not None:
+                self._show_notes(*draft.notes, note)
             self._show_intensity(draft)
         except StinrError as error:
             # The file is lost, cut off or another one by now.
             self.verdict(self.axis_line, str(error), False)
         self._on_t_changed(self.binding.slider.t)
+
+    def _show_notes(self, *notes: Note) -> None:
+        self.notes_text.setText("\n".join(f"· {note}" for note in notes) or "Nothing.")
 
     def _connect(self) -> None:
         binding = self.binding

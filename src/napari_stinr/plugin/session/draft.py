@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_stinr.data.margin import EdgeMatter
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.io.series.found import FoundSeries
     from napari_stinr.plugin.session.preview import Preview
@@ -132,6 +133,11 @@ class SeriesDraft:
         """`(n_tilts, height, width)` of the series after binning."""
         n_tilts, height, width = self.shape
         return n_tilts, height // self.binning, width // self.binning
+
+    @property
+    def edges(self) -> EdgeMatter:
+        """In how many projections matter reaches the edge; a StinrError says that their file is lost."""
+        return self.preview.dark_edges if self.invert_contrast else self.preview.edges
 
     @property
     def problem(self) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.data.checks import check_finite
+from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.preprocessing import Binning
 from napari_stinr.io.formats.stored import StoredImages
 from napari_stinr.io.series.reading import read_projections
@@ -79,6 +80,16 @@ class Preview:
     def measured(self) -> NDArray[np.bool_]:
         """`(n_tilts,)` True where a projection has a pixel that counts."""
         return np.ones(len(self), dtype=bool) if self.mask is None else np.asarray(self.mask.any(axis=(1, 2)))
+
+    @cached_property
+    def edges(self) -> EdgeMatter:
+        """Where matter that is brighter than the background reaches the edge; reads a stack in a file once."""
+        return EdgeMatter.of(iter(self.values), mask=self.mask)
+
+    @cached_property
+    def dark_edges(self) -> EdgeMatter:
+        """The same of matter that is darker than the background."""
+        return EdgeMatter.of((-image.astype(np.float32) for image in self.values), mask=self.mask)
 
     @property
     def pixels(self) -> NDArray[Any]:

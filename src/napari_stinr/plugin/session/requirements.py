@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_stinr.data.margin import margin_voxels
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Estimate:
         Time of the run [s]; None where it is not known.
     problem : str
         Why it does not fit and the binning that does; "" where it fits.
+    margin : int
+        Voxels beyond the view on each side that are fitted and not shown.
     """
 
     shape: tuple[int, int, int]
@@ -40,14 +43,16 @@ class Estimate:
     available: int
     seconds: float | None
     problem: str = ""
+    margin: int = 0
 
     @property
     def text(self) -> str:
         """The estimate in one line."""
         _, height, width = self.shape
+        around = f" with a margin of {self.margin} not shown" if self.margin else ""
         time = "time not known for this device" if self.seconds is None else f"about {_duration(self.seconds)}"
         return (
-            f"{width} × {height} × {width} voxels, {self.steps} steps: about {_size(self.memory)} of "
+            f"{width} × {height} × {width} voxels{around}, {self.steps} steps: about {_size(self.memory)} of "
             f"{_size(self.available)} free, {time}"
         )
 
@@ -59,6 +64,7 @@ def estimate_run(
     binning: int,
     available: int,
     speed: Speed | None,
+    reaches_edge: bool = False,
 ) -> Estimate:
     """Estimate what a run needs.
 
@@ -74,6 +80,8 @@ def estimate_run(
         Free memory of the device [bytes].
     speed : Speed or None
         Of this machine; None where the run is on another device than the CPU.
+    reaches_edge : bool
+        Whether matter reaches the edge of the projections.
 
     Returns
     -------
@@ -83,29 +91,40 @@ def estimate_run(
     from napari_stinr.training.estimates import expected_memory, expected_seconds, expected_steps
 
     binned = (shape[0], shape[1] // binning, shape[2] // binning)
-    seconds = None if speed is None else expected_seconds(binned, config, speed)
+    seconds = None if speed is None else expected_seconds(binned, config, speed, reaches_edge=reaches_edge)
     try:
-        check_fits(shape, config, binning=binning, available=available)
+        check_fits(shape, config, binning=binning, available=available, reaches_edge=reaches_edge)
         problem = ""
     except StinrError as error:
         problem = str(error)
-    return Estimate(
-        binned, expected_steps(binned, config), expected_memory(binned, config), available, seconds, problem
-    )
+    steps = expected_steps(binned, config, reaches_edge=reaches_edge)
+    memory = expected_memory(binned, config, reaches_edge=reaches_edge)
+    margin = margin_voxels(binned[2], config.training.margin, reaches_edge=reaches_edge)
+    return Estimate(binned, steps, memory, available, seconds, problem, margin)
 
 
-def check_fits(shape: tuple[int, int, int], config: ReconstructionConfig, *, binning: int, available: int) -> None:
+def check_fits(
+    shape: tuple[int, int, int],
+    config: ReconstructionConfig,
+    *,
+    binning: int,
+    available: int,
+    reaches_edge: bool = False,
+) -> None:
     """Refuse a run that does not fit into `available` bytes; the cure names the binning that does."""
     # `shape` is that of the stack, not binned.
     from napari_stinr.training.estimates import USABLE_FRACTION, expected_memory, fitting_binning
 
-    memory = expected_memory((shape[0], shape[1] // binning, shape[2] // binning), config)
+    def memory_binned(factor: int) -> int:
+        binned = (shape[0], shape[1] // factor, shape[2] // factor)
+        return expected_memory(binned, config, reaches_edge=reaches_edge)
+
+    memory = memory_binned(binning)
     if memory <= USABLE_FRACTION * available:
         return
     try:
-        fitting = fitting_binning(shape, config, available)
-        smaller = expected_memory((shape[0], shape[1] // fitting, shape[2] // fitting), config)
-        cure = f"Set Binning in Tilt series to {fitting}, which takes {_size(smaller)}."
+        fitting = fitting_binning(shape, config, available, reaches_edge=reaches_edge)
+        cure = f"Set Binning in Tilt series to {fitting}, which takes {_size(memory_binned(fitting))}."
     except StinrError:
         cure = "Close other programs, or cut the images down: no binning up to 16 fits."
     raise StinrError(

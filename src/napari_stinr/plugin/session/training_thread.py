@@ -12,6 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.requirements import check_fits, free_memory
 from napari_stinr.training.events import Event, Failed
@@ -47,14 +48,17 @@ def window_order(
 
     def made() -> TiltSeries:
         if resume is None:
-            check_fits(draft.shape, config, binning=draft.binning, available=free_memory(device))
+            free, reaches_edge = free_memory(device), draft.edges.is_there
+            check_fits(draft.shape, config, binning=draft.binning, available=free, reaches_edge=reaches_edge)
         return draft.series()
 
     def check(series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
         from napari_stinr.training.estimates import expected_steps
 
         if resume is not None:
-            _check_not_complete(steps or expected_steps(series.projections.shape, config), step)
+            reaches_edge = EdgeMatter.of_series(series).is_there
+            planned = expected_steps(series.projections.shape, config, reaches_edge=reaches_edge)
+            _check_not_complete(steps or planned, step)
 
     return Order(
         made,

@@ -61,6 +61,12 @@ def _footprint(u, n_pixels):  # type: ignore[no-untyped-def]
     return below - 1 + MARGIN, w0, w1, w2, w3
 
 
+@numba.njit(inline="always", fastmath=True)
+def _misses(u, n_pixels):  # type: ignore[no-untyped-def]
+    # No tap of a voxel there is on the line: most of a margin is passed over for every tilt.
+    return u <= -2.0 or u >= n_pixels + 1.0
+
+
 @_compiled
 def project_growth(density, arrival, cosines, sines, origins, times, steepness, k, tile, line):  # type: ignore[no-untyped-def]
     """Add the projection of ``density * sigmoid((t - arrival) * steepness)`` for tilt `k` to one line.
@@ -74,7 +80,10 @@ def project_growth(density, arrival, cosines, sines, origins, times, steepness, 
     for z in range(depth):
         start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
-            i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
+            u = start + x * cosines[k]
+            if _misses(u, n_pixels):
+                continue
+            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
             for r in range(LANES):
                 value = grown(density[tile, z, x, r], arrival[tile, z, x, r], t, steepness)
                 line[i, r] += w0 * value
@@ -99,7 +108,10 @@ def backproject_growth(  # type: ignore[no-untyped-def]
         line = lines[k, tile]
         start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
-            i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
+            u = start + x * cosines[k]
+            if _misses(u, n_pixels):
+                continue
+            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
             for r in range(LANES):
                 back = w0 * line[i, r] + w1 * line[i + 1, r] + w2 * line[i + 2, r] + w3 * line[i + 3, r]
                 arrived = sigmoid((t - arrival[tile, z, x, r]) * steepness)
@@ -116,7 +128,10 @@ def project_static(density, cosines, sines, origins, k, tile, line):  # type: ig
     for z in range(depth):
         start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
-            i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
+            u = start + x * cosines[k]
+            if _misses(u, n_pixels):
+                continue
+            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
             for r in range(LANES):
                 value = density[tile, z, x, r]
                 line[i, r] += w0 * value
@@ -134,7 +149,10 @@ def backproject_static(cosines, sines, origins, z, tile, lines, density_gradient
         line = lines[k, tile]
         start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
         for x in range(width):
-            i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
+            u = start + x * cosines[k]
+            if _misses(u, n_pixels):
+                continue
+            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
             for r in range(LANES):
                 density_gradient[tile, z, x, r] += (
                     w0 * line[i, r] + w1 * line[i + 1, r] + w2 * line[i + 2, r] + w3 * line[i + 3, r]
