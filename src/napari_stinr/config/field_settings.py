@@ -30,6 +30,8 @@ class FieldSettings(Settings):
     has_network : bool
         Whether there is a network, and not only grids that are added up: it decides learning rate, number format and
         threads.
+    seeks_surface : bool
+        Whether the surface of the specimen is found first, and the field told of it.
     """
 
     kind: str
@@ -38,6 +40,11 @@ class FieldSettings(Settings):
     @property
     def has_network(self) -> bool:
         """Whether there is a network, and not only grids that are added up."""
+        return False
+
+    @property
+    def seeks_surface(self) -> bool:
+        """Whether the surface of the specimen is found first, and the field told of it."""
         return False
 
 
@@ -77,6 +84,17 @@ class GrowthFieldConfig(StaticFieldConfig):
         description="Distance of the nodes of each grid of the arrival time [voxels].",
     )
     arrival_start: float = Field(0.3, ge=-1, le=1, description="Arrival time everywhere before training [t].")
+    # A run of an earlier version has none, and its file does not say so.
+    has_surface: bool = Field(
+        False,
+        description="Find the surface of the specimen first, at coarse resolution: what is inside does not change, and "
+        "nothing outside was there before the first projection. Otherwise every place decides on its own.",
+    )
+
+    @property
+    def seeks_surface(self) -> bool:
+        """As the settings say."""
+        return self.has_surface
 
 
 class JointFieldConfig(FieldSettings):

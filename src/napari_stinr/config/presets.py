@@ -21,9 +21,9 @@ class Parts(NamedTuple):
 
 PARTS_OF_PRESETS = {
     "growth": Parts(
-        GrowthFieldConfig(),
+        GrowthFieldConfig(has_surface=True),
         TrainingConfig(),
-        "Every atom is specimen or arrives once and stays: for contamination.",
+        "Contamination arrives once, stays, and lies outside the surface of the specimen.",
     ),
     "static": Parts(
         StaticFieldConfig(),

@@ -41,6 +41,7 @@ def changes_for(name: str, base: TrainingConfig) -> dict[str, Any]:
     return {
         "steps": None if base.steps is None else round(base.steps * quality.length),
         "visits": round(base.visits * quality.length),
+        "surface_visits": round(base.surface_visits * min(1.0, 2 * quality.length)),
         "density_rate": base.density_rate * quality.density_rate,
         "arrival_rate": base.arrival_rate * quality.arrival_rate,
     }

@@ -16,6 +16,11 @@ class TrainingConfig(Settings):
         None, ge=1, description="Steps of training; none: as many as visit every row `visits` times."
     )
     visits: int = Field(300, ge=1, description="How often every detector row is used, where steps are not given.")
+    surface_visits: int = Field(
+        100,
+        ge=1,
+        description="The same for each of the rounds that find the surface of the specimen, where the field has one.",
+    )
     seed: int = Field(0, ge=0, description="Seed of everything that is random.")
     batches: Literal["blocks", "rays"] = Field(
         "blocks", description="Whole detector lines of many tilts, or single rays."

@@ -76,6 +76,10 @@ class Binning:
         shift = (self.width - self.shape[1] * self.factor) / 2 - self._start(self.width)
         return (offset + shift) / self.factor
 
+    def rows(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return where rows of an image `(n,)` lie among those of the binned one, from 0 [binned pixel]."""
+        return np.asarray((rows - self._start(self.height) - (self.factor - 1) / 2) / self.factor)
+
     def image(
         self, values: NDArray[Any], counts: NDArray[np.bool_] | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

@@ -36,6 +36,13 @@ class FeatureGrid(nn.Module):
             values = self._interpolate(values, positions, axis=axis)
         return values
 
+    def node_positions(self) -> torch.Tensor:
+        """`(rows, depth, width, 3)` float32 positions (z, y, x) of the nodes from the centre, on the CPU."""
+        n_y, _, n_z, n_x = self.values.shape
+        y, z, x = ((torch.arange(n) - (n - 1) / 2) * self.node_distance for n in (n_y, n_z, n_x))
+        y, z, x = torch.meshgrid(y, z, x, indexing="ij")
+        return torch.stack([z, y, x], dim=-1)
+
     def at(self, coordinates: torch.Tensor) -> torch.Tensor:
         """`(..., features)` values at `(..., 3)` positions (z, y, x) from the centre."""
         n_y, _, n_z, n_x = self.values.shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.fields.base import Field, ParameterGroup, Slices, grown
@@ -12,9 +13,17 @@ from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.static import Density
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.fields.base import Costs
+
+
+SPECIMEN_ARRIVAL = -1.0
+"""Arrival time inside the surface of the specimen [t]: long before any projection."""
+_SHARPNESS = 50.0
+"""How fast the arrival time outside the surface bends away from 0, which it does not pass [1/t]."""
 
 
 class GrowthField(Field):
@@ -23,6 +32,10 @@ class GrowthField(Field):
     An atom is either specimen (arrival < 0) or contamination (0 to 1), so one density with an arrival time has half
     the unknowns of "static part + growing part". It is monotone in t by construction, V at t = 0 is in closed form,
     and both functions are of space alone: one query per voxel serves every tilt.
+
+    Where the settings want a surface, the voxels inside it are specimen whatever the grids of the arrival time say, and
+    outside nothing arrives before the first projection: an atom then cannot be half specimen and half contamination,
+    which fits sparse data as well. Which voxels these are is told by :meth:`tell_specimen`.
 
     Parameters
     ----------
@@ -38,6 +51,7 @@ class GrowthField(Field):
 
     has_arrival = True
     width: torch.Tensor
+    is_specimen: torch.Tensor | None
 
     def __init__(self, grid: VoxelGrid, config: GrowthFieldConfig, *, scale: float, width: float = 0.3) -> None:
         super().__init__()
@@ -46,6 +60,10 @@ class GrowthField(Field):
             FeatureGrid(grid, spacing=spacing, start=config.arrival_start if index == 0 else 0.0)
             for index, spacing in enumerate(config.arrival_spacings)
         )
+        depth, height, columns = grid.fitted.shape
+        is_specimen = torch.zeros(height, depth, columns, dtype=torch.bool) if config.has_surface else None
+        self.register_buffer("is_specimen", is_specimen)
+        self._voxel_size = grid.voxel_size
         self.register_buffer("width", torch.tensor(float(width)))
         # Training uses the width as the schedule has it, which the buffer rounds to single precision.
         self._scheduled_width: float | None = None
@@ -61,9 +79,45 @@ class GrowthField(Field):
         """Those of a density with an arrival time."""
         return self.density.costs(trained=18, rendered=14, growing_parts=1)
 
+    def tell_specimen(self, is_specimen: torch.Tensor) -> None:
+        """Tell which voxels lie inside the surface of the specimen.
+
+        Parameters
+        ----------
+        is_specimen : Tensor
+            `(height, depth, width)` bool, for the voxels that are fitted.
+        """
+        assert self.is_specimen is not None
+        self.is_specimen.copy_(is_specimen)
+
+    def take(
+        self, density: torch.Tensor, is_specimen: torch.Tensor, arrival: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        """Become what a coarser field says, to be looked at.
+
+        Parameters
+        ----------
+        density : Tensor
+            `(height, depth, width)` density at the voxels that are fitted [V].
+        is_specimen : Tensor
+            `(height, depth, width)` bool, for :meth:`tell_specimen`.
+        arrival : callable
+            Takes `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size], gives `(...)` times [t].
+        """
+        self.density.take(density)
+        self.tell_specimen(is_specimen)
+        *others, finest = self.arrival
+        with torch.no_grad():
+            for level in others:
+                level.values.zero_()
+            finest.values[:, 0] = arrival(finest.node_positions())
+
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
         arrival = torch.stack([level.at(coordinates)[..., 0] for level in self.arrival]).sum(0)
+        if self.is_specimen is not None:
+            z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))
+            arrival = _outside(arrival, self.is_specimen[y, z, x])
         return grown(self.density.at(coordinates), arrival, times, self.width)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
@@ -71,7 +125,17 @@ class GrowthField(Field):
         # In bfloat16 a time of arrival would be off by more than the duration of an arrival.
         with torch.autocast(self.width.device.type, enabled=False):
             arrival = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.arrival]).sum(0)
+            if self.is_specimen is not None:
+                nearest = [self._nearest(positions, axis=axis) for axis, positions in enumerate((z, y, x))]
+                arrival = _outside(arrival, self.is_specimen[nearest[1]][:, nearest[0]][:, :, nearest[2]])
         return (Slices(self.density.on_lattice(z, y, x), arrival, self._width_now()),)
+
+    def _nearest(self, positions: torch.Tensor, *, axis: int) -> torch.Tensor:
+        """Index of the voxel nearest to positions from the centre along z (0), y (1) or x (2)."""
+        assert self.is_specimen is not None
+        n_voxels = self.is_specimen.shape[(1, 0, 2)[axis]]
+        index = torch.round(positions / self._voxel_size + (n_voxels - 1) / 2).long()
+        return index.clamp(0, n_voxels - 1).to(self.is_specimen.device)
 
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
@@ -90,6 +154,12 @@ class GrowthField(Field):
 
     def _width_now(self) -> float:
         return self._scheduled_width if self.training and self._scheduled_width is not None else float(self.width)
+
+
+def _outside(arrival: torch.Tensor, is_specimen: torch.Tensor) -> torch.Tensor:
+    """Arrival time that is not before 0, but inside the specimen, where it is `SPECIMEN_ARRIVAL`."""
+    later = functional.softplus(arrival, beta=_SHARPNESS)
+    return torch.where(is_specimen, torch.full_like(later, SPECIMEN_ARRIVAL), later)
 
 
 def arrival_width(config: TrainingConfig, *, fraction: float) -> float:

@@ -22,6 +22,10 @@ _START_OUTSIDE = -4.0
 """Density outside the cylinder that every tilt sees, before training and before the softplus; 0 inside."""
 
 
+_LEAST_TAKEN = 1e-3
+"""Least density that is taken over, in units of the scale: the softplus is never 0."""
+
+
 class Density(nn.Module):
     """Potential that is never negative, as a function of position alone; `scale` is the unit in which it learns [V]."""
 
@@ -68,6 +72,18 @@ class Density(nn.Module):
         if self.decoder is None:
             return functional.softplus(features[..., 0].sum(-1).float()) * self.scale
         return self._decode(features.flatten(-2))
+
+    def take(self, density: torch.Tensor) -> None:
+        """Become a density `(height, depth, width)` at the voxels that are fitted [V]; a network stays as it is."""
+        if self.decoder is not None:
+            return
+        raw = (density / self.scale).clamp(min=_LEAST_TAKEN)
+        *coarser, finest = self.grids
+        with torch.no_grad():
+            for level in coarser:
+                level.values.zero_()
+            # The inverse of the softplus, which overflows nowhere.
+            finest.values[:, 0] = raw + torch.log(-torch.expm1(-raw))
 
     def rate(self, training: TrainingConfig, *, contrast: float, n_blocks: int) -> float:
         """Learning rate; see :meth:`Field.parameter_groups`."""

@@ -31,6 +31,9 @@ class StepReport:
     held_out_loss : float
         Loss of the held-out projections on the same scale as `loss`; NaN where nothing is held out, and at the steps
         that do not look at them [1].
+    stage : str
+        Stage of the training: ``"surface 1 of 3"`` and so on while the surface of the specimen is sought at coarse
+        resolution, then ``"volume"``. Losses of two stages cannot be compared.
     """
 
     step: int
@@ -40,6 +43,7 @@ class StepReport:
     learning_rates: tuple[float, ...]
     seconds: float
     held_out_loss: float = math.nan
+    stage: str = "volume"
 
 
 def learning_rate_factor(config: TrainingConfig, *, step: int, fraction: float) -> float:

@@ -20,13 +20,16 @@ from napari_stinr.errors import StinrError
 from napari_stinr.fields import build_field
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction import Reconstruction
-from napari_stinr.training.batching import blocks_of_rows, planned_steps
+from napari_stinr.training.batching import blocks_of_rows
 from napari_stinr.training.failures import TrainingError
+from napari_stinr.training.field_fit import FieldFit
 from napari_stinr.training.fit import Fit
 from napari_stinr.training.held_out import HELD_OUT_EVERY, HeldOut, held_out_tilts
 from napari_stinr.training.objectives import build_objective
-from napari_stinr.training.optimisers import FIELD, build_optimiser, load_module_state, module_state, part
-from napari_stinr.training.schedule import StepReport, learning_rate_factor
+from napari_stinr.training.optimisers import FIELD, part
+from napari_stinr.training.schedule import StepReport
+from napari_stinr.training.stages import Progress, stages_of, total_steps
+from napari_stinr.training.surface import SurfaceSearch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +37,14 @@ if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.data.tilt_series import TiltSeries
-    from napari_stinr.training.optimisers import Trainable
+    from napari_stinr.fields import Field
+    from napari_stinr.fields.surface import SurfaceField
 
 __all__ = ["StepReport", "Trainer", "TrainingError"]
 
 
 _SEEDING = threading.Lock()
+_SEARCH = "search."
 
 
 class Trainer:
@@ -88,7 +93,7 @@ class Trainer:
         self.held_out = tuple(held_out.tolist())
         # Nothing about the held-out projections may decide anything, not even their contrast the learning rate.
         measurements = Measurements.of(series, device=self.device, without=held_out)
-        self._objective = build_objective(
+        objective = build_objective(
             Fit(
                 measurements,
                 Views.of(series),
@@ -104,14 +109,27 @@ class Trainer:
             torch.manual_seed(training.seed)
             field = build_field(config, self.grid, scale=measurements.typical_potential(self.grid))
         self.field = field.to(self.device)
-        self._modules: dict[str, Trainable] = {FIELD: self.field, **self._objective.modules}
-        self._optimiser = build_optimiser(
-            self._modules,
+        self._volume = self._fit = FieldFit(
+            FIELD,
+            self.field,
+            objective,
             training,
             contrast=measurements.contrast,
             n_blocks=blocks_of_rows(training, self.grid),
         )
-        self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
+        self._stages, self._progress = stages_of(config, self.grid), Progress()
+        self._search: SurfaceSearch | None = None
+        if len(self._stages) > 1:
+            self._search = SurfaceSearch(
+                series,
+                self.grid,
+                config.field,
+                training,
+                device=self.device,
+                threads=self.threads,
+                without=held_out,
+            )
+            self._fit = self._search.fit()
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
         self._stop = threading.Event()
         self._at_border = threading.Lock()
@@ -192,16 +210,24 @@ class Trainer:
         torch.set_num_threads(self.threads if self.config.field.has_network else 1)
         try:
             while not self._stop.is_set():
-                fraction = self.step / total if seconds is None else self._seconds / seconds
-                if fraction >= 1:
-                    break
+                fraction = self._progress.fraction(
+                    self._stages, step=self.step, seconds=self._seconds, steps=total, limit=seconds
+                )
                 start = time.perf_counter()
+                if fraction >= 1:
+                    if self._progress.stage + 1 == len(self._stages):
+                        break
+                    with self._at_border:
+                        self._next_stage()
+                    self._seconds += time.perf_counter() - start
+                    continue
                 with self._at_border:
                     loss, rates = self._advance(fraction)
                     held_out_loss = self._held_out_loss()
                 self._seconds += time.perf_counter() - start
                 n_steps = total if seconds is None else max(self.step, round(self.step * seconds / self._seconds))
-                yield StepReport(self.step, n_steps, loss, self._residual, rates, self._seconds, held_out_loss)
+                name = self._stages[self._progress.stage].name
+                yield StepReport(self.step, n_steps, loss, self._residual, rates, self._seconds, held_out_loss, name)
         finally:
             self._stop.clear()
             torch.set_num_threads(previous_threads)
@@ -226,6 +252,8 @@ class Trainer:
         fingerprint = self._fingerprint  # reads the whole stack once, which must not hold up a step
         with self._at_border:
             field = deepcopy(self.field).cpu().requires_grad_(False).eval()
+            if self._fit is not self._volume:
+                self._show_search(field)
             return Reconstruction(
                 field,
                 self.config,
@@ -247,30 +275,41 @@ class Trainer:
                 raise StinrError(f"{name} is {limit}", expected="more than 0", cure=f"Give a positive {name}.")
         if steps is not None and seconds is not None:
             raise StinrError("both --steps and --seconds are given", expected="one of them", cure="Leave one out.")
-        return steps or planned_steps(self.config.training, self.grid)
+        return steps or total_steps(self.config, self.grid)
 
     def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
-        training = self.config.training
-        factor = learning_rate_factor(training, step=self.step, fraction=fraction)
-        rates = tuple(rate * factor for rate in self._base_rates)
-        for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate
-        self.field.narrow(training, fraction=fraction)
-        loss, residual = self._objective.loss(self.field, self._generator)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {self.step + 1}; lower training.density_rate or check the data"
-            )
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        step = self.step - self._progress.first_step
+        loss, self._residual, rates = self._fit.advance(self._generator, step=step, fraction=fraction, at=self.step)
         self.step += 1
-        self._residual = float(residual)
-        return value, rates
+        return loss, rates
+
+    def _next_stage(self) -> None:
+        """Go on from a round of the search to the next, or to the volume."""
+        assert self._search is not None
+        surface: SurfaceField = self._fit.field  # type: ignore[assignment]  # of the search
+        self._progress = Progress(self._progress.stage + 1, self.step, self._seconds)
+        if self._progress.stage + 1 < len(self._stages):
+            self._search.learn(surface)
+            self._fit = self._search.fit()
+        else:
+            self.field.tell_specimen(self._search.specimen(surface))
+            self._fit = self._volume
+
+    def _show_search(self, field: Field) -> None:
+        """Let a copy of the field of the run look like what the search has found so far."""
+        assert self._search is not None
+        surface: SurfaceField = deepcopy(self._fit.field).cpu()  # type: ignore[assignment]  # of the search
+        lattice, scale = self._search.positions(), self._search.potential_scale()
+        field.take(
+            surface.total_density(*lattice) * scale,
+            surface.inside(*lattice).detach() > 0.5,
+            lambda positions: surface.arrival_at(self._search.coarse(positions)).detach(),
+        )
 
     def _held_out_loss(self) -> float:
-        return math.nan if self.step % HELD_OUT_EVERY else self._objective.held_out_loss(self.field)
+        if self._fit is not self._volume or self.step % HELD_OUT_EVERY:
+            return math.nan
+        return self._volume.objective.held_out_loss(self.field)
 
     def _provenance(self, fingerprint: str) -> dict[str, str]:
         from napari_stinr import __version__
@@ -291,17 +330,23 @@ class Trainer:
             "generator": self._generator.get_state(),
             "seconds": torch.tensor(self._seconds, dtype=torch.float64),
         }
-        state |= {f"batches.{name}": value.clone() for name, value in self._objective.state().items()}
-        return state | module_state(self._modules, self._optimiser)
+        if self._search is not None:
+            place = [self._progress.stage, self._progress.first_step, self._progress.first_second]
+            state["stage"] = torch.tensor(place, dtype=torch.float64)
+            state |= {f"{_SEARCH}{name}": value for name, value in self._search.state().items()}
+        return state | self._fit.state()
 
     def _load(self, reconstruction: Reconstruction) -> None:
         state = reconstruction.training_state
         self.field.load_state_dict(reconstruction.field.state_dict())
         self.step, self._seconds = reconstruction.step, float(state["seconds"])
         self._generator.set_state(state["generator"])
-        self._objective.load_state(part(state, "batches."))
-        if self.step:
-            load_module_state(self._modules, self._optimiser, state=state)
+        if self._search is not None:
+            stage, first_step, first_second = state["stage"].tolist()
+            self._progress = Progress(int(stage), int(first_step), first_second)
+            self._search.load_state(part(state, _SEARCH))
+            self._fit = self._search.fit() if self._progress.stage + 1 < len(self._stages) else self._volume
+        self._fit.load_state(state, has_moments=self.step > self._progress.first_step)
 
 
 def _uses_bfloat16(config: ReconstructionConfig, device: torch.device) -> bool:

@@ -1,0 +1,260 @@
+"""Find which voxels are specimen, at coarse resolution, before the volume is fitted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from napari_stinr.data.geometry import VoxelGrid
+from napari_stinr.data.measurements import Measurements
+from napari_stinr.data.preprocessing import Binning
+from napari_stinr.data.tilt_series import TiltSeries
+from napari_stinr.fields.surface import SurfaceField
+from napari_stinr.projection.views import Views
+from napari_stinr.reconstruction.rendering import lattice_of
+from napari_stinr.training.batching import blocks_of_rows
+from napari_stinr.training.blocks import BlockObjective
+from napari_stinr.training.field_fit import FieldFit
+from napari_stinr.training.fit import Fit
+from napari_stinr.training.valley import valley_boundary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_stinr.config import GrowthFieldConfig, TrainingConfig
+
+ROUNDS = 3
+"""How often the surface is sought: each time around the centre of mass of what was inside it the last time."""
+
+_COARSE_VOXEL = 1.0
+"""Size of a coarse voxel, where the pixel size is known and smaller [Å]: less than the distance of two atoms."""
+_MOST_ACROSS, _LEAST_ACROSS = 64, 16
+"""Coarse voxels across: more make the search slow, fewer hold no surface."""
+_SMOOTHING = 0.5
+"""Standard deviation of the Gaussian before the binning, as a part of the edge of a coarse pixel: what is finer than
+coarse pixels can show would be an error of the model, and larger than what tells specimen from contamination."""
+_LAST_WIDTH = 0.05
+"""Duration of an arrival at the end of the search [t]."""
+_MASS_WITHIN = 0.98
+_LATE = 2 / 3
+_FIRST_RADIUS = 0.75
+"""Radius of the surface at the start, as a part of that of all matter at the end."""
+
+
+def coarsening(width: int, height: int, voxel_size: float | None) -> int:
+    """Return by how much the projections are binned for the search.
+
+    Parameters
+    ----------
+    width, height : int
+        Size of the projections [pixel].
+    voxel_size : float, optional
+        Size of a pixel; None: not known [Å].
+
+    Returns
+    -------
+    int
+        1 or more.
+    """
+    by_size = 1 if voxel_size is None else round(_COARSE_VOXEL / voxel_size)
+    factor = max(by_size, math.ceil(width / _MOST_ACROSS))
+    return max(1, min(factor, width // _LEAST_ACROSS, height))
+
+
+def coarse_grid(grid: VoxelGrid) -> VoxelGrid:
+    """Return the grid of the search for a surface, in voxels of its own, for the grid of a reconstruction."""
+    voxel_size = grid.voxel_size if grid.length_unit == "Å" else None
+    factor = coarsening(grid.width, grid.height, voxel_size)
+    across = grid.width // factor
+    margin = math.ceil(grid.margin / factor)
+    return VoxelGrid(across, grid.height // factor, across, voxel_size=1.0, length_unit="pixel", margin=margin)
+
+
+def search_settings(training: TrainingConfig) -> TrainingConfig:
+    """Return how the field with the surface is fitted."""
+    last_width = max(training.last_width, min(_LAST_WIDTH, training.first_width))
+    return training.model_copy(
+        update={"visits": training.surface_visits, "steps": None, "last_width": last_width, "held_out": 0}
+    )
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Where the surface of the specimen may be."""
+
+    centre: tuple[float, float]  # of its axis, (z, x) from the centre of the grid [coarse voxel]
+    radius: float  # [coarse voxel]
+
+
+class SurfaceSearch:
+    """The search for the surface of the specimen of one series.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The data.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+    field : GrowthFieldConfig
+        Settings of the density.
+    training : TrainingConfig
+        The schedule.
+    device : torch.device
+        Where to compute.
+    threads : int
+        Of the projector on a CPU.
+    without : ndarray
+        `(m,)` positions in the stack of projections that decide nothing.
+    """
+
+    def __init__(
+        self,
+        series: TiltSeries,
+        grid: VoxelGrid,
+        field: GrowthFieldConfig,
+        training: TrainingConfig,
+        *,
+        device: torch.device,
+        threads: int,
+        without: NDArray[np.int64],
+    ) -> None:
+        self._fine, self.grid = grid, coarse_grid(grid)
+        self._binning = Binning.of(series.height, series.width, grid.width // self.grid.width)
+        coarse = coarse_series(series, self._binning)
+        self._data = Measurements.of(coarse, device=device, without=without)
+        # Grids that are added up are fast, and coarse enough to need no network.
+        self._views, self._field = Views.of(coarse), field.model_copy(update={"features": 1, "hidden": 0})
+        self._training, self._threads, self._device = search_settings(training), threads, device
+        self.guess = first_guess(self._data, self._views)
+
+    def fit(self) -> FieldFit:
+        """Return a fit that begins at the guess."""
+        field = SurfaceField(
+            self.grid,
+            self._field,
+            scale=self._data.typical_potential(self.grid),
+            centre=self.guess.centre,
+            radius=self.guess.radius,
+        ).to(self._device)
+        fit = Fit(self._data, self._views, self.grid, self._training, threads=self._threads)
+        return FieldFit(
+            "surface",
+            field,
+            BlockObjective(fit),
+            self._training,
+            contrast=self._data.contrast,
+            n_blocks=blocks_of_rows(self._training, self.grid),
+            prior=field.roughness,
+        )
+
+    def learn(self, field: SurfaceField) -> None:
+        """Take the next guess from a fitted field."""
+        radius = float((field.radius.detach() + field.deviations.detach().mean()).clamp(min=1.0))
+        self.guess = Guess(field.centre_of_specimen(*lattice_of(self.grid.fitted)), radius)
+
+    def specimen(self, field: SurfaceField) -> torch.Tensor:
+        """`(height, depth, width)` bool, which voxels of the reconstruction are inside the surface, on the CPU."""
+        lattice = lattice_of(self.grid.fitted)
+        with torch.no_grad():
+            inside = field.inside(*lattice).cpu().numpy() > 0.5
+        inside = valley_boundary(inside, field.total_density(*lattice).cpu().numpy())
+        return torch.from_numpy(self._enlarged(inside))
+
+    def positions(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Positions (z, y, x) of the voxels of the reconstruction in the grid of the search [coarse voxel]."""
+        factor, (z, _, x) = self._binning.factor, (axis / self._fine.voxel_size for axis in lattice_of(self._fine.fitted))
+        rows = self._binning.rows(np.arange(self._fine.height)) - (self.grid.height - 1) / 2
+        return z / factor, torch.from_numpy(rows), x / factor
+
+    def coarse(self, positions: torch.Tensor) -> torch.Tensor:
+        """`(..., 3)` positions (z, y, x) of the reconstruction [its length_unit] in the search [coarse voxel]."""
+        z, y, x = (positions / self._fine.voxel_size).unbind(-1)
+        factor = self._binning.factor
+        _, rows, _ = self.positions()
+        middle = float(rows.mean())  # rows that are left out at one border move the centre
+        return torch.stack([z / factor, y / factor + middle, x / factor], dim=-1)
+
+    def potential_scale(self) -> float:
+        """Potential of the reconstruction for one of the search: here a ray is as long as it has coarse voxels [1]."""
+        return 1 / (self._binning.factor * self._fine.voxel_size)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return what must be kept to go on exactly."""
+        return {"guess": torch.tensor([*self.guess.centre, self.guess.radius], dtype=torch.float64)}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from a state."""
+        z, x, radius = state["guess"].tolist()
+        self.guess = Guess((z, x), radius)
+
+    def _enlarged(self, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Sample a region `(rows, depth, width)` of the search at the voxels of the reconstruction."""
+        # Smoothed by half a voxel, it has no steps where linear interpolation crosses one half.
+        smooth = gaussian_filter(inside.astype(np.float32), 0.5, mode="nearest")
+        z, y, x = (axis.numpy() for axis in self.positions())
+        centres = [(n - 1) / 2 for n in inside.shape]
+        columns = np.meshgrid(z + centres[1], x + centres[2], indexing="ij")
+        rows = [
+            map_coordinates(smooth, [np.full_like(columns[0], row), *columns], order=1, mode="nearest")
+            for row in y + centres[0]
+        ]
+        return np.stack(rows) > 0.5
+
+
+def coarse_series(series: TiltSeries, binning: Binning) -> TiltSeries:
+    """Return a series with fewer, larger pixels that hold nothing finer than they can show; lengths are in them."""
+    factor, (height, width) = binning.factor, binning.shape
+    projections = np.empty((series.n_tilts, height, width), dtype=np.float32)
+    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
+    for k, image in enumerate(series.projections):
+        counts = None if series.mask is None else series.mask[k]
+        binned, counted = binning.image(_smoothed(image, counts, _SMOOTHING * factor if factor > 1 else 0.0), counts)
+        # An integral over a path that is now counted in coarse voxels of length 1.
+        projections[k] = binned
+        if mask is not None and counted is not None:
+            mask[k] = counted
+    return TiltSeries(
+        projections,
+        series.tilt_angles,
+        series.times,
+        mask=mask,
+        axis_offset=binning.axis_offset(series.axis_offset),
+        flip_tilt=series.flip_tilt,
+        name=series.name,
+    )
+
+
+def _smoothed(image: NDArray[np.float32], counts: NDArray[np.bool_] | None, sigma: float) -> NDArray[np.float32]:
+    """Smooth `(height, width)` pixels, those that do not count left out."""
+    if sigma <= 0:
+        return image
+    if counts is None or counts.all():
+        smooth: NDArray[np.float32] = gaussian_filter(image, sigma, mode="nearest")
+        return smooth
+    weight = gaussian_filter(counts.astype(np.float32), sigma, mode="nearest")
+    smooth = gaussian_filter(np.where(counts, image, np.float32(0)), sigma, mode="nearest")
+    return smooth / np.maximum(weight, np.float32(1e-6))
+
+
+def first_guess(data: Measurements, views: Views) -> Guess:
+    """Guess the axis of the specimen from the centres of mass of all projections, the radius from the last ones."""
+    lines = data.measured.cpu().double().clamp(min=0).sum(1)
+    mass = lines.sum(1).clamp(min=1e-30)
+    views = views[data.tilts]
+    u = torch.arange(lines.shape[1], dtype=torch.float64) - views.rays.origins[:, None]
+    # A point (z, x) lands at u = x cos + z sin: design, section 3.
+    system = torch.stack([views.sines, views.cosines], dim=1)
+    centres = (lines * u).sum(1) / mass
+    z, x = torch.linalg.lstsq(system, centres[:, None], driver="gelsd").solution[:, 0].tolist()
+    distance = (u - (z * views.sines + x * views.cosines)[:, None]).abs()
+    late = views.times >= torch.quantile(views.times, _LATE)
+    order = distance[late].argsort(1)
+    within = lines[late].gather(1, order).cumsum(1) / mass[late][:, None]
+    radii = distance[late].gather(1, order).gather(1, (within < _MASS_WITHIN).sum(1, keepdim=True).clamp(max=u.shape[1] - 1))
+    return Guess((z, x), max(1.0, _FIRST_RADIUS * float(radii.median())))
+
