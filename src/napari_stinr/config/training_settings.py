@@ -17,7 +17,7 @@ class TrainingConfig(Settings):
     )
     visits: int = Field(300, ge=1, description="How often every detector row is used, where steps are not given.")
     surface_visits: int = Field(
-        100,
+        150,
         ge=1,
         description="The same for each of the rounds that find the surface of the specimen, where the field has one.",
     )
