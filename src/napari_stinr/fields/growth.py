@@ -24,7 +24,7 @@ SPECIMEN_ARRIVAL = -1.0
 """Arrival time inside the surface of the specimen [t]: long before any projection."""
 _SHARPNESS = 50.0
 """How fast the arrival time outside the surface bends away from its least value, which it does not pass [1/t]."""
-_EARLIEST = 0.02
+EARLIEST = 0.02
 """Least arrival time outside [t]: four times the duration of an arrival at the end, so that nothing is there at t = 0."""
 
 
@@ -159,8 +159,8 @@ class GrowthField(Field):
 
 
 def _outside(arrival: torch.Tensor, is_specimen: torch.Tensor) -> torch.Tensor:
-    """Arrival time that is not before `_EARLIEST`, but inside the specimen, where it is `SPECIMEN_ARRIVAL`."""
-    later = functional.softplus(arrival, beta=_SHARPNESS) + _EARLIEST
+    """Arrival time that is not before `EARLIEST`, but inside the specimen, where it is `SPECIMEN_ARRIVAL`."""
+    later = functional.softplus(arrival, beta=_SHARPNESS) + EARLIEST
     return torch.where(is_specimen, torch.full_like(later, SPECIMEN_ARRIVAL), later)
 
 

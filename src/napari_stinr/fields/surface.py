@@ -16,7 +16,7 @@ from torch.nn import functional
 from napari_stinr.errors import StinrError
 from napari_stinr.fields.base import Field, ParameterGroup, Slices, potential
 from napari_stinr.fields.encoding import FeatureGrid
-from napari_stinr.fields.growth import arrival_width
+from napari_stinr.fields.growth import EARLIEST, arrival_width
 from napari_stinr.fields.static import Density
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ _ROUGHNESS_AROUND, _ROUGHNESS_ALONG = 1e-4, 3e-6
 where a round specimen has none, little along it, where a particle ends."""
 _FIRST_STIFFNESS = 10.0
 """Factor of both at the start."""
+_RELUCTANCE = 3e-5
+"""What the same mass as that of all projections outside the surface adds to the relative loss [1]: little, to decide
+where the data do not, as where everything grew before the second projection."""
 _ARRIVAL_SPACING = 8.0
 """Distance of the nodes of the arrival time [voxel]: what is finer belongs to the full resolution."""
 _SHARPNESS = 20.0
@@ -83,6 +86,7 @@ class SurfaceField(Field):
         self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32))
         self._voxel_size, self._half_height = grid.voxel_size, max((grid.height - 1) / 2, 0.5)
         self._width, self._softness, self._stiffness = 0.3, _FIRST_SOFTNESS, _FIRST_STIFFNESS
+        self._growing = torch.zeros(())
 
     @classmethod
     def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> SurfaceField:
@@ -105,8 +109,10 @@ class SurfaceField(Field):
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
         """What is inside, and what grows outside, for all times."""
         density, inside = self.density.on_lattice(z, y, x), self.inside(z, y, x)
-        arrival = functional.softplus(self.arrival.on_lattice(z, y, x)[:, 0], beta=_SHARPNESS)
-        return Slices(density * inside), Slices(density * (1 - inside), arrival, self._width)
+        arrival = EARLIEST + functional.softplus(self.arrival.on_lattice(z, y, x)[:, 0], beta=_SHARPNESS)
+        grows = density * (1 - inside)
+        self._growing = grows.mean() / self.density.scale
+        return Slices(density * inside), Slices(grows, arrival, self._width)
 
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
@@ -126,11 +132,11 @@ class SurfaceField(Field):
         self._softness = _FIRST_SOFTNESS * (_LAST_SOFTNESS / _FIRST_SOFTNESS) ** narrowing
         self._stiffness = max(1.0, _FIRST_STIFFNESS ** (1 - 2 * fraction))
 
-    def roughness(self) -> torch.Tensor:
-        """Return what the shape of the surface adds to the relative loss [1]."""
+    def prior(self) -> torch.Tensor:
+        """Return what the shape of the surface, and the matter outside it of the last slices, add to the loss [1]."""
         around = (self.deviations - self.deviations.roll(1, 0)).square().mean()
         along = self.deviations.diff(dim=1).square().mean()
-        return self._stiffness * (_ROUGHNESS_AROUND * around + _ROUGHNESS_ALONG * along)
+        return self._stiffness * (_ROUGHNESS_AROUND * around + _ROUGHNESS_ALONG * along) + _RELUCTANCE * self._growing
 
     def inside(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` part of every voxel of a lattice that is inside the surface [1]."""
@@ -139,7 +145,7 @@ class SurfaceField(Field):
 
     def arrival_at(self, coordinates: torch.Tensor) -> torch.Tensor:
         """`(...)` arrival time outside the surface at `(..., 3)` positions [t]."""
-        return functional.softplus(self.arrival.at(coordinates)[..., 0], beta=_SHARPNESS)
+        return EARLIEST + functional.softplus(self.arrival.at(coordinates)[..., 0], beta=_SHARPNESS)
 
     def centre_of_specimen(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[float, float]:
         """Return the centre of mass (z, x) of what is inside the surface, from the centre of the grid [voxel]."""

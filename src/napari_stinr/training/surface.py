@@ -38,7 +38,7 @@ _MOST_ACROSS, _LEAST_ACROSS = 64, 16
 _SMOOTHING = 0.5
 """Standard deviation of the Gaussian before the binning, as a part of the edge of a coarse pixel: what is finer than
 coarse pixels can show would be an error of the model, and larger than what tells specimen from contamination."""
-_LAST_WIDTH = 0.05
+_LAST_WIDTH = 0.02
 """Duration of an arrival at the end of the search [t]."""
 _MASS_WITHIN = 0.98
 _LATE = 2 / 3
@@ -149,7 +149,7 @@ class SurfaceSearch:
             self._training,
             contrast=self._data.contrast,
             n_blocks=blocks_of_rows(self._training, self.grid),
-            prior=field.roughness,
+            prior=field.prior,
         )
 
     def learn(self, field: SurfaceField) -> None:

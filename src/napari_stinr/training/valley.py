@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _REACH = 3.0
 """Distance from the boundary at which a voxel resists a change as much as its density [voxel]."""
 _MOST_RESISTANCE = 3.0
-_STIFFNESS = 0.1
+_STIFFNESS = 0.3
 """What a boundary between two voxels costs, as a part of the smaller of their densities."""
 _ROWS_TOGETHER = 16
 _CAPACITY = 1e4
