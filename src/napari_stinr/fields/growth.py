@@ -25,7 +25,7 @@ SPECIMEN_ARRIVAL = -1.0
 _SHARPNESS = 50.0
 """How fast the arrival time outside the surface bends away from its least value, which it does not pass [1/t]."""
 EARLIEST = 0.02
-"""Least arrival time outside [t]: four times the duration of an arrival at the end, so that nothing is there at t = 0."""
+"""Least arrival time outside [t]: four durations of an arrival at the end, so that nothing is there at t = 0."""
 
 
 class GrowthField(Field):

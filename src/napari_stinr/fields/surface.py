@@ -1,7 +1,7 @@
 """A specimen inside a smooth closed surface, and matter that grows outside: to find that surface at coarse resolution.
 
-Voxel by voxel, sparse data do not tell specimen from contamination: a haze of half-labelled atoms fits them as well, and
-the training ends in it. A surface has a hundred unknowns instead of a hundred thousand.
+Voxel by voxel, sparse data do not tell specimen from contamination: a haze of half-labelled atoms fits them as well,
+and the training ends in it. A surface has a hundred unknowns instead of a hundred thousand.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class SurfaceField(Field):
         return density * (inside + (1 - inside) * grows)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
-        """What is inside, and what grows outside, for all times."""
+        """Two parts, what is inside and what grows outside, for all times."""
         density, inside = self.density.on_lattice(z, y, x), self.inside(z, y, x)
         arrival = EARLIEST + functional.softplus(self.arrival.on_lattice(z, y, x)[:, 0], beta=_SHARPNESS)
         grows = density * (1 - inside)
@@ -133,10 +133,12 @@ class SurfaceField(Field):
         self._stiffness = max(1.0, _FIRST_STIFFNESS ** (1 - 2 * fraction))
 
     def prior(self) -> torch.Tensor:
-        """Return what the shape of the surface, and the matter outside it of the last slices, add to the loss [1]."""
+        """Return what the shape of the surface, and what grows in the slices asked for last, add to the loss [1]."""
+        growing, self._growing = self._growing, torch.zeros(())
         around = (self.deviations - self.deviations.roll(1, 0)).square().mean()
         along = self.deviations.diff(dim=1).square().mean()
-        return self._stiffness * (_ROUGHNESS_AROUND * around + _ROUGHNESS_ALONG * along) + _RELUCTANCE * self._growing
+        shape = self._stiffness * (_ROUGHNESS_AROUND * around + _ROUGHNESS_ALONG * along)
+        return shape + _RELUCTANCE * growing
 
     def inside(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` part of every voxel of a lattice that is inside the surface [1]."""

@@ -98,9 +98,7 @@ class FieldFit:
         loss, residual = self.objective.loss(self.field, generator)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {at + 1}; lower training.density_rate or check the data"
-            )
+            raise TrainingError(f"the loss is {value} at step {at + 1}; lower training.density_rate or check the data")
         if self._prior is not None:
             loss = loss + self._prior()
         self._optimiser.zero_grad(set_to_none=True)

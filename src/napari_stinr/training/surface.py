@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.data.preprocessing import Binning
@@ -26,7 +27,7 @@ from napari_stinr.training.valley import valley_boundary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_stinr.config import GrowthFieldConfig, TrainingConfig
+    from napari_stinr.config import FieldSettings, TrainingConfig
 
 ROUNDS = 3
 """How often the surface is sought: each time around the centre of mass of what was inside it the last time."""
@@ -100,8 +101,8 @@ class SurfaceSearch:
         The data.
     grid : VoxelGrid
         The voxels of the reconstruction.
-    field : GrowthFieldConfig
-        Settings of the density.
+    field : FieldSettings
+        Settings of a growth field, for its density.
     training : TrainingConfig
         The schedule.
     device : torch.device
@@ -116,7 +117,7 @@ class SurfaceSearch:
         self,
         series: TiltSeries,
         grid: VoxelGrid,
-        field: GrowthFieldConfig,
+        field: FieldSettings,
         training: TrainingConfig,
         *,
         device: torch.device,
@@ -128,6 +129,7 @@ class SurfaceSearch:
         coarse = coarse_series(series, self._binning)
         self._data = Measurements.of(coarse, device=device, without=without)
         # Grids that are added up are fast, and coarse enough to need no network.
+        assert isinstance(field, GrowthFieldConfig)
         self._views, self._field = Views.of(coarse), field.model_copy(update={"features": 1, "hidden": 0})
         self._training, self._threads, self._device = search_settings(training), threads, device
         self.guess = first_guess(self._data, self._views)
@@ -167,7 +169,8 @@ class SurfaceSearch:
 
     def positions(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Positions (z, y, x) of the voxels of the reconstruction in the grid of the search [coarse voxel]."""
-        factor, (z, _, x) = self._binning.factor, (axis / self._fine.voxel_size for axis in lattice_of(self._fine.fitted))
+        factor = self._binning.factor
+        z, _, x = (axis / self._fine.voxel_size for axis in lattice_of(self._fine.fitted))
         rows = self._binning.rows(np.arange(self._fine.height)) - (self.grid.height - 1) / 2
         return z / factor, torch.from_numpy(rows), x / factor
 
@@ -238,7 +241,8 @@ def _smoothed(image: NDArray[np.float32], counts: NDArray[np.bool_] | None, sigm
         return smooth
     weight = gaussian_filter(counts.astype(np.float32), sigma, mode="nearest")
     smooth = gaussian_filter(np.where(counts, image, np.float32(0)), sigma, mode="nearest")
-    return smooth / np.maximum(weight, np.float32(1e-6))
+    normalised: NDArray[np.float32] = smooth / np.maximum(weight, np.float32(1e-6))
+    return normalised
 
 
 def first_guess(data: Measurements, views: Views) -> Guess:
@@ -254,7 +258,6 @@ def first_guess(data: Measurements, views: Views) -> Guess:
     distance = (u - (z * views.sines + x * views.cosines)[:, None]).abs()
     late = views.times >= torch.quantile(views.times, _LATE)
     order = distance[late].argsort(1)
-    within = lines[late].gather(1, order).cumsum(1) / mass[late][:, None]
-    radii = distance[late].gather(1, order).gather(1, (within < _MASS_WITHIN).sum(1, keepdim=True).clamp(max=u.shape[1] - 1))
+    n_within = (lines[late].gather(1, order).cumsum(1) < _MASS_WITHIN * mass[late][:, None]).sum(1, keepdim=True)
+    radii = distance[late].gather(1, order).gather(1, n_within.clamp(max=u.shape[1] - 1))
     return Guess((z, x), max(1.0, _FIRST_RADIUS * float(radii.median())))
-

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.data.tilt_series import TiltSeries
-    from napari_stinr.fields import Field
+    from napari_stinr.fields import Field, GrowthField
     from napari_stinr.fields.surface import SurfaceField
 
 __all__ = ["StepReport", "Trainer", "TrainingError"]
@@ -292,18 +292,21 @@ class Trainer:
             self._search.learn(surface)
             self._fit = self._search.fit()
         else:
-            self.field.tell_specimen(self._search.specimen(surface))
+            growth: GrowthField = self.field  # type: ignore[assignment]  # no other is searched for
+            growth.tell_specimen(self._search.specimen(surface))
             self._fit = self._volume
 
     def _show_search(self, field: Field) -> None:
         """Let a copy of the field of the run look like what the search has found so far."""
-        assert self._search is not None
-        surface: SurfaceField = deepcopy(self._fit.field).cpu()  # type: ignore[assignment]  # of the search
-        lattice, scale = self._search.positions(), self._search.potential_scale()
-        field.take(
-            surface.total_density(*lattice) * scale,
-            surface.inside(*lattice).detach() > 0.5,
-            lambda positions: surface.arrival_at(self._search.coarse(positions)).detach(),
+        search = self._search
+        assert search is not None
+        growth: GrowthField = field  # type: ignore[assignment]  # no other is searched for
+        surface: SurfaceField = deepcopy(self._fit.field).cpu().requires_grad_(False)  # type: ignore[assignment]
+        lattice = search.positions()
+        growth.take(
+            surface.total_density(*lattice) * search.potential_scale(),
+            surface.inside(*lattice) > 0.5,
+            lambda positions: surface.arrival_at(search.coarse(positions)),
         )
 
     def _held_out_loss(self) -> float:
