@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_stinr.fields import filters
 from napari_stinr.fields.filters import BAND_LIMIT, BandLimit, filtered
 
 
@@ -26,7 +27,11 @@ def test_band_limit_passes_what_pixels_show_and_stops_what_they_cannot() -> None
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_values_go_on_beyond_the_ends_and_the_gradient_is_that_of_differences(axis: int) -> None:
+@pytest.mark.parametrize("longest_product", [0, 128], ids=["shifts", "products"])
+def test_values_go_on_beyond_the_ends_and_the_gradient_is_that_of_differences(
+    axis: int, longest_product: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "_LONGEST_PRODUCT", longest_product)
     values = torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
     taps = (0.7, 0.3, -0.2, 0.05)
     padding = [(3, 3) if other == axis else (0, 0) for other in range(3)]
@@ -46,3 +51,11 @@ def test_between_voxels_the_limited_values_are_weighted_sums_of_few() -> None:
     assert limit.weights.shape == (2, len(limit.positions))
     torch.testing.assert_close(limit.weights.sum(1), torch.ones(2))
     assert float(limit.positions.abs().max()) <= 2.0
+
+
+def test_a_filter_that_a_renderer_used_first_can_still_be_trained_through() -> None:
+    taps, values = (0.9, 0.04, 0.01), torch.rand(2, 31).requires_grad_()
+    with torch.inference_mode():
+        filtered(torch.rand(3, 31), taps, axis=1)
+    filtered(values, taps, axis=1).square().sum().backward()
+    assert values.grad is not None
