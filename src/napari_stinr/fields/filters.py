@@ -76,10 +76,17 @@ def filtered(values: torch.Tensor, taps: Sequence[float], *, axis: int) -> torch
     """
     length, from_end = values.shape[axis], axis - values.ndim
     if length <= _LONGEST_PRODUCT and from_end in (-2, -1):
-        matrix = _matrix(tuple(taps), length).to(values)
-        return matrix @ values if from_end == -2 else values @ matrix.T
+        return _product(_matrix(tuple(taps), length), values, is_last=from_end == -1)
     result: torch.Tensor = _Filtered.apply(values, taps, axis)  # type: ignore[no-untyped-call]
     return result
+
+
+def _product(weights: torch.Tensor, values: torch.Tensor, *, is_last: bool) -> torch.Tensor:
+    """Return weighted sums along the last axis of values, or the last but one."""
+    # In the format of the values: products in bfloat16 are for networks.
+    with torch.autocast(values.device.type, enabled=False):
+        weights = weights.to(values)
+        return values @ weights.T if is_last else weights @ values
 
 
 @lru_cache(maxsize=16)
@@ -125,8 +132,7 @@ class BandLimit:
         """Return `(rows, depth, width)` values at the positions asked for; axis 1 or 2 is at those needed."""
         if self.weights is None:
             return filtered(values, BAND_LIMIT, axis=axis)
-        weights = self.weights.to(values)
-        return weights @ values if axis == 1 else values @ weights.T
+        return _product(self.weights, values, is_last=axis == 2)
 
 
 def shifted(positions: torch.Tensor, *, half: float, voxel_size: float) -> torch.Tensor:
