@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import time
 from typing import TYPE_CHECKING
@@ -109,6 +110,14 @@ def test_a_run_that_was_trained_with_what_had_no_effect_is_still_read() -> None:
     assert ReconstructionConfig.from_run(stored).training.precision == "bfloat16"
     with pytest.raises(ValueError, match="blocks"):
         ReconstructionConfig.from_run(plain.model_dump_json().replace('"blocks"', '"rays"'))
+
+
+@pytest.mark.parametrize("preset", ["static", "growth"])
+def test_a_run_from_before_the_band_limit_is_read_as_it_was_trained(preset: str) -> None:
+    stored = preset_config(preset).model_dump(mode="json")
+    assert stored["field"].pop("band_limit") is True
+    assert ReconstructionConfig.from_run(json.dumps(stored)).field.model_dump()["band_limit"] is False
+    assert ReconstructionConfig.from_yaml(json.dumps(stored)).field.model_dump()["band_limit"] is True
 
 
 def planned(config: ReconstructionConfig) -> int:

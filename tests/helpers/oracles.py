@@ -27,4 +27,9 @@ def project_slice(
             u = x * np.cos(angle_rad) + z * np.sin(angle_rad) + (n_pixels - 1) / 2 + axis_offset
             for pixel in range(n_pixels):
                 line[pixel] += values[k, j] * catmull_rom(pixel - u) * voxel_size
-    return line
+    return flattened(line)
+
+
+def flattened(line: np.ndarray) -> np.ndarray:
+    """Filter a line by a plain convolution; both ends go on as they are."""
+    return np.convolve(np.pad(line, 2, mode="edge"), [0.0261, -0.0877, 1.1232, -0.0877, 0.0261], mode="valid")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.oracles import project_slice
+from helpers.oracles import flattened, project_slice
 from napari_stinr.fields.base import Slices, grown
 from napari_stinr.projection.backends.numba import CompiledProjector
 from napari_stinr.projection.backends.torch import GatherProjector
@@ -116,6 +116,7 @@ def test_hand_written_backward_equals_autograd(which: str) -> None:
 
     from napari_stinr.projection.footprint import slice_footprint
 
+    after = torch.from_numpy(np.stack([flattened(line) for line in np.eye(shape.n_pixels)]))
     reference = [value.detach().double().requires_grad_() for value in (density, arrival)]
     loss = torch.zeros((), dtype=torch.float64)
     for k, (angle, t) in enumerate(zip(shape.angles_rad, torch.linspace(0, 1, 6), strict=True)):
@@ -125,7 +126,7 @@ def test_hand_written_backward_equals_autograd(which: str) -> None:
         for tap in range(4):
             matrix[pixels[tap], torch.arange(matrix.shape[1])] += weights[tap]
         values = reference[0] * torch.sigmoid((t - reference[1]) / 0.1)
-        loss = loss + ((values.flatten(1) @ matrix.T * shape.voxel_size - target[k]) ** 2).sum()
+        loss = loss + ((values.flatten(1) @ matrix.T @ after * shape.voxel_size - target[k]) ** 2).sum()
     loss.backward()
     for ours, expected in zip((density, arrival), reference, strict=True):
         scale = float(expected.grad.abs().max())
@@ -144,6 +145,20 @@ def test_gaussian_projects_to_the_analytic_gaussian(which: str) -> None:
         u0 = x0 * np.cos(angle) + z0 * np.sin(angle)
         expected = sigma * np.sqrt(2 * np.pi) * torch.exp(-((axis - u0) ** 2) / (2 * sigma**2))
         torch.testing.assert_close(lines[k, 0], expected, rtol=0, atol=0.01 * float(expected.max()))
+
+
+@BACK_ENDS
+def test_a_fine_wave_keeps_its_amplitude_at_every_angle(which: str) -> None:
+    """At 0.6 of the Nyquist frequency the cubic alone leaves 0.89, and the volume would make up for the rest."""
+    shape = geometry(np.array([-50.0, 33.0, 45.0, 57.0]), depth=60, width=60, n_pixels=60)
+    axis = torch.arange(60) - 29.5
+    for k, angle in enumerate(shape.angles_rad):
+        u = axis[:, None] * np.sin(angle) + axis * np.cos(angle)
+        v = axis[:, None] * np.cos(angle) - axis * np.sin(angle)
+        spot = torch.exp(-(u**2 + v**2) / (2 * 5.0**2))
+        line = project_all(shape, which, (spot * torch.cos(0.6 * np.pi * u))[None])[k, 0]
+        expected = 5.0 * np.sqrt(2 * np.pi) * torch.exp(-(axis**2) / (2 * 5.0**2)) * torch.cos(0.6 * np.pi * axis)
+        assert float((line - expected).norm() / expected.norm()) < 0.05
 
 
 @BACK_ENDS

@@ -135,6 +135,15 @@ class ReconstructionConfig(Settings):
         """
         return cls.model_validate_json(text, context=_STORED)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_what_a_run_was(cls, values: Any, info: ValidationInfo) -> Any:
+        """Show a density of a run from before there was a band limit as it was trained: without."""
+        field = values.get("field") if isinstance(values, dict) and info.context == _STORED else None
+        if isinstance(field, dict) and field.get("kind") in ("static", "growth") and "band_limit" not in field:
+            return {**values, "field": {**field, "band_limit": False}}
+        return values
+
     @model_validator(mode="after")
     def _check_combination(self, info: ValidationInfo) -> ReconstructionConfig:
         field, training = self.field, self.training

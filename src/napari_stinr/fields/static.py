@@ -12,6 +12,7 @@ from torch.nn import functional
 from napari_stinr.config import StaticFieldConfig
 from napari_stinr.fields.base import Costs, Field, ParameterGroup, Slices
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
+from napari_stinr.fields.filters import BAND_LIMIT, BandLimit, shifted
 
 if TYPE_CHECKING:
     from napari_stinr.config import FieldSettings, TrainingConfig
@@ -27,10 +28,11 @@ _LEAST_TAKEN = 1e-3
 
 
 class Density(nn.Module):
-    """Potential that is never negative, as a function of position alone; `scale` is the unit in which it learns [V]."""
+    """Potential as a function of position alone; `scale` is the unit in which it learns [V]."""
 
     # Grids of nodes at dyadic spacings, the finest at every voxel, are added up, or decoded by a small network, and
-    # pass a softplus: positive, and never dead as a clamp can be.
+    # pass a softplus: positive, and never dead as a clamp can be. The band limit then takes out what no projection
+    # shows; it may leave values just below 0 beside an atom, as in the truth of the same band.
 
     scale: torch.Tensor
 
@@ -48,7 +50,7 @@ class Density(nn.Module):
         elif grid.margin:
             self._empty_outside(grid)
         self.register_buffer("scale", torch.tensor(float(scale)))
-        self._config = config
+        self._config, self._fitted = config, grid.fitted
 
     def _empty_outside(self, grid: VoxelGrid) -> None:
         """Begin with little where not every tilt looks: what few of them see would be put there, which fits as well."""
@@ -60,14 +62,36 @@ class Density(nn.Module):
 
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` float32 density at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU [V]."""
+        if not self._config.band_limit:
+            return self._unlimited_on_lattice(z, y, x)
+        grid = self._fitted
+        along_z = BandLimit.at(z, n_voxels=grid.depth, voxel_size=grid.voxel_size)
+        along_x = BandLimit.at(x, n_voxels=grid.width, voxel_size=grid.voxel_size)
+        density = self._unlimited_on_lattice(along_z.positions, y, along_x.positions)
+        return along_x.apply(along_z.apply(density, axis=1), axis=2)
+
+    def at(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """`(...)` float32 density at `(..., 3)` points (z, y, x) from the centre [V]."""
+        if not self._config.band_limit:
+            return self._unlimited_at(coordinates)
+        grid, (z, y, x) = self._fitted, coordinates.unbind(-1)
+        taps = torch.tensor([*BAND_LIMIT[:0:-1], *BAND_LIMIT], device=coordinates.device)
+        near_z = shifted(z, half=(grid.depth - 1) / 2, voxel_size=grid.voxel_size)
+        near_x = shifted(x, half=(grid.width - 1) / 2, voxel_size=grid.voxel_size)
+        density = torch.zeros_like(z, dtype=torch.float32)
+        for tap, plane in zip(taps, near_z.unbind(-1), strict=True):
+            points = torch.stack([plane[..., None].expand_as(near_x), y[..., None].expand_as(near_x), near_x], dim=-1)
+            density = density + tap * (self._unlimited_at(points) @ taps)
+        return density
+
+    def _unlimited_on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         features = [level.on_lattice(z, y, x) for level in self.grids]
         if self.decoder is None:
             raw = torch.stack(features).sum(0) if len(features) > 1 else features[0]
             return functional.softplus(raw[:, 0].float()) * self.scale
         return self._decode(torch.cat(features, dim=1).movedim(1, -1))
 
-    def at(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """`(...)` float32 density at `(..., 3)` points (z, y, x) from the centre [V]."""
+    def _unlimited_at(self, coordinates: torch.Tensor) -> torch.Tensor:
         features = torch.stack([level.at(coordinates) for level in self.grids], dim=-2)
         if self.decoder is None:
             return functional.softplus(features[..., 0].sum(-1).float()) * self.scale

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 FOOTPRINT_TAPS = 4
 """Detector pixels that one voxel touches: the support of the Catmull-Rom cubic."""
 
+FLATTENING = (1.1232, -0.0877, 0.0261)
+"""Filter of a projected line, see :func:`~napari_stinr.fields.filters.filtered`: it gives back what the cubic takes
+from high frequencies. Together they are within 5 % of 1 up to two thirds of the Nyquist frequency (least squares), so
+that the volume does not make up for a footprint that is too soft."""
+
 
 def catmull_rom_weights(fraction: torch.Tensor) -> torch.Tensor:
     """`(4, ...)` weights of the pixels from -1 to 2 for `(...)` distances from pixel 0 (Keys 1981, a = -1/2)."""

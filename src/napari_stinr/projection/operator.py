@@ -2,7 +2,7 @@
 
 The model of a slice is ``V_k = density * sigmoid((t_k - arrival) / width)`` at the time of tilt k, or the density
 alone. Every back end (:mod:`napari_stinr.projection.backends`) recomputes footprint and sigmoid in the adjoint, so
-memory does not depend on tilts times voxels.
+memory does not depend on tilts times voxels. A short filter along the lines then makes up for the footprint.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_stinr.fields.filters import filtered
+from napari_stinr.projection.footprint import FLATTENING
 from napari_stinr.projection.views import TiltRays
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def project_slices(projector: Projector, parts: Sequence[Slices], views: Views) 
         _ProjectSlices.apply(part.density, part.arrival, *rays, projector, part.width)  # type: ignore[no-untyped-call]
         for part in parts
     ]
-    return views.scaled(reduce(add, lines))
+    return views.scaled(filtered(reduce(add, lines), FLATTENING, axis=2))
 
 
 def project_field(
