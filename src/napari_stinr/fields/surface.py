@@ -32,12 +32,12 @@ _RADIUS_RATE = 0.3
 """Learning rate of the radius [voxel per step]."""
 _FIRST_SOFTNESS, _LAST_SOFTNESS = 3.0, 0.5
 """Thickness of the surface at the start and at the end: a wide one feels where it should be [voxel]."""
-_ROUGHNESS_AROUND, _ROUGHNESS_ALONG = 1e-4, 3e-6
+_ROUGHNESS_AROUND, _ROUGHNESS_ALONG = 3e-5, 3e-6
 """What a square of a difference between neighbouring radii adds to the relative loss [1/voxel²]: much around the axis,
 where a round specimen has none, little along it, where a particle ends."""
 _FIRST_STIFFNESS = 10.0
 """Factor of both at the start."""
-_RELUCTANCE = 3e-5
+_RELUCTANCE = 5e-4
 """What the same mass as that of all projections outside the surface adds to the relative loss [1]: little, to decide
 where the data do not, as where everything grew before the second projection."""
 _ARRIVAL_SPACING = 8.0
@@ -67,6 +67,7 @@ class SurfaceField(Field):
     """
 
     centre: torch.Tensor
+    schedule: torch.Tensor
 
     def __init__(
         self,
@@ -85,7 +86,8 @@ class SurfaceField(Field):
         self.deviations = nn.Parameter(torch.zeros(_DIRECTIONS, n_heights))
         self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32))
         self._voxel_size, self._half_height = grid.voxel_size, max((grid.height - 1) / 2, 0.5)
-        self._width, self._softness, self._stiffness = 0.3, _FIRST_SOFTNESS, _FIRST_STIFFNESS
+        # Width of an arrival [t], softness [voxel] and stiffness [1] of the surface: a resumed run begins with them.
+        self.register_buffer("schedule", torch.tensor([0.3, _FIRST_SOFTNESS, _FIRST_STIFFNESS]))
         self._growing = torch.zeros(())
 
     @classmethod
@@ -103,7 +105,7 @@ class SurfaceField(Field):
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
         density, inside = self.density.at(coordinates), self._inside(*(coordinates / self._voxel_size).unbind(-1))
-        grows = torch.sigmoid((times - self.arrival_at(coordinates)) / self._width)
+        grows = torch.sigmoid((times - self.arrival_at(coordinates)) / self.schedule[0])
         return density * (inside + (1 - inside) * grows)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
@@ -112,7 +114,7 @@ class SurfaceField(Field):
         arrival = EARLIEST + functional.softplus(self.arrival.on_lattice(z, y, x)[:, 0], beta=_SHARPNESS)
         grows = density * (1 - inside)
         self._growing = grows.mean() / self.density.scale
-        return Slices(density * inside), Slices(grows, arrival, self._width)
+        return Slices(density * inside), Slices(grows, arrival, float(self.schedule[0]))
 
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
@@ -128,16 +130,17 @@ class SurfaceField(Field):
     def narrow(self, training: TrainingConfig, *, fraction: float) -> None:
         """Take the duration of an arrival, and the thickness and stiffness of the surface, that the schedule has."""
         narrowing = min(1.0, fraction / training.anneal_until)
-        self._width = arrival_width(training, fraction=fraction)
-        self._softness = _FIRST_SOFTNESS * (_LAST_SOFTNESS / _FIRST_SOFTNESS) ** narrowing
-        self._stiffness = max(1.0, _FIRST_STIFFNESS ** (1 - 2 * fraction))
+        width = arrival_width(training, fraction=fraction)
+        softness = _FIRST_SOFTNESS * (_LAST_SOFTNESS / _FIRST_SOFTNESS) ** narrowing
+        stiffness = max(1.0, _FIRST_STIFFNESS ** (1 - 2 * fraction))
+        self.schedule.copy_(torch.tensor([width, softness, stiffness]))
 
     def prior(self) -> torch.Tensor:
         """Return what the shape of the surface, and what grows in the slices asked for last, add to the loss [1]."""
         growing, self._growing = self._growing, torch.zeros(())
         around = (self.deviations - self.deviations.roll(1, 0)).square().mean()
         along = self.deviations.diff(dim=1).square().mean()
-        shape = self._stiffness * (_ROUGHNESS_AROUND * around + _ROUGHNESS_ALONG * along)
+        shape = self.schedule[2] * (_ROUGHNESS_AROUND * around + _ROUGHNESS_ALONG * along)
         return shape + _RELUCTANCE * growing
 
     def inside(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -178,4 +181,4 @@ class SurfaceField(Field):
             torch.lerp(self.deviations[first, low + 1], self.deviations[second, low + 1], direction - below),
             height - row,
         )
-        return torch.sigmoid((self.radius + radius - torch.hypot(z, x)) / self._softness)
+        return torch.sigmoid((self.radius + radius - torch.hypot(z, x)) / self.schedule[1])

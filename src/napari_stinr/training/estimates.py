@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.data.margin import margin_voxels
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import build_field
+from napari_stinr.fields.surface import SurfaceField
 from napari_stinr.projection.backends import ROWS_TOGETHER
 from napari_stinr.reconstruction.rendering import RENDERED_AT_ONCE
-from napari_stinr.training.batching import Bag, planned_steps, rows_per_block
+from napari_stinr.training.batching import Bag, rows_per_block
 from napari_stinr.training.speed import PRODUCTS_OF_A_SAMPLE, Speed, measure_speed
+from napari_stinr.training.stages import stages_of, total_steps
+from napari_stinr.training.surface import coarse_grid, grids_alone, search_settings
 
 if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
@@ -34,6 +38,8 @@ _STACKS_WITH_HELD_OUT = 0.9
 _SPECTRA_AT_ONCE, _SPECTRA = 2**22, 4
 _ARRAYS_OF_LINES = 12
 _FIELD_WITH_MOMENTS, _FIELD_IN_A_CHECKPOINT = 4, 3
+_SEARCHED_VALUES = 150
+"""Numbers that are held for every coarse voxel while the surface is sought, the graph of its cut included."""
 _LONGER_WAY = 1.15
 """Way of a ray through a box with a margin, over its edge, at a mean angle."""
 
@@ -69,7 +75,12 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig, *
         at_start += _STACKS_WITH_HELD_OUT * stack
     rendering = _FLOAT * costs.rendered_values * min(grid.n_voxels, max(RENDERED_AT_ONCE, grid.depth * grid.width))
     training = held + _FIELD_WITH_MOMENTS * field + max(_work_space(n_tilts, config, grid, costs), rendering)
-    return int(max(at_start, training + max(field + volume, _FIELD_IN_A_CHECKPOINT * field)))
+    search = 0.0
+    if config.field.seeks_surface:
+        # The volume is there already, and a snapshot of it is made like what was found.
+        coarse = coarse_grid(grid)
+        search = held + 2 * field + 2 * volume + _FLOAT * _SEARCHED_VALUES * coarse.fitted.n_voxels
+    return int(max(at_start, search, training + max(field + volume, _FIELD_IN_A_CHECKPOINT * field)))
 
 
 def fitting_binning(
@@ -131,7 +142,7 @@ def expected_steps(shape: tuple[int, int, int], config: ReconstructionConfig, *,
     int
         The number of steps that the training reports.
     """
-    return planned_steps(config.training, _grid(shape, config, reaches_edge))
+    return total_steps(config, _grid(shape, config, reaches_edge))
 
 
 def expected_seconds(
@@ -156,19 +167,39 @@ def expected_seconds(
         Time of the whole run [s].
     """
     grid = _grid(shape, config, reaches_edge)
+    *rounds, volume = stages_of(config, grid)
+    share = total_steps(config, grid) / sum(stage.steps for stage in (*rounds, volume))
+    seconds = volume.steps * share * _seconds_of_step(shape[0], config, grid, *_size_and_costs(config, grid), speed)
+    if rounds:
+        search = config.model_copy(update={"training": search_settings(config.training)})
+        coarse = coarse_grid(grid)
+        n_steps = sum(stage.steps for stage in rounds) * share
+        seconds += n_steps * _seconds_of_step(shape[0], search, coarse, *_search_costs(config, coarse), speed)
+    return seconds
+
+
+def _seconds_of_step(
+    n_tilts: int, config: ReconstructionConfig, grid: VoxelGrid, n_parameters: int, costs: Costs, speed: Speed
+) -> float:
     fitted = grid.fitted
-    n_parameters, costs = _size_and_costs(config, grid)
     work = n_parameters / speed.parameters
     if config.training.batches == "rays":
         points = config.training.rays_per_step * max(fitted.depth, fitted.width)
     else:
-        rows, tilts = _block(shape[0], config, grid)
+        rows, tilts = _block(n_tilts, config, grid)
         points = rows * fitted.depth * fitted.width
         # The compiled projector works on sixteen rows at a time, whether there are so many or not.
         projected = -(-rows // ROWS_TOGETHER) * ROWS_TOGETHER * _seen_voxels(grid) * tilts
         work += projected * (costs.static_parts / speed.static_voxels + costs.growing_parts / speed.growth_voxels)
-    work += points * costs.products / PRODUCTS_OF_A_SAMPLE / speed.samples
-    return planned_steps(config.training, grid) * work
+    return work + points * costs.products / PRODUCTS_OF_A_SAMPLE / speed.samples
+
+
+def _search_costs(config: ReconstructionConfig, coarse: VoxelGrid) -> tuple[int, Costs]:
+    """Return the number of parameters of the field that the surface is sought with, and what it takes."""
+    assert isinstance(config.field, GrowthFieldConfig)
+    with torch.device("meta"):
+        field = SurfaceField(coarse, grids_alone(config.field), scale=1.0, centre=(0.0, 0.0), radius=1.0)
+    return sum(parameter.numel() for parameter in field.parameters()), field.costs
 
 
 def _grid(shape: tuple[int, int, int], config: ReconstructionConfig, reaches_edge: bool) -> VoxelGrid:

@@ -84,6 +84,11 @@ def search_settings(training: TrainingConfig) -> TrainingConfig:
     )
 
 
+def grids_alone(field: GrowthFieldConfig) -> GrowthFieldConfig:
+    """Return the settings of a density that needs no network: grids that are added up are fast, and fine enough."""
+    return field.model_copy(update={"features": 1, "hidden": 0})
+
+
 @dataclass(frozen=True)
 class Guess:
     """Where the surface of the specimen may be."""
@@ -128,9 +133,7 @@ class SurfaceSearch:
         self._binning = Binning.of(series.height, series.width, grid.width // self.grid.width)
         coarse = coarse_series(series, self._binning)
         self._data = Measurements.of(coarse, device=device, without=without)
-        # Grids that are added up are fast, and coarse enough to need no network.
-        assert isinstance(field, GrowthFieldConfig)
-        self._views, self._field = Views.of(coarse), field.model_copy(update={"features": 1, "hidden": 0})
+        self._views, self._field = Views.of(coarse), grids_alone(field)
         self._training, self._threads, self._device = search_settings(training), threads, device
         self.guess = first_guess(self._data, self._views)
 

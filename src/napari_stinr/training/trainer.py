@@ -302,10 +302,12 @@ class Trainer:
         assert search is not None
         growth: GrowthField = field  # type: ignore[assignment]  # no other is searched for
         surface: SurfaceField = deepcopy(self._fit.field).cpu().requires_grad_(False)  # type: ignore[assignment]
-        lattice = search.positions()
+        z, y, x = search.positions()
+        # Row by row: the surface takes many numbers for every voxel.
+        density = torch.cat([surface.total_density(z, row[None], x) for row in y])
         growth.take(
-            surface.total_density(*lattice) * search.potential_scale(),
-            surface.inside(*lattice) > 0.5,
+            density * search.potential_scale(),
+            torch.cat([surface.inside(z, row[None], x) > 0.5 for row in y]),
             lambda positions: surface.arrival_at(search.coarse(positions)),
         )
 
