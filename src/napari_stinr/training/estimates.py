@@ -14,6 +14,7 @@ from napari_stinr.projection.backends import ROWS_TOGETHER
 from napari_stinr.reconstruction.rendering import RENDERED_AT_ONCE
 from napari_stinr.training.batching import Bag, planned_steps, rows_per_block
 from napari_stinr.training.speed import PRODUCTS_OF_A_SAMPLE, Speed, measure_speed
+from napari_stinr.training.stages import total_steps
 
 if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
@@ -131,7 +132,7 @@ def expected_steps(shape: tuple[int, int, int], config: ReconstructionConfig, *,
     int
         The number of steps that the training reports.
     """
-    return planned_steps(config.training, _grid(shape, config, reaches_edge))
+    return total_steps(config, _grid(shape, config, reaches_edge))
 
 
 def expected_seconds(
