@@ -194,12 +194,13 @@ def _by_parts(
 ) -> _Curve:
     """Thin a curve part by part, each with its share of the bins, and put a gap between two parts."""
     borders = np.unique(np.concatenate([[0], starts, [len(x)]]))
-    xs, ys = [], []
+    xs: list[NDArray[np.float64]] = []
+    ys: list[NDArray[np.float64]] = []
     for first, end in pairwise(borders):
         if xs:
             xs.append(x[first : first + 1])
             ys.append(np.array([np.nan]))
-        # Two points and a gap less for every part, so that the curve has no more points than without parts.
+        # A few bins less, so that the curve with its gaps has no more points than one without parts.
         most = max(1, (MOST_BINS - 2 * len(borders)) * (end - first) // len(x))
         thinner = thinned(x[first:end], y[first:end], most if len(borders) > 2 else MOST_BINS)
         xs.append(thinner[0])
