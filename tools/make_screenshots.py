@@ -29,8 +29,8 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 WINDOW = (1280, 800)
 PATIENCE = 180.0
 """Longest time that is waited for one thing [s]."""
-MID_RUN = 0.5
-"""Part of the training after which its picture is taken."""
+MID_RUN = 0.8
+"""Part of the steps after which a picture of the training is taken: most of them are those of the search."""
 ANGLES = (8.0, -28.0, 78.0)
 """Camera of the 3D pictures: the tube lies along the tilt axis and is seen a little from above [degrees]."""
 GAP = 8
@@ -160,7 +160,7 @@ def take_training(window: Window) -> None:
     def is_mid_run() -> bool:
         return log.last is not None and log.last.step >= MID_RUN * log.last.n_steps
 
-    window.wait("half of the training", is_mid_run)
+    window.wait("half of the volume", is_mid_run)
     window.save("training")
     window.wait("rest of the training", lambda: not window.session.is_active)
     if window.session.state != "Done":

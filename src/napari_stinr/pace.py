@@ -22,9 +22,13 @@ class Pace:
     def __init__(self, window: float = PACE_WINDOW) -> None:
         self._window = window
         self._samples: deque[tuple[float, float]] = deque()
+        self._stage = ""
 
-    def add(self, now: float, done: float) -> None:
-        """Take in that at the time `now` [s] so much was done."""
+    def add(self, now: float, done: float, *, stage: str = "") -> None:
+        """Take in that at the time `now` [s] so much was done; every stage has a pace of its own."""
+        if stage != self._stage:
+            self._samples.clear()
+            self._stage = stage
         self._samples.append((now, done))
         while len(self._samples) > 2 and now - self._samples[1][0] >= self._window:
             self._samples.popleft()

@@ -14,6 +14,7 @@ import torch
 from helpers.series_cases import growing_series
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.cli.training import TrainingRequest, train
+from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.errors import StinrError
 from napari_stinr.training.failures import TrainingError
 from napari_stinr.training.interrupts import Stopped, terminate_as_interrupt
@@ -204,7 +205,8 @@ def test_weights_that_are_not_finite_never_replace_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run.stinr"
-    trainer = Trainer(SERIES, preset_config("growth"), device="cpu", threads=1)
+    config = preset_config("growth").model_copy(update={"field": GrowthFieldConfig()})
+    trainer = Trainer(SERIES, config, device="cpu", threads=1)
 
     def spoil(report: StepReport) -> None:
         if report.step == 3:

@@ -14,6 +14,7 @@ from helpers.series_cases import growing_series
 from helpers.waiting import PATIENCE
 from helpers.waiting import Gate as Gate
 from napari_stinr import Trainer, preset_config
+from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.io import write_tilt_angles, write_tilt_series
 from napari_stinr.plugin.session.new_draft import draft_of_series
 from napari_stinr.plugin.session.preferences import PluginSettings
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 gc.freeze()
 
 GROWTH = preset_config("growth").with_training(steps=14)
+WITHOUT_SEARCH = GROWTH.model_copy(update={"field": GrowthFieldConfig()})
 ENDLESS = preset_config("growth").with_training(steps=1_000_000)
 
 

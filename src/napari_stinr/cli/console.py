@@ -8,24 +8,30 @@ import logging
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from napari_stinr.pace import Pace, remaining_text
+from napari_stinr.pace import Pace, Update, remaining_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_stinr.pace import Update
     from napari_stinr.training.schedule import StepReport
 
 LINE_INTERVAL = 5.0
 """Time between two lines where there is no terminal [s]."""
 
 
+class SteadyUpdate(Update, Protocol):
+    """What also hears whether the rest goes on at the pace of now: else nothing is said about the remaining time."""
+
+    def __call__(self, done: float, total: float, remark: str = "", /, *, is_steady: bool = True) -> None:
+        """Report progress; what was done before it became steady does not count for the pace."""
+
+
 @contextlib.contextmanager
 def progress(
     title: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Update]:
+) -> Iterator[SteadyUpdate]:
     """Show progress as long as the block runs; it is called as ``update(done, total, remark)``."""
     out = sys.stderr if stream is None else stream
     if out.isatty():
@@ -76,18 +82,24 @@ def messages_as_lines() -> Iterator[None]:
         python.removeHandler(nowhere)
 
 
-def step_reporter(update: Update, *, seconds: float | None = None) -> Callable[[StepReport], None]:
+def step_reporter(update: SteadyUpdate, *, seconds: float | None = None) -> Callable[[StepReport], None]:
     """Return what passes the reports of a training on as progress; `seconds` where time limits it [s]."""
-    pace = Pace()
+    # Not before a training loads torch.
+    from napari_stinr.training.stages import VOLUME
+
+    pace, stages = Pace(), {VOLUME}
 
     def report(step: StepReport) -> None:
-        pace.add(step.seconds, step.step)
+        pace.add(step.seconds, step.step, stage=step.stage)
+        stages.add(step.stage)
         rate = pace.per_second
-        remark = f"loss {step.loss:.3g}, residual {step.relative_residual:.3f}"
+        remark = f"{step.stage}, " if len(stages) > 1 else ""
+        remark += f"loss {step.loss:.3g}, residual {step.relative_residual:.3f}"
         if rate is not None:
             remark += f", {rate:.3g} steps/s"
         if seconds is None:
-            update(step.step, step.n_steps, remark)
+            # The cheap steps of the search would promise an early end.
+            update(step.step, step.n_steps, remark, is_steady=step.stage == VOLUME)
         else:
             update(min(step.seconds, seconds), seconds, remark)
 
@@ -104,10 +116,9 @@ class _Lines:
         self._pending = ""
         self._shown = False
 
-    def __call__(self, done: float, total: float, remark: str = "", /) -> None:
+    def __call__(self, done: float, total: float, remark: str = "", /, *, is_steady: bool = True) -> None:
         now = self._clock()
-        self._pace.add(now, done)
-        left = "" if done >= total else _left(self._pace, done, total)
+        left = _left(self._pace, now, done, total) if is_steady else ""
         self._pending = ", ".join(part for part in (f"{self._title}: {_share(done, total)}", remark, left) if part)
         if now - self._last >= LINE_INTERVAL:
             self._last = now
@@ -125,7 +136,7 @@ class _Lines:
 
 
 @contextlib.contextmanager
-def _bar(title: str, stream: TextIO, clock: Callable[[], float]) -> Iterator[Update]:
+def _bar(title: str, stream: TextIO, clock: Callable[[], float]) -> Iterator[SteadyUpdate]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -139,17 +150,18 @@ def _bar(title: str, stream: TextIO, clock: Callable[[], float]) -> Iterator[Upd
     with Progress(*columns, console=Console(file=stream)) as bar:
         task = bar.add_task(title, total=None, remark="")
 
-        def update(done: float, total: float, remark: str = "", /) -> None:
-            pace.add(clock(), done)
-            left = "" if done >= total else _left(pace, done, total)
+        def update(done: float, total: float, remark: str = "", /, *, is_steady: bool = True) -> None:
+            left = _left(pace, clock(), done, total) if is_steady else ""
             bar.update(task, completed=done, total=total, remark=", ".join(part for part in (remark, left) if part))
 
         yield update
 
 
-def _left(pace: Pace, done: float, total: float) -> str:
+def _left(pace: Pace, now: float, done: float, total: float) -> str:
+    """Take the progress in and return the remaining time, "" at the end and before it is known."""
+    pace.add(now, done)
     rate = pace.per_second
-    return remaining_text(None if rate is None else (total - done) / rate)
+    return remaining_text(None if rate is None or done >= total else (total - done) / rate)
 
 
 def _share(done: float, total: float) -> str:

@@ -93,11 +93,11 @@ class TrainingRequest:
     def _check_replaceable(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
         """Refuse to write over a longer run, or over that of another series."""
         from napari_stinr.data.margin import fitted_grid
-        from napari_stinr.training.batching import planned_steps
+        from napari_stinr.training.stages import total_steps
 
         goal = None
         if self.seconds is None:
-            goal = self.steps or planned_steps(config.training, fitted_grid(series, config.training.margin))
+            goal = self.steps or total_steps(config, fitted_grid(series, config.training.margin))
         if self.resume is not None:
             # A run that has had its seconds may take no step at all.
             goal = max(step, goal or 0)

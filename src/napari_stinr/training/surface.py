@@ -133,6 +133,7 @@ class SurfaceSearch:
         self._binning = Binning.of(series.height, series.width, grid.width // self.grid.width)
         coarse = coarse_series(series, self._binning)
         self._data = Measurements.of(coarse, device=device, without=without)
+        assert isinstance(field, GrowthFieldConfig)  # no other seeks a surface
         self._views, self._field = Views.of(coarse), grids_alone(field)
         self._training, self._threads, self._device = search_settings(training), threads, device
         self.guess = first_guess(self._data, self._views)

@@ -343,7 +343,6 @@ class Trainer:
 
     def _load(self, reconstruction: Reconstruction) -> None:
         state = reconstruction.training_state
-        self.field.load_state_dict(reconstruction.field.state_dict())
         self.step, self._seconds = reconstruction.step, float(state["seconds"])
         self._generator.set_state(state["generator"])
         if self._search is not None:
@@ -351,6 +350,9 @@ class Trainer:
             self._progress = Progress(int(stage), int(first_step), first_second)
             self._search.load_state(part(state, _SEARCH))
             self._fit = self._search.fit() if self._progress.stage + 1 < len(self._stages) else self._volume
+        if self._fit is self._volume:
+            # Before, a reconstruction shows the search, and the volume is as the seed has made it.
+            self.field.load_state_dict(reconstruction.field.state_dict())
         self._fit.load_state(state, has_moments=self.step > self._progress.first_step)
 
 

@@ -70,6 +70,9 @@ class Heard:
         self.shown.append(None if reconstruction is None else reconstruction.step)
 
 
+SEARCH = ("surface 1 of 3", "surface 2 of 3", "surface 3 of 3")
+
+
 def with_series(folder: Path, *, n_tilts: int = 21, **options: Any) -> Session:
     """Return a session with a small series."""
     session = session_in(folder, **options)
@@ -99,7 +102,10 @@ def test_from_a_series_to_its_reconstruction(tmp_path: Path) -> None:
     assert heard.states == [RunState.READY, RunState.RUNNING, RunState.DONE]
     assert session.log.steps == list(range(1, 15))
     assert session.log.losses == losses_alone(small_draft())
-    assert session.log.losses[-1] < 0.5 * session.log.losses[0]
+    assert [name for _, name in session.log.stages] == [*SEARCH, "volume"]
+    ends = [first - 2 for first, _ in session.log.stages[1:]] + [-1]
+    for (first, name), end in zip(session.log.stages, ends, strict=True):
+        assert session.log.losses[end] < session.log.losses[first - 1], name
     assert heard.shown == [None, *range(1, 15), 14]
     assert heard.said == [(f"Saved as {session.checkpoint}", False)]
     assert session.checkpoint.parent == tmp_path
@@ -496,3 +502,33 @@ def test_pace_and_rest_of_a_run_do_not_count_its_pauses() -> None:
     log.add([StepReport(k, 100, 1 / k, 1.0, (0.1,), 0.25 * k) for k in range(41, 101)])
     assert log.text(is_running=False) == "step 100 of 100 (100 %), 4 steps/s"
     assert log.remaining == 0
+
+
+def test_the_quick_steps_of_a_search_promise_no_early_end() -> None:
+    log = RunLog()
+    log.add([StepReport(k, 100, 1.0, 1.0, (0.1,), 0.1 * k, stage="surface 1 of 3") for k in range(1, 31)])
+    log.add([StepReport(k, 100, 1.0, 1.0, (0.1,), 0.1 * k, stage="surface 2 of 3") for k in range(31, 61)])
+    assert (log.is_steady, log.remaining) == (False, None)
+    assert log.text(is_running=True) == "surface 2 of 3, step 60 of 100 (60 %), 10 steps/s"
+    log.add([StepReport(61, 100, 1.0, 1.0, (0.1,), 6.5)])
+    assert log.is_steady
+    assert log.text(is_running=True) == "volume, step 61 of 100 (61 %)"
+    log.add([StepReport(k, 100, 1.0, 1.0, (0.1,), 6.0 + 0.5 * (k - 60)) for k in range(62, 71)])
+    assert log.remaining == pytest.approx(15.0)
+    assert log.text(is_running=True) == "volume, step 70 of 100 (70 %), 2 steps/s, 15 s left"
+    assert log.stages == [(1, "surface 1 of 3"), (31, "surface 2 of 3"), (61, "volume")]
+
+
+def test_every_stage_is_seen_before_it_is_over(tmp_path: Path) -> None:
+    session = with_series(tmp_path)
+    highest: dict[int, float] = {}
+    session.reconstruction_changed.connect(
+        lambda shown: highest.setdefault(shown.step, shown.render(1.0).max()) if shown is not None else None
+    )
+    session.start()
+    run_to_end(session)
+    assert session.log.stages[-1] == (10, "volume")
+    assert list(highest) == list(range(1, 15))
+    # The search has a scale of its own: what it shows is potential, as in the volume.
+    typical = session.series.projections.mean() / session.series.projections.shape[-1]
+    assert all(0.1 * typical < found < 100 * typical for found in highest.values()), (highest, typical)

@@ -20,6 +20,7 @@ from helpers.plugin_cases import (
     ENDLESS,
     GROWTH,
     PATIENCE,
+    WITHOUT_SEARCH,
     Gate,
     before_step,
     end_all_trainings,
@@ -373,7 +374,7 @@ def test_weights_that_are_not_finite_leave_the_last_checkpoint(tmp_path: Path, m
         return result
 
     monkeypatch.setattr(Trainer, "_advance", spoil)
-    failed = events_of(autosave=tmp_path / "run.stinr", autosave_every=0.0)[-1]
+    failed = events_of(WITHOUT_SEARCH, autosave=tmp_path / "run.stinr", autosave_every=0.0)[-1]
     assert "The loss is nan at step 4" in failed_text(failed)
     assert f"The last checkpoint is {tmp_path / 'run.stinr'}" in failed_text(failed)
     assert load_reconstruction(tmp_path / "run.stinr").step == 2

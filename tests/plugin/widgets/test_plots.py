@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from napari.utils.theme import available_themes
+from pyqtgraph import InfiniteLine
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QWheelEvent
 from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
@@ -180,6 +183,75 @@ def test_a_long_run_costs_no_more_to_draw_than_a_short_one(qtbot):
     curves = plot.plotItem.listDataItems()
     assert len(curves) == 3
     assert all(100 < len(curve.xData) <= 2 * MOST_BINS for curve in curves)
+
+
+STAGES = [(1, "surface 1 of 3"), (101, "surface 2 of 3"), (201, "volume")]
+
+
+def with_stages(plot, n=300, stages=STAGES):
+    """Losses that fall from 1 to 0.01 in every stage."""
+    ends = [*(first - 1 for first, _ in stages[1:]), n]
+    losses = [np.geomspace(1, 0.01, end - first + 1) for (first, _), end in zip(stages, ends, strict=True)]
+    plot.append(range(1, n + 1), np.concatenate(losses), [np.nan] * n, stages=stages)
+    return plot
+
+
+def lines_of(plot):
+    return [item for item in plot.plotItem.items if isinstance(item, InfiniteLine)]
+
+
+def test_stages_are_named_at_their_borders_and_their_curves_are_not_joined(qtbot):
+    plot = with_stages(shown(LossPlot(), qtbot))
+    assert [(line.value(), line.label.format) for line in lines_of(plot)] == STAGES
+    for curve in (plot._every_step, plot._smoothed):
+        gaps = np.flatnonzero(np.isnan(curve.yData))
+        assert curve.xData[gaps].tolist() == [101, 201]
+        # Neither is mixed across a border: every stage begins at 1 and ends near 0.01.
+        assert curve.yData[gaps + 1] == pytest.approx(0, abs=1e-6)
+        assert (curve.yData[gaps - 1] < -1.9).all()
+    (low, high), _ = plot.plotItem.viewRange()
+    assert low > -30
+    assert high < 330
+
+
+def test_one_stage_needs_no_line_and_a_new_run_has_none(qtbot):
+    plot = shown(LossPlot(), qtbot)
+    plot.append([1, 2], [1.0, 0.5], [np.nan] * 2, stages=[(1, "volume")])
+    assert not lines_of(plot)
+    plot.clear_curves()
+    with_stages(plot)
+    assert len(lines_of(plot)) == 3
+    plot.clear_curves()
+    assert not lines_of(plot)
+
+
+def test_a_border_comes_with_the_first_step_of_its_stage(qtbot):
+    plot = shown(LossPlot(), qtbot)
+    plot.append([1, 2, 3], [1.0, 0.5, 0.3], [np.nan] * 3, stages=STAGES[:1])
+    assert not lines_of(plot)
+    told = [*STAGES[:1], (4, "volume")]
+    plot.append([4, 5], [1.0, 0.5], [np.nan] * 2, stages=told)
+    assert [line.value() for line in lines_of(plot)] == [1, 4]
+    assert np.flatnonzero(np.isnan(plot._smoothed.yData)).tolist() == [3]
+
+
+def test_lines_of_stages_have_the_colours_of_the_theme(qtbot):
+    plot = with_stages(shown(LossPlot(), qtbot))
+    light = theme_colours("light")
+    plot.set_colours(light)
+    assert {line.label.color.name() for line in lines_of(plot)} == {light.text}
+    assert {line.pen.color().name() for line in lines_of(plot)} == {light.text}
+
+
+def test_a_long_run_of_stages_is_quickly_drawn(qtbot):
+    n = 200_000
+    stages = [(1, "surface 1 of 3"), (40_001, "surface 2 of 3"), (80_001, "surface 3 of 3"), (120_001, "volume")]
+    start = time.process_time()
+    plot = with_stages(shown(LossPlot(), qtbot), n, stages)
+    assert time.process_time() - start < 2.0
+    for curve in (plot._every_step, plot._smoothed):
+        assert 400 < len(curve.xData) <= 2 * MOST_BINS
+        assert np.isnan(curve.yData).sum() == 3
 
 
 def test_unused_and_unknown_projections_do_not_pass_for_used_ones(qtbot):

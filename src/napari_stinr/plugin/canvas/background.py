@@ -29,12 +29,15 @@ class ActivityBars:
         self.close(owner)
         self._bars[owner] = progress(total=0, desc=title)
 
-    def update(self, owner: Hashable, done: float, total: float) -> None:
-        """Move a bar; calls in quick succession are passed over."""
+    def update(self, owner: Hashable, done: float, total: float, *, first: float = 0.0) -> None:
+        """Move a bar; calls in quick succession are passed over. Its pace is that of what comes after `first`."""
         bar, now = self._bars.get(owner), time.monotonic()
         if bar is None or not total or now - self._updated.get(owner, 0.0) < _EVERY:
             return
         self._updated[owner] = now
+        if first and not bar.total:
+            bar.reset(total=round(total))
+            bar.n = bar.initial = bar.last_print_n = round(first)
         if bar.total != round(total):
             bar.total = round(total)
         bar.update(round(done) - bar.n)
@@ -95,9 +98,9 @@ class BackgroundTasks:
         finally:
             self.is_opening = was_opening
 
-    def move_bar(self, owner: Hashable, done: float, total: float) -> None:
-        """Move a bar, if it is there."""
-        self._bars.update(owner, done, total)
+    def move_bar(self, owner: Hashable, done: float, total: float, *, first: float = 0.0) -> None:
+        """Move a bar, if it is there; what was done before, `first`, does not count for its pace."""
+        self._bars.update(owner, done, total, first=first)
 
     def close_bar(self, owner: Hashable) -> None:
         """Take a bar away, if it is there."""

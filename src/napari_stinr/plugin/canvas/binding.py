@@ -224,9 +224,11 @@ class ViewerBinding(QObject):
 
     def _on_reported(self, reports: Any) -> None:
         self.reported.emit(reports)
-        last = self.session.log.last
-        if last is not None:
-            self.tasks.move_bar(self.session, last.step, last.n_steps)
+        log, last = self.session.log, self.session.log.last
+        # napari tells a remaining time beside a bar, which the pace of a search would make too short.
+        if last is not None and log.is_steady:
+            first, _ = log.stages[-1]
+            self.tasks.move_bar(self.session, last.step, last.n_steps, first=first - 1)
 
     def _on_state_changed(self, state: Any) -> None:
         if not self.session.is_active:

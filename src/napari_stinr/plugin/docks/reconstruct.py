@@ -74,7 +74,7 @@ class ReconstructDock(Dock):
         """Draw the losses that came while nobody was looking, and the projection of now."""
         log = self.session.log
         self.plot.clear_curves()
-        self.plot.append(log.steps, log.losses, log.held_out)
+        self.plot.append(log.steps, log.losses, log.held_out, stages=log.stages)
         self.watch.update()
 
     def start(self) -> None:
@@ -209,6 +209,7 @@ class ReconstructDock(Dock):
             [report.step for report in reports],
             [report.loss for report in reports],
             [report.held_out_loss for report in reports],
+            stages=self.session.log.stages,
         )
 
     def _update_estimate(self) -> None:

@@ -1,4 +1,4 @@
-"""The course of a run: its losses, its pace, the time it will take; what a dock shows that is opened in mid-run."""
+"""The course of a run: its stages and losses, its pace, the time it will take; what a dock opened in mid-run shows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class RunLog:
     """Loss of every step, relative to the mean square of the data [1]."""
     held_out: list[float] = field(default_factory=list)
     """Loss of the held-out projections, NaN where it was not evaluated [1]."""
+    stages: list[tuple[int, str]] = field(default_factory=list)
+    """First reported step of every stage so far, and its name."""
     last: StepReport | None = None
     _pace: Pace = field(default_factory=Pace)
 
@@ -32,21 +34,34 @@ class RunLog:
             self.losses.append(report.loss)
             self.held_out.append(report.held_out_loss)
             # The time of training and not that of the clock, so that a pause does not count.
-            self._pace.add(report.seconds, report.step)
+            self._pace.add(report.seconds, report.step, stage=report.stage)
+            if self.last is None or self.last.stage != report.stage:
+                self.stages.append((report.step, report.stage))
             self.last = report
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the rest of the run goes on at the pace of now: the steps of a search are cheaper than the others."""
+        # With torch, which is there where a training reports.
+        from napari_stinr.training.stages import VOLUME
+
+        return self.last is not None and self.last.stage == VOLUME
 
     @property
     def remaining(self) -> float | None:
         """Time that the rest of the run takes [s]; None before that is known."""
         rate = self._pace.per_second
-        return None if self.last is None or rate is None else (self.last.n_steps - self.last.step) / rate
+        if self.last is None or rate is None or not self.is_steady:
+            return None
+        return (self.last.n_steps - self.last.step) / rate
 
     def text(self, *, is_running: bool) -> str:
-        """Return progress in one line, such as ``"step 120 of 300 (40 %), 8.2 steps/s, 22 s left"``."""
+        """Return progress in one line, such as ``"volume, step 520 of 750 (69 %), 8.2 steps/s, 28 s left"``."""
         if self.last is None:
             return ""
         rate, last = self._pace.per_second, self.last
-        parts = [f"step {last.step} of {last.n_steps} ({100 * last.step / last.n_steps:.0f} %)"]
+        parts = [last.stage] if len(self.stages) > 1 or not self.is_steady else []
+        parts += [f"step {last.step} of {last.n_steps} ({100 * last.step / last.n_steps:.0f} %)"]
         parts += [] if rate is None else [f"{rate:.3g} steps/s"]
         parts += [remaining_text(self.remaining)] if is_running and last.step < last.n_steps else []
         return ", ".join(part for part in parts if part)

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from napari_stinr.data.margin import EdgeMatter
+from napari_stinr.data.margin import fitted_grid
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.requirements import check_fits, free_memory
 from napari_stinr.training.events import Event, Failed
@@ -53,11 +53,10 @@ def window_order(
         return draft.series()
 
     def check(series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
-        from napari_stinr.training.estimates import expected_steps
+        from napari_stinr.training.stages import total_steps
 
         if resume is not None:
-            reaches_edge = EdgeMatter.of_series(series).is_there
-            planned = expected_steps(series.projections.shape, config, reaches_edge=reaches_edge)
+            planned = total_steps(config, fitted_grid(series, config.training.margin))
             _check_not_complete(steps or planned, step)
 
     return Order(
