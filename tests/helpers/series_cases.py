@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig
 from napari_stinr.data.preprocessing import Binning
 from napari_stinr.data.tilt_series import TiltSeries
 
 SPECIMEN = ((0.0, 0.0, 0.0, 9.0), (3.0, 1.0, -2.0, 6.0), (-2.0, -2.0, 3.0, 6.0))
 CONTAMINATION = ((0.0, 1.0, 9.0, 5.0, 0.3), (8.0, -1.0, 0.0, 5.0, 0.5), (-8.0, 0.0, -2.0, 5.0, 0.75))
 SIGMA = 1.2
+VOXELWISE_GROWTH = ReconstructionConfig(field=GrowthFieldConfig())
+"""Growth without a search for a surface, as runs had it before: one stage."""
 
 
 def blob_volume(shape: tuple[int, int, int], blobs: tuple[tuple[float, ...], ...]) -> np.ndarray:

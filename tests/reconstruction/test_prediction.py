@@ -51,11 +51,11 @@ def test_tilts_come_in_the_order_asked_for_and_threads_do_not_matter(recon: Reco
 def test_residual_is_that_of_the_training(preset: str) -> None:
     series = series_of(n_tilts=12)
     config = preset_config(preset).with_training(steps=30, tilts_per_step=12)
-    trainer = Trainer(series, config, device="cpu", threads=1)
+    trainer = Trainer(series, config.voxelwise(), device="cpu", threads=1)
     list(trainer.run())
     snapshot = trainer.reconstruction(with_training_state=False)
     # One block takes in all rows and tilts, and it is compared before the field changes.
-    _, relative = trainer._objective.loss(trainer.field, torch.Generator())
+    _, relative = trainer._volume.objective.loss(trainer.field, torch.Generator())
     residual = predict_projections(snapshot, series, range(12)) - series.projections
     found = np.linalg.norm(residual) / np.linalg.norm(series.projections)
     assert found == pytest.approx(float(relative), rel=1e-4)
@@ -64,7 +64,7 @@ def test_residual_is_that_of_the_training(preset: str) -> None:
 def test_what_was_measured_is_predicted() -> None:
     series = growing_series()
     growth, static = (
-        predict_projections(reconstruct(series, preset=preset, steps=120, device="cpu", threads=1), series, range(61))
+        predict_projections(reconstruct(series, preset=preset, steps=300, device="cpu", threads=1), series, range(61))
         for preset in ("growth", "static")
     )
     errors = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from helpers.series_cases import growing_series
+from helpers.series_cases import VOXELWISE_GROWTH, growing_series
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.config import JointFieldConfig, ReconstructionConfig, TrainingConfig
 from napari_stinr.errors import StinrError
@@ -24,7 +24,7 @@ PAPER = ReconstructionConfig(
     training=TrainingConfig(batches="rays", rays_per_step=256, density_rate=1e-2),
 )
 ALL_PRESETS = pytest.mark.parametrize(
-    "config", [preset_config("growth"), preset_config("static"), PAPER], ids=["growth", "static", "paper"]
+    "config", [VOXELWISE_GROWTH, preset_config("static"), PAPER], ids=["growth", "static", "paper"]
 )
 
 
@@ -132,7 +132,7 @@ def test_masked_pixels_of_held_out_projections_do_not_count() -> None:
 
 @pytest.fixture(scope="module")
 def growth_reports() -> list[StepReport]:
-    return train(growing_series(), preset_config("growth"), steps=100, held_out=6)
+    return train(growing_series(), VOXELWISE_GROWTH, steps=100, held_out=6)
 
 
 def test_loss_falls_with_the_training_loss_at_every_tenth_step(growth_reports: list[StepReport]) -> None:
@@ -162,3 +162,14 @@ def test_resumed_run_goes_on_exactly(config: ReconstructionConfig, tmp_path) -> 
     resumed = list(Trainer.resume(load_reconstruction(tmp_path / "half.stinr"), series, device="cpu", threads=1).run())
     assert [report.loss for report in resumed] == [report.loss for report in whole[13:]]
     assert held_out_losses(resumed) == held_out_losses(whole)[1:]
+
+
+def test_a_search_for_a_surface_does_not_see_them() -> None:
+    series = growing_series(n_tilts=21, width=16, height=7)
+    config = preset_config("growth").with_training(steps=25, held_out=3)
+    chosen = held_out_tilts(series.times, series.used, 3, early=config.training.early_tilts)
+    ruined = series.projections.copy()
+    ruined[chosen] = 1e3
+    clean, other = (train(data, config) for data in (series, replace(series, projections=ruined)))
+    assert [report.loss for report in clean] == [report.loss for report in other]
+    assert {report.stage for report in clean if not math.isnan(report.held_out_loss)} == {"volume"}

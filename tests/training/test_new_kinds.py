@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 from helpers.oracles import project_slice
-from helpers.series_cases import growing_series
-from napari_stinr import ReconstructionConfig, Trainer, load_reconstruction, preset_config
+from helpers.series_cases import VOXELWISE_GROWTH, growing_series
+from napari_stinr import ReconstructionConfig, Trainer, load_reconstruction
 from napari_stinr.config import FieldSettings, GrowthFieldConfig, TrainingConfig
 from napari_stinr.config.field_settings import FIELD_KINDS
 from napari_stinr.errors import StinrError
@@ -252,7 +252,7 @@ def dimmed() -> TiltSeries:
 
 @pytest.mark.usefixtures("learns_gains")
 def test_a_module_beside_the_field_is_trained_and_resumed_exactly(tmp_path: Path) -> None:
-    config = preset_config("growth").with_training(steps=16)
+    config = VOXELWISE_GROWTH.with_training(steps=16)
     whole = Trainer(dimmed(), config, device="cpu", threads=1)
     reports = list(whole.run())
     assert len(reports[0].learning_rates) == 3
@@ -265,13 +265,13 @@ def test_a_module_beside_the_field_is_trained_and_resumed_exactly(tmp_path: Path
     assert {"gains.values.logarithm", "gains.moments.logarithm.exp_avg"} <= loaded.training_state.keys()
     resumed = Trainer.resume(loaded, dimmed(), device="cpu", threads=1)
     assert [report.loss for report in resumed.run()] == [report.loss for report in reports[7:]]
-    learnt = [trainer._objective.modules["gains"].logarithm.detach() for trainer in (whole, resumed)]
+    learnt = [trainer._volume.objective.modules["gains"].logarithm.detach() for trainer in (whole, resumed)]
     torch.testing.assert_close(*learnt, rtol=0, atol=0)
     assert float(learnt[0].abs().max()) > 0.01
 
 
 def test_a_run_without_that_module_is_not_resumed_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = preset_config("growth").with_training(steps=3)
+    config = VOXELWISE_GROWTH.with_training(steps=3)
     trainer = Trainer(series_of(), config, device="cpu", threads=1)
     list(trainer.run())
     monkeypatch.setattr("napari_stinr.training.trainer.build_objective", GainObjective)
@@ -280,7 +280,7 @@ def test_a_run_without_that_module_is_not_resumed_with_it(monkeypatch: pytest.Mo
 
 
 def test_names_in_the_state_of_a_training_stay_those_of_old_runs() -> None:
-    config = preset_config("growth").with_training(steps=2)
+    config = VOXELWISE_GROWTH.with_training(steps=2)
     trainer = Trainer(series_of(), config, device="cpu", threads=1)
     list(trainer.run())
     run = trainer.reconstruction()

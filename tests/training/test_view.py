@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.series_cases import VOXELWISE_GROWTH
 from napari_stinr import TiltSeries, Trainer, load_reconstruction, preset_config, reconstruct
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.data.notes import NoteKind
@@ -75,7 +76,7 @@ def test_what_is_outside_is_not_taken_for_matter_inside(grows: bool) -> None:
     series, truth, inside = scene(grows=grows)
     errors, invented = {}, {}
     for margin in (None, 0.0):
-        config = GROWTH.with_training(visits=200).with_training(margin=margin)
+        config = VOXELWISE_GROWTH.with_training(visits=200).with_training(margin=margin)
         run = reconstruct(series, config=config, device="cpu", threads=1)
         assert run.grid.margin == (WIDTH // 2 if margin is None else 0)
         assert run.render().shape == run.contamination().shape == (WIDTH, HEIGHT, WIDTH)
@@ -131,7 +132,7 @@ def test_a_run_with_a_margin_is_saved_and_gone_on_with_bit_for_bit(preset: str, 
 
 def test_a_run_from_before_margins_is_gone_on_with_without_one(tmp_path: Path) -> None:
     series, _, _ = scene()
-    config = GROWTH.with_training(steps=8, margin=0.0)
+    config = VOXELWISE_GROWTH.with_training(steps=8, margin=0.0)
     trainer = Trainer(series, config, device="cpu", threads=1)
     for report in trainer.run():
         if report.step == 4:
@@ -169,10 +170,10 @@ def test_estimates_count_the_margin() -> None:
     speed = Speed(samples=1e7, static_voxels=1e8, growth_voxels=2e7, parameters=1e8)
     shape = (61, 64, 64)
     for estimate in (expected_memory, lambda *values, **options: expected_seconds(*values, speed, **options)):
-        narrow, wide = estimate(shape, GROWTH), estimate(shape, GROWTH, reaches_edge=True)
+        narrow, wide = estimate(shape, VOXELWISE_GROWTH), estimate(shape, VOXELWISE_GROWTH, reaches_edge=True)
         assert 1.5 * narrow < wide < 5 * narrow
-        assert estimate(shape, GROWTH.with_training(margin=0.5)) == wide
-        assert estimate(shape, GROWTH.with_training(margin=0.0), reaches_edge=True) == narrow
+        assert estimate(shape, VOXELWISE_GROWTH.with_training(margin=0.5)) == wide
+        assert estimate(shape, VOXELWISE_GROWTH.with_training(margin=0.0), reaches_edge=True) == narrow
     series, _, _ = scene()
     trainer = Trainer(series, GROWTH.with_training(visits=2, voxels_per_step=4_000), device="cpu", threads=1)
     (*_, report) = trainer.run()

@@ -93,6 +93,18 @@ class ReconstructionConfig(Settings):
         merged["training"] = {**merged["training"], **given}
         return _validated(merged)
 
+    def voxelwise(self) -> ReconstructionConfig:
+        """Return these settings for a field that seeks no surface: every place decides on its own when it arrived.
+
+        Returns
+        -------
+        ReconstructionConfig
+            These settings where there is no such search anyway.
+        """
+        if not self.field.seeks_surface:
+            return self
+        return self.model_copy(update={"field": self.field.model_copy(update={"has_surface": False})})
+
     def with_quality(self, name: str) -> ReconstructionConfig:
         """Return these settings with the length of the run, and what depends on it, of a quality level.
 

@@ -32,12 +32,12 @@ _RADIUS_RATE = 0.3
 """Learning rate of the radius [voxel per step]."""
 _FIRST_SOFTNESS, _LAST_SOFTNESS = 3.0, 0.5
 """Thickness of the surface at the start and at the end: a wide one feels where it should be [voxel]."""
-_ROUGHNESS_AROUND, _ROUGHNESS_ALONG = 3e-5, 3e-6
+_ROUGHNESS_AROUND, _ROUGHNESS_ALONG = 1e-4, 3e-6
 """What a square of a difference between neighbouring radii adds to the relative loss [1/voxel²]: much around the axis,
 where a round specimen has none, little along it, where a particle ends."""
 _FIRST_STIFFNESS = 10.0
 """Factor of both at the start."""
-_RELUCTANCE = 5e-4
+_RELUCTANCE = 3e-4
 """What the same mass as that of all projections outside the surface adds to the relative loss [1]: little, to decide
 where the data do not, as where everything grew before the second projection."""
 _ARRIVAL_SPACING = 8.0

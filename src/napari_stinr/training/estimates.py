@@ -65,7 +65,7 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig, *
         Highest memory during the run, within a third [bytes].
     """
     n_tilts, height, width = shape
-    grid = _grid(shape, config, reaches_edge)
+    config, grid = _as_trained(shape, config, reaches_edge)
     n_parameters, costs = _size_and_costs(config, grid)
     field, volume = _FLOAT * n_parameters, _FLOAT * grid.n_voxels
     stack = _FLOAT * n_tilts * height * width
@@ -142,7 +142,7 @@ def expected_steps(shape: tuple[int, int, int], config: ReconstructionConfig, *,
     int
         The number of steps that the training reports.
     """
-    return total_steps(config, _grid(shape, config, reaches_edge))
+    return total_steps(*_as_trained(shape, config, reaches_edge))
 
 
 def expected_seconds(
@@ -166,7 +166,7 @@ def expected_seconds(
     float
         Time of the whole run [s].
     """
-    grid = _grid(shape, config, reaches_edge)
+    config, grid = _as_trained(shape, config, reaches_edge)
     *rounds, volume = stages_of(config, grid)
     share = total_steps(config, grid) / sum(stage.steps for stage in (*rounds, volume))
     seconds = volume.steps * share * _seconds_of_step(shape[0], config, grid, *_size_and_costs(config, grid), speed)
@@ -202,10 +202,13 @@ def _search_costs(config: ReconstructionConfig, coarse: VoxelGrid) -> tuple[int,
     return sum(parameter.numel() for parameter in field.parameters()), field.costs
 
 
-def _grid(shape: tuple[int, int, int], config: ReconstructionConfig, reaches_edge: bool) -> VoxelGrid:
+def _as_trained(
+    shape: tuple[int, int, int], config: ReconstructionConfig, reaches_edge: bool
+) -> tuple[ReconstructionConfig, VoxelGrid]:
+    """Return what the trainer makes of the settings, and its grid."""
     _, height, width = shape
     margin = margin_voxels(width, config.training.margin, reaches_edge=reaches_edge)
-    return VoxelGrid(width, height, width, margin=margin)
+    return config.voxelwise() if margin else config, VoxelGrid(width, height, width, margin=margin)
 
 
 def _seen_voxels(grid: VoxelGrid) -> float:

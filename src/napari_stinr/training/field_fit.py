@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
 from napari_stinr.training.failures import TrainingError
 from napari_stinr.training.optimisers import build_optimiser, load_module_state, module_state, part
 from napari_stinr.training.schedule import learning_rate_factor
@@ -14,13 +12,14 @@ from napari_stinr.training.schedule import learning_rate_factor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
+
     from napari_stinr.config import TrainingConfig
     from napari_stinr.fields import Field
     from napari_stinr.training.objectives import Objective
     from napari_stinr.training.optimisers import Trainable
 
 _BATCHES = "batches."
-_FRACTION = "fraction"
 
 
 class FieldFit:
@@ -56,7 +55,7 @@ class FieldFit:
         prior: Callable[[], torch.Tensor] | None = None,
     ) -> None:
         self.field, self.objective = field, objective
-        self._training, self._prior, self._fraction = training, prior, 0.0
+        self._training, self._prior = training, prior
         self._modules: dict[str, Trainable] = {name: field, **objective.modules}
         self._optimiser = build_optimiser(self._modules, training, contrast=contrast, n_blocks=n_blocks)
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
@@ -95,7 +94,6 @@ class FieldFit:
         rates = tuple(rate * factor for rate in self._base_rates)
         for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
             group["lr"] = rate
-        self._fraction = fraction
         self.field.narrow(self._training, fraction=fraction)
         loss, residual = self.objective.loss(self.field, generator)
         value = float(loss.detach())
@@ -111,15 +109,10 @@ class FieldFit:
     def state(self) -> dict[str, torch.Tensor]:
         """Return a copy on the CPU of what is needed to go on exactly, but for the values of the field of the run."""
         batches = {f"{_BATCHES}{name}": value.clone() for name, value in self.objective.state().items()}
-        fraction = {_FRACTION: torch.tensor(self._fraction, dtype=torch.float64)}
-        return batches | fraction | module_state(self._modules, self._optimiser)
+        return batches | module_state(self._modules, self._optimiser)
 
     def load_state(self, state: dict[str, torch.Tensor], *, has_moments: bool) -> None:
         """Go on from a state; before the first step there are no moments in it."""
         self.objective.load_state(part(state, _BATCHES))
         if has_moments:
             load_module_state(self._modules, self._optimiser, state=state)
-        # A stage may be over with no step to come that would narrow the field.
-        if _FRACTION in state:
-            self._fraction = float(state[_FRACTION])
-            self.field.narrow(self._training, fraction=self._fraction)

@@ -80,12 +80,14 @@ class Trainer:
     ) -> None:
         if threads is not None and threads < 1:
             raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
-        self.series, self.config, training = series, config, config.training
+        self.series, training = series, config.training
         self.device = resolve_device(device)
         self.threads = threads or available_threads()
         edges = EdgeMatter.of_series(series)
         margin = edges.margin(series.width, training.margin) if margin is None else margin
         self.grid: VoxelGrid = grid_of(series, margin=margin)
+        # A specimen that goes on beyond the view has no closed surface in it.
+        self.config = config = config.voxelwise() if margin else config
         note = edges.note(margin)
         self.notes = () if note is None else (note,)
         self._generator = torch.Generator().manual_seed(training.seed)
