@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from helpers.series_cases import growing_series
+from helpers.series_cases import VOXELWISE_GROWTH, growing_series
 from helpers.waiting import A_WHILE, PATIENCE, wait_for
-from napari_stinr import Trainer, load_reconstruction, preset_config, reconstruct
+from napari_stinr import Trainer, load_reconstruction, reconstruct
 from napari_stinr.errors import StinrError
 from napari_stinr.training.events import Abandoned, Failed, Finished, Prepared, Reported, Saved, Snapshot
 from napari_stinr.training.failures import FailureKind, TrainingError, failure_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
 
 SERIES = growing_series(n_tilts=11, width=9, height=3)
-CONFIG = preset_config("growth").with_training(steps=6)
+CONFIG = VOXELWISE_GROWTH.with_training(steps=6)
 
 
 def order(**options: Any) -> Order:

@@ -38,7 +38,7 @@ _STACKS_WITH_HELD_OUT = 0.9
 _SPECTRA_AT_ONCE, _SPECTRA = 2**22, 4
 _ARRAYS_OF_LINES = 12
 _FIELD_WITH_MOMENTS, _FIELD_IN_A_CHECKPOINT = 4, 3
-_SEARCHED_VALUES = 150
+_SEARCHED_VALUES = 60
 """Numbers that are held for every coarse voxel while the surface is sought, the graph of its cut included."""
 _LONGER_WAY = 1.15
 """Way of a ray through a box with a margin, over its edge, at a mean angle."""
