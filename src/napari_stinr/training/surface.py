@@ -41,6 +41,9 @@ _SMOOTHING = 0.5
 coarse pixels can show would be an error of the model, and larger than what tells specimen from contamination."""
 _LAST_WIDTH = 0.02
 """Duration of an arrival at the end of the search [t]."""
+_LEAST_INSIDE = 0.43
+"""Part of a voxel inside the surface from which it is specimen: 0.15 voxels of room, as carbon that is left is a lesser
+fault than specimen that is lost."""
 _MASS_WITHIN = 0.98
 _LATE = 2 / 3
 _FIRST_RADIUS = 0.75
@@ -167,7 +170,7 @@ class SurfaceSearch:
         """`(height, depth, width)` bool, which voxels of the reconstruction are inside the surface, on the CPU."""
         lattice = lattice_of(self.grid.fitted)
         with torch.no_grad():
-            inside = field.inside(*lattice).cpu().numpy() > 0.5
+            inside = field.inside(*lattice).cpu().numpy() > _LEAST_INSIDE
         inside = valley_boundary(inside, field.total_density(*lattice).cpu().numpy())
         return torch.from_numpy(self._enlarged(inside))
 
