@@ -12,9 +12,9 @@ from napari_stinr.errors import StinrError
 from napari_stinr.fields import build_field
 from napari_stinr.projection.backends import ROWS_TOGETHER
 from napari_stinr.reconstruction.rendering import RENDERED_AT_ONCE
-from napari_stinr.training.batching import Bag, rows_per_block
+from napari_stinr.training.batching import Bag, planned_steps, rows_per_block
 from napari_stinr.training.speed import PRODUCTS_OF_A_SAMPLE, Speed, measure_speed
-from napari_stinr.training.stages import stages_of, total_steps
+from napari_stinr.training.stages import total_steps
 
 if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
@@ -169,9 +169,7 @@ def expected_seconds(
         projected = -(-rows // ROWS_TOGETHER) * ROWS_TOGETHER * _seen_voxels(grid) * tilts
         work += projected * (costs.static_parts / speed.static_voxels + costs.growing_parts / speed.growth_voxels)
     work += points * costs.products / PRODUCTS_OF_A_SAMPLE / speed.samples
-    stages = stages_of(config, grid)
-    of_volume = stages[-1].steps / sum(stage.steps for stage in stages)
-    return total_steps(config, grid) * of_volume * work / stages[-1].time
+    return planned_steps(config.training, grid) * work
 
 
 def _grid(shape: tuple[int, int, int], config: ReconstructionConfig, reaches_edge: bool) -> VoxelGrid:
