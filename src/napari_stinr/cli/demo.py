@@ -26,7 +26,8 @@ PRESETS = ("static", "growth")
 
 QUICK_GRID = (48, 24, 48)
 QUICK_TILT_STEP = 6.0
-QUICK_STEPS = 120
+QUICK_STEPS = {"static": 120, "growth": 300}
+"""Steps in all, of which the volume has as many in both."""
 HALF_WAY = 0.5
 """Time of the contaminated column of the figure: t = 90 of the paper's 181 tilts."""
 
@@ -88,7 +89,7 @@ def training_config(preset: str, *, quick: bool = False) -> ReconstructionConfig
     from napari_stinr.config import preset_config
 
     config = preset_config(preset)
-    return config.with_training(steps=QUICK_STEPS) if quick else config
+    return config.with_training(steps=QUICK_STEPS[preset]) if quick else config
 
 
 def _train(

@@ -510,12 +510,14 @@ def test_the_quick_steps_of_a_search_promise_no_early_end() -> None:
     log.add([StepReport(k, 100, 1.0, 1.0, (0.1,), 0.1 * k, stage="surface 2 of 3") for k in range(31, 61)])
     assert (log.is_steady, log.remaining) == (False, None)
     assert log.text(is_running=True) == "surface 2 of 3, step 60 of 100 (60 %), 10 steps/s"
+    assert log.text(is_running=False) == log.text(is_running=True)
     log.add([StepReport(61, 100, 1.0, 1.0, (0.1,), 6.5)])
     assert log.is_steady
     assert log.text(is_running=True) == "volume, step 61 of 100 (61 %)"
     log.add([StepReport(k, 100, 1.0, 1.0, (0.1,), 6.0 + 0.5 * (k - 60)) for k in range(62, 71)])
     assert log.remaining == pytest.approx(15.0)
     assert log.text(is_running=True) == "volume, step 70 of 100 (70 %), 2 steps/s, 15 s left"
+    assert log.text(is_running=False) == "step 70 of 100 (70 %), 2 steps/s"
     assert log.stages == [(1, "surface 1 of 3"), (31, "surface 2 of 3"), (61, "volume")]
 
 

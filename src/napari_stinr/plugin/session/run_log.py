@@ -60,7 +60,8 @@ class RunLog:
         if self.last is None:
             return ""
         rate, last = self._pace.per_second, self.last
-        parts = [last.stage] if len(self.stages) > 1 or not self.is_steady else []
+        is_named = not self.is_steady or (is_running and len(self.stages) > 1)
+        parts = [last.stage] if is_named else []
         parts += [f"step {last.step} of {last.n_steps} ({100 * last.step / last.n_steps:.0f} %)"]
         parts += [] if rate is None else [f"{rate:.3g} steps/s"]
         parts += [remaining_text(self.remaining)] if is_running and last.step < last.n_steps else []
