@@ -14,7 +14,7 @@ from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField
 from napari_stinr.fields.base import potential
-from napari_stinr.fields.growth import EARLIEST
+from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, SPECIMEN, SPECIMEN_ARRIVAL
 from napari_stinr.fields.surface import SurfaceField
 from napari_stinr.reconstruction.rendering import lattice_of
 
@@ -28,9 +28,10 @@ def growth_field() -> GrowthField:
     with torch.no_grad():
         for parameter in field.parameters():
             parameter.normal_()
-    is_specimen = torch.zeros(9, 17, 21, dtype=torch.bool)
-    is_specimen[2:7, 5:12, 4:15] = True
-    field.tell_specimen(is_specimen)
+    regions = torch.full((9, 17, 21), OUTSIDE, dtype=torch.uint8)
+    regions[1:8, 4:13, 3:16] = NEAR_SURFACE
+    regions[2:7, 5:12, 4:15] = SPECIMEN
+    field.tell_regions(regions)
     return field.eval()
 
 
@@ -43,12 +44,12 @@ def test_specimen_is_the_same_at_every_time_and_nothing_else_is_there_at_first()
     with torch.no_grad():
         parts = field.slices(*lattice_of(GRID))
     at_first, at_last = (potential(parts, t) for t in (0.0, 1.0))
-    inside = field.is_specimen
-    assert inside is not None
+    assert field.regions is not None
+    inside, outside = field.regions == SPECIMEN, field.regions == OUTSIDE
     torch.testing.assert_close(at_first[inside], at_last[inside])
     density = parts[0].density
-    assert float((at_first[~inside].abs() / density[~inside].abs().clamp(min=1e-6)).max()) < 0.02
-    assert float(at_last[~inside].sum()) > float(at_first[~inside].sum())
+    assert float((at_first[outside].abs() / density[outside].abs().clamp(min=1e-6)).max()) < 0.02
+    assert float(at_last[outside].sum()) > float(at_first[outside].sum())
 
 
 def test_points_off_the_voxels_belong_to_the_nearest_voxel() -> None:
@@ -61,7 +62,7 @@ def test_points_off_the_voxels_belong_to_the_nearest_voxel() -> None:
         at_points = field(points, torch.tensor(0.0)).permute(1, 0, 2)
     assert on.arrival is not None
     assert off.arrival is not None
-    assert torch.equal(on.arrival < 0, off.arrival < 0)
+    assert torch.equal(on.arrival == SPECIMEN_ARRIVAL, off.arrival == SPECIMEN_ARRIVAL)
     torch.testing.assert_close(at_points, off.at(0.0), rtol=1e-4, atol=1e-4)
 
 
@@ -70,8 +71,23 @@ def test_arrival_outside_is_never_before_the_first_projection() -> None:
     with torch.no_grad():
         (part,) = field.slices(*lattice_of(GRID))
     assert part.arrival is not None
-    assert field.is_specimen is not None
-    assert float(part.arrival[~field.is_specimen].min()) >= EARLIEST - 1e-6
+    assert field.regions is not None
+    assert float(part.arrival[field.regions == OUTSIDE].min()) >= EARLIEST - 1e-6
+
+
+def test_near_the_surface_every_place_decides_on_its_own_and_begins_as_specimen() -> None:
+    field = GrowthField(GRID, GrowthFieldConfig(has_surface=True), scale=1.0)
+    field.tell_regions(torch.full((9, 17, 21), NEAR_SURFACE, dtype=torch.uint8))
+    (part,) = field.slices(*lattice_of(GRID))
+    assert part.arrival is not None
+    assert float(part.arrival.detach().max()) < 0
+    part.at(0.0).sum().backward()
+    assert field.near_surface is not None
+    for level in field.near_surface:
+        assert level.values.grad is not None
+        assert bool((level.values.grad != 0).any())
+    for level in field.arrival:
+        assert level.values.grad is None or not bool(level.values.grad.any())
 
 
 def test_settings_of_old_runs_seek_no_surface_and_those_of_the_preset_do() -> None:

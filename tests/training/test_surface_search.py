@@ -13,6 +13,7 @@ from napari_stinr import SimulationConfig, Trainer, preset_config, simulate
 from napari_stinr.data.geometry import VoxelGrid, grid_of
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.data.preprocessing import Binning
+from napari_stinr.fields.growth import OUTSIDE
 from napari_stinr.projection.views import Views
 from napari_stinr.training.stages import stages_of, total_steps
 from napari_stinr.training.surface import SurfaceSearch, coarse_grid, coarse_series, coarsening, first_guess
@@ -27,7 +28,7 @@ def labels(simulation, projections=None) -> tuple[float, float]:
     for report in trainer.run():
         if report.stage == "volume":
             break
-    is_specimen = trainer.field.is_specimen.permute(1, 0, 2).numpy()
+    is_specimen = trainer.field.regions.permute(1, 0, 2).numpy() != OUTSIDE
 
     def part(positions: np.ndarray) -> float:
         index = np.clip(np.round(positions).astype(int), 0, np.array(GRID) - 1)

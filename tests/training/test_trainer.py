@@ -32,7 +32,7 @@ SMALL_PAPER = ReconstructionConfig(
     field=JointFieldConfig(hidden=32, layers=2, spatial_frequencies=4),
     training=TrainingConfig(batches="rays", rays_per_step=256, density_rate=1e-2),
 )
-GROWTH = preset_config("growth").with_training(steps=300)
+GROWTH = preset_config("growth").with_training(steps=500)
 
 
 @pytest.fixture(scope="module")

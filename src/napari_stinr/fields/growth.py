@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from napari_stinr.fields.base import Costs
 
 
+OUTSIDE, NEAR_SURFACE, SPECIMEN = 0, 1, 2
+"""Regions of a field with a surface: nothing was there before the first projection; inside and so near to the surface
+that every place decides on its own, beginning as specimen; deep inside, where nothing changes."""
 SPECIMEN_ARRIVAL = -1.0
-"""Arrival time inside the surface of the specimen [t]: long before any projection."""
+"""Arrival time deep inside the surface of the specimen [t]: long before any projection."""
+_START_NEAR_SURFACE = -0.3
+"""Arrival time near the surface before training [t]: what the data do not tell stays specimen."""
 _SHARPNESS = 50.0
 """How fast the arrival time outside the surface bends away from its least value, which it does not pass [1/t]."""
 EARLIEST = 0.02
@@ -35,9 +40,10 @@ class GrowthField(Field):
     the unknowns of "static part + growing part". It is monotone in t by construction, V at t = 0 is in closed form,
     and both functions are of space alone: one query per voxel serves every tilt.
 
-    Where the settings want a surface, the voxels inside it are specimen whatever the grids of the arrival time say, and
-    outside nothing arrives before the first projection: an atom then cannot be half specimen and half contamination,
-    which fits sparse data as well. Which voxels these are is told by :meth:`tell_specimen`.
+    Where the settings want a surface, the voxels deep inside it are specimen whatever the grids of the arrival time
+    say, and outside nothing arrives before the first projection: an atom then cannot be half specimen and half
+    contamination, which fits sparse data as well. Just inside the surface there are grids of an arrival time of its
+    own, which need not be continued from outside. Which voxels these are is told by :meth:`tell_regions`.
 
     Parameters
     ----------
@@ -53,7 +59,7 @@ class GrowthField(Field):
 
     has_arrival = True
     width: torch.Tensor
-    is_specimen: torch.Tensor | None
+    regions: torch.Tensor | None
 
     def __init__(self, grid: VoxelGrid, config: GrowthFieldConfig, *, scale: float, width: float = 0.3) -> None:
         super().__init__()
@@ -62,9 +68,15 @@ class GrowthField(Field):
             FeatureGrid(grid, spacing=spacing, start=config.arrival_start if index == 0 else 0.0)
             for index, spacing in enumerate(config.arrival_spacings)
         )
-        depth, height, columns = grid.fitted.shape
-        is_specimen = torch.zeros(height, depth, columns, dtype=torch.bool) if config.has_surface else None
-        self.register_buffer("is_specimen", is_specimen)
+        self.near_surface: FeatureGrids | None = None
+        self.register_buffer("regions", None)
+        if config.has_surface:
+            depth, height, columns = grid.fitted.shape
+            self.regions = torch.zeros(height, depth, columns, dtype=torch.uint8)
+            self.near_surface = FeatureGrids(
+                FeatureGrid(grid, spacing=spacing, start=0.0 if index else _START_NEAR_SURFACE)
+                for index, spacing in enumerate(config.arrival_spacings)
+            )
         self._voxel_size = grid.voxel_size
         self.register_buffer("width", torch.tensor(float(width)))
         # Training uses the width as the schedule has it, which the buffer rounds to single precision.
@@ -81,19 +93,19 @@ class GrowthField(Field):
         """Those of a density with an arrival time."""
         return self.density.costs(trained=18, rendered=14, growing_parts=1)
 
-    def tell_specimen(self, is_specimen: torch.Tensor) -> None:
-        """Tell which voxels lie inside the surface of the specimen.
+    def tell_regions(self, regions: torch.Tensor) -> None:
+        """Tell where the surface of the specimen is.
 
         Parameters
         ----------
-        is_specimen : Tensor
-            `(height, depth, width)` bool, for the voxels that are fitted.
+        regions : Tensor
+            `(height, depth, width)` uint8 `OUTSIDE`, `NEAR_SURFACE` or `SPECIMEN`, for the voxels that are fitted.
         """
-        assert self.is_specimen is not None
-        self.is_specimen.copy_(is_specimen)
+        assert self.regions is not None
+        self.regions.copy_(regions)
 
     def take(
-        self, density: torch.Tensor, is_specimen: torch.Tensor, arrival: Callable[[torch.Tensor], torch.Tensor]
+        self, density: torch.Tensor, regions: torch.Tensor, arrival: Callable[[torch.Tensor], torch.Tensor]
     ) -> None:
         """Become what a coarser field says, to be looked at.
 
@@ -101,13 +113,13 @@ class GrowthField(Field):
         ----------
         density : Tensor
             `(height, depth, width)` density at the voxels that are fitted [V].
-        is_specimen : Tensor
-            `(height, depth, width)` bool, for :meth:`tell_specimen`.
+        regions : Tensor
+            `(height, depth, width)` uint8, for :meth:`tell_regions`.
         arrival : callable
             Takes `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size], gives `(...)` times [t].
         """
         self.density.take(density)
-        self.tell_specimen(is_specimen)
+        self.tell_regions(regions)
         *others, finest = self.arrival
         with torch.no_grad():
             for level in others:
@@ -117,9 +129,10 @@ class GrowthField(Field):
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
         arrival = torch.stack([level.at(coordinates)[..., 0] for level in self.arrival]).sum(0)
-        if self.is_specimen is not None:
+        if self.regions is not None and self.near_surface is not None:
             z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))
-            arrival = _outside(arrival, self.is_specimen[y, z, x])
+            near = torch.stack([level.at(coordinates)[..., 0] for level in self.near_surface]).sum(0)
+            arrival = _by_region(arrival, near, self.regions[y, z, x])
         return grown(self.density.at(coordinates), arrival, times, self.width)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
@@ -127,26 +140,28 @@ class GrowthField(Field):
         # In bfloat16 a time of arrival would be off by more than the duration of an arrival.
         with torch.autocast(self.width.device.type, enabled=False):
             arrival = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.arrival]).sum(0)
-            if self.is_specimen is not None:
-                nearest = [self._nearest(positions, axis=axis) for axis, positions in enumerate((z, y, x))]
-                arrival = _outside(arrival, self.is_specimen[nearest[1]][:, nearest[0]][:, :, nearest[2]])
+            if self.regions is not None and self.near_surface is not None:
+                rows, planes, columns = (self._nearest(p, axis=axis) for axis, p in ((1, y), (0, z), (2, x)))
+                near = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.near_surface]).sum(0)
+                arrival = _by_region(arrival, near, self.regions[rows][:, planes][:, :, columns])
         return (Slices(self.density.on_lattice(z, y, x), arrival, self._width_now()),)
 
     def _nearest(self, positions: torch.Tensor, *, axis: int) -> torch.Tensor:
         """Index of the voxel nearest to positions from the centre along z (0), y (1) or x (2)."""
-        assert self.is_specimen is not None
-        n_voxels = self.is_specimen.shape[(1, 0, 2)[axis]]
+        assert self.regions is not None
+        n_voxels = self.regions.shape[(1, 0, 2)[axis]]
         index = torch.round(positions / self._voxel_size + (n_voxels - 1) / 2).long()
-        return index.clamp(0, n_voxels - 1).to(self.is_specimen.device)
+        return index.clamp(0, n_voxels - 1).to(self.regions.device)
 
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
     ) -> tuple[ParameterGroup, ...]:
         """Density and arrival time."""
         rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
+        arrival = [*self.arrival.parameters(), *(self.near_surface.parameters() if self.near_surface else ())]
         return (
             ParameterGroup("density", list(self.density.parameters()), rate),
-            ParameterGroup("arrival", list(self.arrival.parameters()), training.arrival_rate),
+            ParameterGroup("arrival", arrival, training.arrival_rate),
         )
 
     def narrow(self, training: TrainingConfig, *, fraction: float) -> None:
@@ -158,10 +173,11 @@ class GrowthField(Field):
         return self._scheduled_width if self.training and self._scheduled_width is not None else float(self.width)
 
 
-def _outside(arrival: torch.Tensor, is_specimen: torch.Tensor) -> torch.Tensor:
-    """Arrival time that is not before `EARLIEST`, but inside the specimen, where it is `SPECIMEN_ARRIVAL`."""
+def _by_region(arrival: torch.Tensor, near: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
+    """Arrival time outside, where it is not before `EARLIEST`, near the surface, and deep inside [t]."""
     later = functional.softplus(arrival, beta=_SHARPNESS) + EARLIEST
-    return torch.where(is_specimen, torch.full_like(later, SPECIMEN_ARRIVAL), later)
+    decided = torch.where(regions == SPECIMEN, torch.full_like(later, SPECIMEN_ARRIVAL), later)
+    return torch.where(regions == NEAR_SURFACE, near, decided)
 
 
 def arrival_width(config: TrainingConfig, *, fraction: float) -> float:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.data.preprocessing import Binning
 from napari_stinr.data.tilt_series import TiltSeries
+from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, SPECIMEN
 from napari_stinr.fields.surface import SurfaceField
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction.rendering import lattice_of
@@ -44,6 +45,9 @@ _LAST_WIDTH = 0.02
 _LEAST_INSIDE = 0.43
 """Part of a voxel inside the surface from which it is specimen: 0.15 voxels of room, as carbon that is left is a lesser
 fault than specimen that is lost."""
+_UNDECIDED_DEPTH = 1.5
+"""How deep inside the surface a place decides on its own [coarse voxel]: a smooth surface does not pass between atoms
+that are as near as carbon to the specimen."""
 _MASS_WITHIN = 0.98
 _LATE = 2 / 3
 _FIRST_RADIUS = 0.75
@@ -166,13 +170,16 @@ class SurfaceSearch:
         radius = float((field.radius.detach() + field.deviations.detach().mean()).clamp(min=1.0))
         self.guess = Guess(field.centre_of_specimen(*lattice_of(self.grid.fitted)), radius)
 
-    def specimen(self, field: SurfaceField) -> torch.Tensor:
-        """`(height, depth, width)` bool, which voxels of the reconstruction are inside the surface, on the CPU."""
+    def regions(self, field: SurfaceField) -> torch.Tensor:
+        """`(height, depth, width)` uint8 region of every voxel of the reconstruction, on the CPU; see fields.growth."""
         lattice = lattice_of(self.grid.fitted)
         with torch.no_grad():
             inside = field.inside(*lattice).cpu().numpy() > _LEAST_INSIDE
         inside = valley_boundary(inside, field.total_density(*lattice).cpu().numpy())
-        return torch.from_numpy(self._enlarged(inside))
+        deep = distance_transform_edt(inside) - 0.5 > _UNDECIDED_DEPTH
+        regions = np.where(self._enlarged(inside), np.uint8(NEAR_SURFACE), np.uint8(OUTSIDE))
+        regions[self._enlarged(deep)] = SPECIMEN
+        return torch.from_numpy(regions)
 
     def positions(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Positions (z, y, x) of the voxels of the reconstruction in the grid of the search [coarse voxel]."""

@@ -18,6 +18,7 @@ from napari_stinr.data.measurements import Measurements
 from napari_stinr.devices import gains_from_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import build_field
+from napari_stinr.fields.growth import OUTSIDE, SPECIMEN
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.training.batching import blocks_of_rows
@@ -295,7 +296,7 @@ class Trainer:
             self._fit = self._search.fit()
         else:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is searched for
-            growth.tell_specimen(self._search.specimen(surface))
+            growth.tell_regions(self._search.regions(surface))
             self._fit = self._volume
 
     def _show_search(self, field: Field) -> None:
@@ -309,7 +310,7 @@ class Trainer:
         density = torch.cat([surface.total_density(z, row[None], x) for row in y])
         growth.take(
             density * search.potential_scale(),
-            torch.cat([surface.inside(z, row[None], x) > 0.5 for row in y]),
+            torch.cat([torch.where(surface.inside(z, row[None], x) > 0.5, SPECIMEN, OUTSIDE) for row in y]),
             lambda positions: surface.arrival_at(search.coarse(positions)),
         )
 
