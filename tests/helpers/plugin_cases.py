@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # Every training ends with a collection, which would spend its time on what the libraries keep for ever.
 gc.freeze()
 
-GROWTH = preset_config("growth").with_training(steps=14)
+# Blobs that reach the edge of a small view would get a margin, and no search for a surface.
+GROWTH = preset_config("growth").with_training(steps=14, margin=0.0)
 WITHOUT_SEARCH = GROWTH.model_copy(update={"field": GrowthFieldConfig()})
 ENDLESS = preset_config("growth").with_training(steps=1_000_000)
 
