@@ -24,26 +24,6 @@ def rows_per_block(config: TrainingConfig, grid: VoxelGrid) -> int:
     return min(rows, grid.height)
 
 
-def planned_steps(config: TrainingConfig, grid: VoxelGrid) -> int:
-    """Return how many steps a run has, where nothing else is asked for.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-        The settings.
-    grid : VoxelGrid
-        The voxels of the reconstruction.
-
-    Returns
-    -------
-    int
-        `steps`, or as many as visit every row `visits` times; a step with rays counts as one visit.
-    """
-    if config.steps is not None:
-        return config.steps
-    return config.visits * blocks_of_rows(config, grid)
-
-
 def blocks_of_rows(config: TrainingConfig, grid: VoxelGrid) -> int:
     """Return over how many blocks the rows are shared out; a step with rays takes from all rows and counts as one."""
     return 1 if config.batches == "rays" else Bag(grid.height, rows_per_block(config, grid)).n_draws

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_stinr.training.batching import blocks_of_rows, planned_steps
+from napari_stinr.training.batching import blocks_of_rows
 from napari_stinr.training.surface import ROUNDS, coarse_grid, search_settings
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def stages_of(config: ReconstructionConfig, grid: VoxelGrid) -> tuple[Stage, ...
     tuple of Stage
         The last one is the volume; a field with a surface has rounds that find it before.
     """
-    volume = planned_steps(config.training.model_copy(update={"steps": None}), grid)
-    if config.training.batches == "rays":
-        volume = planned_steps(config.training, grid)
+    # A step with rays takes from all rows, and counts as one block.
+    volume = config.training.visits * blocks_of_rows(config.training, grid)
     if not config.field.seeks_surface:
         return (Stage(VOLUME, volume, 1.0),)
     search = search_settings(config.training)

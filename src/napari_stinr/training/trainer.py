@@ -107,11 +107,7 @@ class Trainer:
                 held_out=HeldOut.of(series, held_out),
             )
         )
-        # The generator that initialises a network is shared by all threads.
-        with _SEEDING, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
-            field = build_field(config, self.grid, scale=measurements.typical_potential(self.grid))
-        self.field = field.to(self.device)
+        self.field = _initial_field(config, self.grid, scale=measurements.typical_potential(self.grid)).to(self.device)
         self._volume = self._fit = FieldFit(
             FIELD,
             self.field,
@@ -357,6 +353,13 @@ class Trainer:
             # Before, a reconstruction shows the search, and the volume is as the seed has made it.
             self.field.load_state_dict(reconstruction.field.state_dict())
         self._fit.load_state(state, has_moments=self.step > self._progress.first_step)
+
+
+def _initial_field(config: ReconstructionConfig, grid: VoxelGrid, *, scale: float) -> Field:
+    # The generator that initialises a network is shared by all threads.
+    with _SEEDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        return build_field(config, grid, scale=scale)
 
 
 def _uses_bfloat16(config: ReconstructionConfig, device: torch.device) -> bool:
