@@ -288,7 +288,7 @@ def parts(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
 def test_the_file_is_one_that_safetensors_reads(run: Reconstruction, target: Path) -> None:
     run.save(target)
     header, tensors = parts(target)
-    assert header["version"] == "2"
+    assert header["version"] == "3"
     for name, value in run.training_state.items():
         assert torch.equal(tensors[f"training.{name}"], value)
 
@@ -326,7 +326,7 @@ def test_each_way_to_be_wrong_is_told_from_the_others(run: Reconstruction, tmp_p
         (bytes(flipped), "is damaged (its checksum is crc32:"),
         (whole.replace(b'"step":"2"', b'"step":"3"'), "is damaged (its checksum is crc32:"),
         (whole.replace(b'"checksum"', b'"checksun"'), "and not none)"),
-        (whole.replace(b'"version":"2"', b'"version":"9"'), "version 9; expected version 1 or 2"),
+        (whole.replace(b'"version":"3"', b'"version":"9"'), "version 9; expected version 1 or 2 or 3"),
         (whole.replace(b"napari-stinr reconstruction", b"napari-other reconstruction"), "of another program"),
     ):
         path.write_bytes(content)
