@@ -61,40 +61,48 @@ def test_finest_grid_has_its_nodes_on_the_voxels() -> None:
     torch.testing.assert_close(grid.on_lattice(z, y[[3, 7]], x), grid.values[[3, 7]])
 
 
-@pytest.mark.parametrize("band_limit", [True, False], ids=["limited", "unlimited"])
+@pytest.mark.parametrize(
+    ("band_limit", "blur"), [(True, 0.0), (False, 0.0), (False, 0.7)], ids=["limited", "neither", "blurred"]
+)
 @pytest.mark.parametrize("hidden", [0, 8])
 @pytest.mark.parametrize(
     "other_grid", [GRID, GRID.resampled(0.35), GRID.resampled(1.1)], ids=["same", "finer", "coarser"]
 )
-def test_lattice_and_points_agree(hidden: int, other_grid: VoxelGrid, band_limit: bool) -> None:
+def test_lattice_and_points_agree(hidden: int, other_grid: VoxelGrid, band_limit: bool, blur: float) -> None:
     config = GrowthFieldConfig(
         hidden=hidden,
         features=2 if hidden else 1,
         coarsest_nodes=6,
         arrival_spacings=(4.0, 3.0),
         band_limit=band_limit,
+        blur=blur,
     )
     field = randomised(GrowthField(GRID, config, scale=2.0, width=0.2))
     assert isinstance(field, GrowthField)
-    (part,) = field.slices(*lattice(other_grid))
-    assert part.arrival is not None
-    on_lattice = part.density * torch.sigmoid((0.4 - part.arrival) / 0.2)
-    torch.testing.assert_close(potential([part], 0.4), on_lattice)
+    on_lattice = field.potential(*lattice(other_grid), 0.4)
+    if not blur:
+        (part,) = field.slices(*lattice(other_grid))
+        assert part.arrival is not None
+        torch.testing.assert_close(part.density * torch.sigmoid((0.4 - part.arrival) / 0.2), on_lattice)
+        torch.testing.assert_close(potential([part], 0.4), on_lattice)
     torch.testing.assert_close(field(points_of(other_grid), torch.tensor(0.4)), on_lattice, rtol=1e-3, atol=1e-3)
 
 
 def test_part_of_a_band_limited_density_is_that_of_the_whole() -> None:
-    field = randomised(StaticField(GRID, StaticFieldConfig(coarsest_nodes=6), scale=2.0))
+    config = StaticFieldConfig(coarsest_nodes=6, band_limit=True)
+    field = randomised(StaticField(GRID, config, scale=2.0))
     assert isinstance(field, StaticField)
     z, y, x = lattice(GRID)
-    whole = field.density.on_lattice(z, y, x)
+    whole, whole_potential = field.density.on_lattice(z, y, x), field.potential(z, y, x, 0.0)
     for planes, columns in ((slice(0, 1), slice(None)), (slice(None, None, 4), slice(20, None)), (slice(5, 9),) * 2):
         part = field.density.on_lattice(z[planes], y, x[columns])
         torch.testing.assert_close(part, whole[:, planes, columns])
+        part = field.potential(z[planes], y, x[columns], 0.0)
+        torch.testing.assert_close(part, whole_potential[:, planes, columns])
 
 
-def test_growth_field_never_shrinks_and_is_never_negative_without_a_band_limit() -> None:
-    field = randomised(GrowthField(GRID, GrowthFieldConfig(band_limit=False), scale=3.0, width=0.1))
+def test_growth_field_never_shrinks_and_is_never_negative_without_a_filter() -> None:
+    field = randomised(GrowthField(GRID, GrowthFieldConfig(blur=0.0), scale=3.0, width=0.1))
     points = torch.rand(500, 3, generator=torch.Generator().manual_seed(1)) * 8 - 4
     values = torch.stack([field(points, torch.tensor(t)) for t in np.linspace(0, 1, 9)]).detach()
     assert float(values.min()) >= 0

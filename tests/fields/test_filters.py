@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from napari_stinr.fields import filters
-from napari_stinr.fields.filters import BAND_LIMIT, BandLimit, filtered
+from napari_stinr.fields.filters import (
+    BAND_LIMIT,
+    AxisFilter,
+    filtered,
+    gain,
+    gaussian_taps,
+    one_after_the_other,
+)
 
 
 def test_band_limit_passes_what_pixels_show_and_stops_what_they_cannot() -> None:
@@ -45,8 +52,31 @@ def test_an_axis_shorter_than_the_filter_keeps_its_mean_value() -> None:
     torch.testing.assert_close(filtered(torch.full((1, 2), 3.0), BAND_LIMIT, axis=1), torch.full((1, 2), 3.0))
 
 
+@pytest.mark.parametrize("sigma", [0.6, 0.7, 1.5])
+def test_a_gaussian_damps_every_frequency_up_to_nyquist_as_it_should(sigma: float) -> None:
+    frequencies = torch.linspace(0, 1, 50, dtype=torch.float64)
+    expected = torch.exp(-((sigma * math.pi * frequencies) ** 2) / 2)
+    torch.testing.assert_close(gain(gaussian_taps(sigma), frequencies), expected, rtol=0, atol=0.03)
+
+
+def test_one_filter_does_what_two_do_one_after_the_other() -> None:
+    values = torch.zeros(31, dtype=torch.float64)
+    values[15] = 1.0
+    first, second = (0.7, 0.3, -0.15), gaussian_taps(0.6)
+    both = filtered(values, one_after_the_other(first, second), axis=0)
+    torch.testing.assert_close(both, filtered(filtered(values, first, axis=0), second, axis=0))
+
+
+@pytest.mark.parametrize("positions", [(-0.25, 0.5), tuple(np.arange(-2.0, 2.5, 0.5))], ids=["between", "all voxels"])
+def test_what_a_value_has_of_the_sum_is_what_it_adds_to_it(positions: tuple[float, ...]) -> None:
+    limit = AxisFilter.at(torch.tensor(positions), gaussian_taps(0.7), n_voxels=9, voxel_size=0.5)
+    values = torch.rand(1, len(limit.positions), 1, generator=torch.Generator().manual_seed(3))
+    expected = limit.shares @ values[0, :, 0].double()
+    torch.testing.assert_close(limit.apply(values, axis=1).double().sum(), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_between_voxels_the_limited_values_are_weighted_sums_of_few() -> None:
-    limit = BandLimit.at(torch.tensor([-0.25, 0.5], dtype=torch.float64), n_voxels=9, voxel_size=0.5)
+    limit = AxisFilter.at(torch.tensor([-0.25, 0.5], dtype=torch.float64), BAND_LIMIT, n_voxels=9, voxel_size=0.5)
     assert limit.weights is not None
     assert limit.weights.shape == (2, len(limit.positions))
     torch.testing.assert_close(limit.weights.sum(1), torch.ones(2))

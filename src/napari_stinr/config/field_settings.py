@@ -55,8 +55,15 @@ class StaticFieldConfig(FieldSettings):
     coarsest_nodes: int = Field(22, ge=2, le=256, description="Fewest nodes across that a grid of the density has.")
     features: int = Field(1, ge=1, le=64, description="Values held at every node; more than one needs hidden units.")
     hidden: int = Field(0, ge=0, le=512, description="Units in each of two hidden layers; 0: the grids are added up.")
+    blur: float = Field(
+        0.7,
+        ge=0,
+        le=2,
+        description="Standard deviation of the Gaussian through which the density is seen, in the volume and in "
+        "projections [pixels]. No peak is narrower; what two atoms spread into one voxel is told apart.",
+    )
     band_limit: bool = Field(
-        True, description="Hold nothing finer than the pixels show: frequencies beyond theirs fill with artefacts."
+        False, description="Filter the density alone, and not what the labels make of it: as runs before the blur did."
     )
 
     @property

@@ -150,10 +150,10 @@ class ReconstructionConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _keep_what_a_run_was(cls, values: Any, info: ValidationInfo) -> Any:
-        """Show a density of a run from before there was a band limit as it was trained: without."""
+        """Show a density of a run from before there was a blur as it was trained: without."""
         field = values.get("field") if isinstance(values, dict) and info.context == _STORED else None
-        if isinstance(field, dict) and field.get("kind") in ("static", "growth") and "band_limit" not in field:
-            return {**values, "field": {**field, "band_limit": False}}
+        if isinstance(field, dict) and field.get("kind") in ("static", "growth") and "blur" not in field:
+            return {**values, "field": {**field, "blur": 0.0}}
         return values
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ class NoteKind(StrEnum):
     BINNED = "binned"
     CONTRAST = "contrast"
     MARGIN = "margin"
+    GROWTH = "growth"
     OTHER = "other"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
+    from napari_stinr.fields.filters import PlaneFilter
 
 
 def arrived(arrival: torch.Tensor, t: float | torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
@@ -60,7 +61,7 @@ def grown(
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """Part of a field on a lattice; the potential of the field is the sum of its parts.
+    """Part of a field on a lattice; what the field is before its blur is the sum of its parts.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class Slices:
 
 
 def potential(parts: Sequence[Slices], t: float) -> torch.Tensor:
-    """Return the potential that the parts of a field have together.
+    """Return the potential that the parts of a field have together, before its blur.
 
     Parameters
     ----------
@@ -149,12 +150,17 @@ class Field(nn.Module, ABC):
 
     Attributes
     ----------
+    blur : PlaneFilter, optional
+        What is between the slices, which are sharper, and the potential. Labels of voxels (when did it arrive?) are
+        then of the sharp matter: what two neighbours spread into one voxel is told apart. Projections are blurred as
+        lines, which is the same (Fourier slice theorem).
     serves_all_times : bool
         One call of :meth:`slices` serves every time; otherwise the field is asked anew for each.
     has_arrival : bool
         There is one part, with an arrival time that can be shown.
     """
 
+    blur: PlaneFilter | None = None
     serves_all_times: bool = True
     has_arrival: bool = False
 
@@ -211,8 +217,25 @@ class Field(nn.Module, ABC):
         Returns
         -------
         tuple of Slices
-            Parts whose potentials add up; differentiable where the field can be trained on blocks.
+            Parts that add up to the potential before the blur; differentiable where the field can be trained on blocks.
         """
+
+    def potential(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
+        """Return the potential at all positions of a lattice.
+
+        Parameters
+        ----------
+        z, y, x, t
+            As for :meth:`slices`.
+
+        Returns
+        -------
+        Tensor
+            `(rows, depth, width)` potential at t [V].
+        """
+        if self.blur is None:
+            return potential(self.slices(z, y, x, t), t)
+        return self.blur.on_lattice(lambda z, x: potential(self.slices(z, y, x, t), t), z, x)
 
     @abstractmethod
     def parameter_groups(

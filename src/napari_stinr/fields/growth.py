@@ -10,7 +10,7 @@ from torch.nn import functional
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.fields.base import Field, ParameterGroup, Slices, grown
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
-from napari_stinr.fields.static import Density
+from napari_stinr.fields.static import Density, blur_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +77,7 @@ class GrowthField(Field):
                 FeatureGrid(grid, spacing=spacing, start=0.0 if index else _START_NEAR_SURFACE)
                 for index, spacing in enumerate(config.arrival_spacings)
             )
+        self.blur = blur_of(config, grid)
         self._voxel_size = grid.voxel_size
         self.register_buffer("width", torch.tensor(float(width)))
         # Training uses the width as the schedule has it, which the buffer rounds to single precision.
@@ -128,6 +129,13 @@ class GrowthField(Field):
 
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
+        if self.blur is None:
+            return self._sharp(coordinates, times)
+        times = times[..., None] if times.ndim else times
+        return self.blur.at(lambda points: self._sharp(points, times), coordinates)
+
+    def _sharp(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        """`(...)` potential before the blur at `(..., 3)` points and `(...)` times [V]."""
         arrival = torch.stack([level.at(coordinates)[..., 0] for level in self.arrival]).sum(0)
         if self.regions is not None and self.near_surface is not None:
             z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))

@@ -12,7 +12,7 @@ from torch.nn import functional
 from napari_stinr.config import StaticFieldConfig
 from napari_stinr.fields.base import Costs, Field, ParameterGroup, Slices
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
-from napari_stinr.fields.filters import BAND_LIMIT, BandLimit, shifted
+from napari_stinr.fields.filters import BAND_LIMIT, PlaneFilter, gaussian_taps
 
 if TYPE_CHECKING:
     from napari_stinr.config import FieldSettings, TrainingConfig
@@ -31,8 +31,8 @@ class Density(nn.Module):
     """Potential as a function of position alone; `scale` is the unit in which it learns [V]."""
 
     # Grids of nodes at dyadic spacings, the finest at every voxel, are added up, or decoded by a small network, and
-    # pass a softplus: positive, and never dead as a clamp can be. The band limit then takes out what no projection
-    # shows; it may leave values just below 0 beside an atom, as in the truth of the same band.
+    # pass a softplus: positive, and never dead as a clamp can be. Runs of an earlier version have a band limit here,
+    # which may leave values just below 0 beside an atom; now the field has a blur.
 
     scale: torch.Tensor
 
@@ -50,7 +50,8 @@ class Density(nn.Module):
         elif grid.margin:
             self._empty_outside(grid)
         self.register_buffer("scale", torch.tensor(float(scale)))
-        self._config, self._fitted = config, grid.fitted
+        self._config = config
+        self._band_limit = PlaneFilter.of(BAND_LIMIT, grid) if config.band_limit else None
 
     def _empty_outside(self, grid: VoxelGrid) -> None:
         """Begin with little where not every tilt looks: what few of them see would be put there, which fits as well."""
@@ -62,27 +63,15 @@ class Density(nn.Module):
 
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` float32 density at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU [V]."""
-        if not self._config.band_limit:
+        if self._band_limit is None:
             return self._unlimited_on_lattice(z, y, x)
-        grid = self._fitted
-        along_z = BandLimit.at(z, n_voxels=grid.depth, voxel_size=grid.voxel_size)
-        along_x = BandLimit.at(x, n_voxels=grid.width, voxel_size=grid.voxel_size)
-        density = self._unlimited_on_lattice(along_z.positions, y, along_x.positions)
-        return along_x.apply(along_z.apply(density, axis=1), axis=2)
+        return self._band_limit.on_lattice(lambda z, x: self._unlimited_on_lattice(z, y, x), z, x)
 
     def at(self, coordinates: torch.Tensor) -> torch.Tensor:
         """`(...)` float32 density at `(..., 3)` points (z, y, x) from the centre [V]."""
-        if not self._config.band_limit:
+        if self._band_limit is None:
             return self._unlimited_at(coordinates)
-        grid, (z, y, x) = self._fitted, coordinates.unbind(-1)
-        taps = torch.tensor([*BAND_LIMIT[:0:-1], *BAND_LIMIT], device=coordinates.device)
-        near_z = shifted(z, half=(grid.depth - 1) / 2, voxel_size=grid.voxel_size)
-        near_x = shifted(x, half=(grid.width - 1) / 2, voxel_size=grid.voxel_size)
-        density = torch.zeros_like(z, dtype=torch.float32)
-        for tap, plane in zip(taps, near_z.unbind(-1), strict=True):
-            points = torch.stack([plane[..., None].expand_as(near_x), y[..., None].expand_as(near_x), near_x], dim=-1)
-            density = density + tap * (self._unlimited_at(points) @ taps)
-        return density
+        return self._band_limit.at(self._unlimited_at, coordinates)
 
     def _unlimited_on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         features = [level.on_lattice(z, y, x) for level in self.grids]
@@ -146,6 +135,7 @@ class StaticField(Field):
     def __init__(self, grid: VoxelGrid, config: StaticFieldConfig, *, scale: float) -> None:
         super().__init__()
         self.density = Density(grid, config, scale=scale)
+        self.blur = blur_of(config, grid)
 
     @classmethod
     def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> StaticField:
@@ -160,7 +150,7 @@ class StaticField(Field):
 
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential at `(..., 3)` points, at any time [V]."""
-        return self.density.at(coordinates)
+        return self.density.at(coordinates) if self.blur is None else self.blur.at(self.density.at, coordinates)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
         """One part, for all times."""
@@ -172,6 +162,11 @@ class StaticField(Field):
         """One group, the density."""
         rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
         return (ParameterGroup("density", list(self.parameters()), rate),)
+
+
+def blur_of(config: StaticFieldConfig, grid: VoxelGrid) -> PlaneFilter | None:
+    """Return the filter between a density and the potential; None: there is none."""
+    return PlaneFilter.of(gaussian_taps(config.blur), grid) if config.blur else None
 
 
 def _decoder(features: int, hidden: int) -> nn.Module:

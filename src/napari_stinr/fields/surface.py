@@ -17,7 +17,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.fields.base import Field, ParameterGroup, Slices, potential
 from napari_stinr.fields.encoding import FeatureGrid
 from napari_stinr.fields.growth import EARLIEST, arrival_width
-from napari_stinr.fields.static import Density
+from napari_stinr.fields.static import Density, blur_of
 
 if TYPE_CHECKING:
     from napari_stinr.config import FieldSettings, GrowthFieldConfig, TrainingConfig
@@ -81,6 +81,7 @@ class SurfaceField(Field):
         super().__init__()
         n_heights = max(2, round(grid.height / _HEIGHT_STEP) + 1)
         self.density = Density(grid, config, scale=scale)
+        self.blur = blur_of(config, grid)
         self.arrival = FeatureGrid(grid, spacing=_ARRIVAL_SPACING, start=config.arrival_start)
         self.radius = nn.Parameter(torch.tensor([float(radius)]))
         self.deviations = nn.Parameter(torch.zeros(_DIRECTIONS, n_heights))

@@ -2,7 +2,8 @@
 
 The model of a slice is ``V_k = density * sigmoid((t_k - arrival) / width)`` at the time of tilt k, or the density
 alone. Every back end (:mod:`napari_stinr.projection.backends`) recomputes footprint and sigmoid in the adjoint, so
-memory does not depend on tilts times voxels. A short filter along the lines then makes up for the footprint.
+memory does not depend on tilts times voxels. A short filter along the lines then makes up for the footprint, and blurs
+them as the field is blurred.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_stinr.fields.filters import filtered
+from napari_stinr.fields.filters import filtered, one_after_the_other
 from napari_stinr.projection.footprint import FLATTENING
 from napari_stinr.projection.views import TiltRays
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_stinr.fields.base import Field, Slices
+    from napari_stinr.fields.filters import PlaneFilter
     from napari_stinr.projection.backends import Projector
     from napari_stinr.projection.views import Views
 
@@ -53,14 +55,17 @@ class _ProjectSlices(torch.autograd.Function):
         return density_gradient, arrival_gradient, None, None, None, None, None, None
 
 
-def project_slices(projector: Projector, parts: Sequence[Slices], views: Views) -> torch.Tensor:
+def project_slices(
+    projector: Projector, parts: Sequence[Slices], views: Views, *, blur: PlaneFilter | None = None
+) -> torch.Tensor:
     """`(m, rows, n_pixels)` float32 lines of parts that add up, differentiable [V times the unit of voxel_size]."""
+    taps = FLATTENING if blur is None else one_after_the_other(FLATTENING, blur.taps)
     rays = views.rays
     lines = [
         _ProjectSlices.apply(part.density, part.arrival, *rays, projector, part.width)  # type: ignore[no-untyped-call]
         for part in parts
     ]
-    return views.scaled(filtered(reduce(add, lines), FLATTENING, axis=2))
+    return views.scaled(filtered(reduce(add, lines), taps, axis=2))
 
 
 def project_field(
@@ -95,7 +100,7 @@ def project_field(
     def lines(seen: Views) -> torch.Tensor:
         with torch.autocast(projector.device.type, torch.bfloat16, enabled=bfloat16):
             parts = field.slices(*lattice, float(seen.times[0]))
-        return project_slices(projector, parts, seen)
+        return project_slices(projector, parts, seen, blur=field.blur)
 
     if field.serves_all_times:
         return lines(views)

@@ -65,8 +65,10 @@ def potential_at(
     """
     check_time(t)
     volume = np.empty(grid.shape, dtype=np.float32)
-    for rows, parts in sampled_blocks(field, grid, t):
-        volume[:, rows] = potential(parts, t).transpose(0, 1).numpy()
+    z, y, x = lattice_of(grid)
+    for rows in rows_at_a_time(grid):
+        with torch.inference_mode():
+            volume[:, rows] = field.potential(z, y[rows], x, t).transpose(0, 1).numpy()
         if progress is not None:
             progress(rows.stop, grid.height)
     return volume
@@ -81,10 +83,19 @@ def check_time(t: float) -> None:
 def total_potential(field: Field, grid: VoxelGrid, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(n_times,)` sums of a field over all voxels at several times [V]."""
     totals = np.zeros(len(times))
+    z, y, x = lattice_of(grid)
+    shares_z, shares_x = torch.ones(len(z), dtype=torch.float64), torch.ones(len(x), dtype=torch.float64)
+    if field.blur is not None:
+        # Not every volume is blurred: only what each voxel has of the sum is.
+        along_z, along_x = field.blur.axes(z, x)
+        z, x, shares_z, shares_x = along_z.positions, along_x.positions, along_z.shares, along_x.shares
     # One pass over the volume for all times where the field allows that, else one for each.
     passes = [range(len(times))] if field.serves_all_times else [range(k, k + 1) for k in range(len(times))]
     for together in passes:
-        for _, parts in sampled_blocks(field, grid, float(times[together.start])):
-            for k in together:
-                totals[k] += float(potential(parts, float(times[k])).sum(dtype=torch.float64))
+        for rows in rows_at_a_time(grid):
+            with torch.inference_mode():
+                parts = field.slices(z, y[rows], x, float(times[together.start]))
+                for k in together:
+                    planes = potential(parts, float(times[k])).sum(0, dtype=torch.float64)
+                    totals[k] += float(shares_z @ planes @ shares_x)
     return totals

@@ -6,15 +6,15 @@ arrival time. Another one, such as a network of time as well, is asked anew for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 import torch
+from scipy.ndimage import convolve1d
 
-from napari_stinr.fields.base import potential
 from napari_stinr.projection.backends.numba_kernels import grown
 from napari_stinr.reconstruction.rendering import sampled_blocks
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Part = tuple[slice, slice, slice]
 _VOXELS_AT_ONCE = 32_000_000
 """Voxels of a sampled field that are computed within a tenth of a second."""
+_TIMES_WITH_BLUR = 8
+"""How many times as long a blurred voxel takes."""
 _POINTS_AT_ONCE = 16_384
 """Points at which a network is asked within a tenth of a second."""
 
@@ -49,7 +51,7 @@ def _growth_at(density, arrival, t, steepness, volume):  # type: ignore[no-untyp
 
 @dataclass(frozen=True, eq=False)
 class SampledPart:
-    """Part of a field on the grid: `(z, y, x)` float32 density [V], and arrival time where it has one [t]."""
+    """Part of a field before its blur: `(z, y, x)` float32 density [V], and arrival time where it has one [t]."""
 
     density: NDArray[np.float32]
     arrival: NDArray[np.float32] | None
@@ -75,11 +77,14 @@ class SampledField:
     reconstruction : Reconstruction
         Where it comes from.
     parts : tuple of SampledPart
-        What adds up to the potential; empty for a field that is asked anew for every time.
+        What adds up to the potential before the blur; empty for a field that is asked anew for every time.
+    beyond : int
+        Voxels around the grid, along z and x, that the parts have for the blur.
     """
 
     reconstruction: Reconstruction
     parts: tuple[SampledPart, ...]
+    beyond: int = 0
 
     @classmethod
     def of(cls, reconstruction: Reconstruction, *, superseded: Callable[[], bool] = _never) -> SampledField:
@@ -105,22 +110,27 @@ class SampledField:
         field, grid = reconstruction.field, reconstruction.grid
         if not field.serves_all_times:
             return cls(reconstruction, ())
+        beyond = 0 if field.blur is None else min(grid.margin, len(field.blur.taps) - 1)
+        wider = replace(grid.fitted, depth=grid.depth + 2 * beyond, width=grid.width + 2 * beyond)
         sampled: list[SampledPart] = []
-        for rows, blocks in sampled_blocks(field, grid, 0.0):
+        for rows, blocks in sampled_blocks(field, wider, 0.0):
             if superseded():
                 raise Superseded
             if not sampled:
-                sampled = [_empty(grid.shape, block) for block in blocks]
+                sampled = [_empty(wider.shape, block) for block in blocks]
             for part, block in zip(sampled, blocks, strict=True):
                 part.density[:, rows] = block.density.transpose(0, 1).numpy()
                 if part.arrival is not None and block.arrival is not None:
                     part.arrival[:, rows] = block.arrival.transpose(0, 1).numpy()
-        return cls(reconstruction, tuple(sampled))
+        return cls(reconstruction, tuple(sampled), beyond)
 
     @cached_property
     def density(self) -> NDArray[np.float32] | None:
         """`(z, y, x)` float32 potential once all has arrived; None where only the field knows [V]."""
-        return reduce(np.add, (part.density for part in self.parts)) if self.parts else None
+        if not self.parts:
+            return None
+        everything = (slice(None),) * 3
+        return self._blurred(lambda part: reduce(np.add, (sampled.density[part] for sampled in self.parts)), everything)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -143,7 +153,12 @@ class SampledField:
         n_voxels = 1
         for chosen, length in zip(part, self.shape, strict=True):
             n_voxels *= len(range(*chosen.indices(length)))
-        return n_voxels * max(1, len(self.parts)) <= (_VOXELS_AT_ONCE if self.parts else _POINTS_AT_ONCE)
+        if not self.parts:
+            return n_voxels <= _POINTS_AT_ONCE
+        blur = self.reconstruction.field.blur
+        if blur is None:
+            return n_voxels * len(self.parts) <= _VOXELS_AT_ONCE
+        return n_voxels * len(self.parts) <= _VOXELS_AT_ONCE // _TIMES_WITH_BLUR
 
     def at(self, t: float, part: Part, *, superseded: Callable[[], bool] = _never) -> NDArray[np.float32]:
         """Return part of the volume at one time.
@@ -169,7 +184,21 @@ class SampledField:
         """
         if not self.parts:
             return self._asked_at(t, part, superseded)
-        return reduce(np.add, (sampled.at(t, part) for sampled in self.parts))
+        return self._blurred(lambda part: reduce(np.add, (sampled.at(t, part) for sampled in self.parts)), part)
+
+    def _blurred(self, sharp: Callable[[Part], NDArray[np.float32]], part: Part) -> NDArray[np.float32]:
+        """Blur what `sharp` returns for some voxels of the parts, so that it is right in those of the grid."""
+        blur = self.reconstruction.field.blur
+        if blur is None:
+            return sharp(part)
+        lengths = self.parts[0].density.shape
+        (z, inner_z), (x, inner_x) = (
+            _with_neighbours(part[axis], self.shape[axis], lengths[axis], reach=len(blur.taps) - 1) for axis in (0, 2)
+        )
+        volume, taps = sharp((z, part[1], x)), [*blur.taps[:0:-1], *blur.taps]
+        for axis in (0, 2):
+            volume = convolve1d(volume, taps, axis=axis, mode="nearest")
+        return np.ascontiguousarray(volume[inner_z][:, :, inner_x])
 
     def _asked_at(self, t: float, part: Part, superseded: Callable[[], bool]) -> NDArray[np.float32]:
         field, grid = self.reconstruction.field, self.reconstruction.grid
@@ -181,8 +210,17 @@ class SampledField:
                 raise Superseded
             rows = slice(start, start + n_rows)
             with torch.inference_mode():
-                volume[:, rows] = potential(field.slices(z, y[rows], x, t), t).transpose(0, 1).numpy()
+                volume[:, rows] = field.potential(z, y[rows], x, t).transpose(0, 1).numpy()
         return volume
+
+
+def _with_neighbours(chosen: slice, length: int, stored: int, *, reach: int) -> tuple[slice, slice]:
+    """Voxels of the parts that a blur of some voxels of the grid needs, and where among them those are."""
+    start, stop, step = chosen.indices(length)
+    beyond = (stored - length) // 2
+    first = max(0, start + beyond - reach)
+    last = min(stored, max(start, stop) + beyond + reach)
+    return slice(first, last), slice(start + beyond - first, max(start, stop) + beyond - first, step)
 
 
 def _empty(shape: tuple[int, int, int], block: Slices) -> SampledPart:

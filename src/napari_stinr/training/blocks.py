@@ -32,7 +32,7 @@ class BlockObjective:
         self._lattice = lattice_of(grid)
         shape = SliceShape(grid.depth, grid.width, width, grid.voxel_size)
         self._projector = projector_for(shape, device=self._device, threads=fit.threads)
-        weights = frequency_weights(width, balance=config.balance)
+        weights = frequency_weights(width, balance=config.balance, blur=None if fit.blur is None else fit.blur.taps)
         if config.suppress_noise:
             weights = weights * data.signal_fraction
         self._weights = weights.to(self._device)

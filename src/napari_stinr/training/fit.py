@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from napari_stinr.config import TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.data.measurements import Measurements
+    from napari_stinr.fields.filters import PlaneFilter
     from napari_stinr.projection.views import Views
     from napari_stinr.training.held_out import HeldOut
 
@@ -23,4 +24,5 @@ class Fit:
     config: TrainingConfig
     threads: int = 1  # of the projector on a CPU
     bfloat16: bool = False  # evaluate networks in bfloat16
+    blur: PlaneFilter | None = None  # of the field
     held_out: HeldOut | None = None  # predicted, and not trained on

@@ -8,12 +8,27 @@ again.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
+from napari_stinr.fields.filters import gain
 
-def frequency_weights(width: int, *, balance: float) -> torch.Tensor:
-    """`(width + 1,)` weight of every frequency of a line that is zero-padded to twice its width, 1 at Nyquist's."""
-    return (torch.linspace(0, 1, width + 1) + balance) / (1 + balance)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LEAST_GAIN = 0.05
+"""Of a blur, where its loss is made up for: more would weigh what is not there."""
+
+
+def frequency_weights(width: int, *, balance: float, blur: Sequence[float] | None = None) -> torch.Tensor:
+    """`(width + 1,)` weight of every frequency of a line that is zero-padded to twice its width [1].
+
+    A blur, given by its taps, makes the Hessian fall off by the square of its gain, too.
+    """
+    frequencies = torch.linspace(0, 1, width + 1)
+    gains = torch.ones(width + 1) if blur is None else gain(blur, frequencies).clamp(min=_LEAST_GAIN)
+    return (frequencies + balance) / (1 + balance) / gains.square()
 
 
 def balanced_loss(residual: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
+from napari_stinr.data.mass import MassGrowth
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.data.preprocessing import Binning
 from napari_stinr.data.tilt_series import TiltSeries
@@ -123,6 +124,13 @@ class SurfaceSearch:
         Of the projector on a CPU.
     without : ndarray
         `(m,)` positions in the stack of projections that decide nothing.
+
+    Attributes
+    ----------
+    mass_growth : MassGrowth
+        Whether there can be any contamination: without, everything is specimen, wherever the surface is.
+    guess : Guess
+        Where the next round begins.
     """
 
     def __init__(
@@ -143,6 +151,7 @@ class SurfaceSearch:
         assert isinstance(field, GrowthFieldConfig)  # no other seeks a surface
         self._views, self._field = Views.of(coarse), grids_alone(field)
         self._training, self._threads, self._device = search_settings(training), threads, device
+        self.mass_growth = MassGrowth.of(self._data)
         self.guess = first_guess(self._data, self._views)
 
     def fit(self) -> FieldFit:
@@ -154,7 +163,7 @@ class SurfaceSearch:
             centre=self.guess.centre,
             radius=self.guess.radius,
         ).to(self._device)
-        fit = Fit(self._data, self._views, self.grid, self._training, threads=self._threads)
+        fit = Fit(self._data, self._views, self.grid, self._training, threads=self._threads, blur=field.blur)
         return FieldFit(
             "surface",
             field,
@@ -172,6 +181,9 @@ class SurfaceSearch:
 
     def regions(self, field: SurfaceField) -> torch.Tensor:
         """`(height, depth, width)` uint8 region of every voxel of the reconstruction, on the CPU; see fields.growth."""
+        if self.mass_growth.is_none:
+            depth, height, width = self._fine.fitted.shape
+            return torch.full((height, depth, width), SPECIMEN, dtype=torch.uint8)
         lattice = lattice_of(self.grid.fitted)
         with torch.no_grad():
             inside = field.inside(*lattice).cpu().numpy() > _LEAST_INSIDE

@@ -18,7 +18,7 @@ from napari_stinr.data.measurements import Measurements
 from napari_stinr.devices import gains_from_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import build_field
-from napari_stinr.fields.growth import OUTSIDE, SPECIMEN
+from napari_stinr.fields.growth import OUTSIDE, SPECIMEN, GrowthField
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.training.batching import blocks_of_rows
@@ -31,14 +31,16 @@ from napari_stinr.training.optimisers import FIELD, part
 from napari_stinr.training.schedule import StepReport
 from napari_stinr.training.stages import Progress, stages_of, total_steps
 from napari_stinr.training.surface import SurfaceSearch
+from napari_stinr.training.whole_atoms import DECIDED_AT, decide_on_whole_atoms, is_undecided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
+    from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
-    from napari_stinr.fields import Field, GrowthField
+    from napari_stinr.fields import Field
     from napari_stinr.fields.surface import SurfaceField
 
 __all__ = ["StepReport", "Trainer", "TrainingError"]
@@ -90,12 +92,13 @@ class Trainer:
         # A specimen that goes on beyond the view has no closed surface in it.
         self.config = config = config.voxelwise() if margin else config
         note = edges.note(margin)
-        self.notes = () if note is None else (note,)
+        self.notes: tuple[Note, ...] = () if note is None else (note,)
         self._generator = torch.Generator().manual_seed(training.seed)
         held_out = held_out_tilts(series.times, series.used, training.held_out, early=training.early_tilts)
         self.held_out = tuple(held_out.tolist())
         # Nothing about the held-out projections may decide anything, not even their contrast the learning rate.
         measurements = Measurements.of(series, device=self.device, without=held_out)
+        self.field = _initial_field(config, self.grid, scale=measurements.typical_potential(self.grid)).to(self.device)
         objective = build_objective(
             Fit(
                 measurements,
@@ -104,10 +107,10 @@ class Trainer:
                 training,
                 threads=self.threads,
                 bfloat16=_uses_bfloat16(config, self.device),
+                blur=self.field.blur,
                 held_out=HeldOut.of(series, held_out),
             )
         )
-        self.field = _initial_field(config, self.grid, scale=measurements.typical_potential(self.grid)).to(self.device)
         self._volume = self._fit = FieldFit(
             FIELD,
             self.field,
@@ -129,6 +132,9 @@ class Trainer:
                 without=held_out,
             )
             self._fit = self._search.fit()
+            told = self._search.mass_growth.note()
+            self.notes += () if told is None else (told,)
+        self._is_undecided = False
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
         self._stop = threading.Event()
         self._at_border = threading.Lock()
@@ -277,6 +283,10 @@ class Trainer:
         return steps or total_steps(self.config, self.grid)
 
     def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
+        if self._is_undecided and self._fit is self._volume and fraction >= DECIDED_AT:
+            growth: GrowthField = self.field  # type: ignore[assignment]  # no other is undecided
+            decide_on_whole_atoms(growth, self.grid)
+            self._is_undecided = False
         step = self.step - self._progress.first_step
         loss, self._residual, rates = self._fit.advance(self._generator, step=step, fraction=fraction, at=self.step)
         self.step += 1
@@ -293,7 +303,7 @@ class Trainer:
         else:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is searched for
             growth.tell_regions(self._search.regions(surface))
-            self._fit = self._volume
+            self._fit, self._is_undecided = self._volume, is_undecided(growth)
 
     def _show_search(self, field: Field) -> None:
         """Let a copy of the field of the run look like what the search has found so far."""
@@ -352,6 +362,7 @@ class Trainer:
         if self._fit is self._volume:
             # Before, a reconstruction shows the search, and the volume is as the seed has made it.
             self.field.load_state_dict(reconstruction.field.state_dict())
+            self._is_undecided = isinstance(self.field, GrowthField) and is_undecided(self.field)
         self._fit.load_state(state, has_moments=self.step > self._progress.first_step)
 
 

@@ -1,0 +1,57 @@
+"""How much the mass grows: nothing, a little, at once, and where it cannot be told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_stinr import TiltSeries
+from napari_stinr.data.mass import MassGrowth
+from napari_stinr.data.measurements import Measurements
+from napari_stinr.data.notes import NoteKind
+
+N_TILTS = 41
+TIMES = np.linspace(0, 1, N_TILTS)
+
+
+def growth(masses: np.ndarray, *, noise: float = 0.0, level: float = 0.0, **options: object) -> MassGrowth:
+    """Growth of a block of such masses that wanders through the view."""
+    images = np.zeros((N_TILTS, 12, 40), dtype=np.float32)
+    for k, mass in enumerate(masses):
+        start = 5 + round(10 * (1 + np.sin(k)))
+        images[k, 3:9, start : start + 8] = mass
+    images += np.random.default_rng(5).normal(level, max(noise, 1e-9), images.shape).astype(np.float32)
+    series = TiltSeries(images, np.linspace(-60, 60, N_TILTS), TIMES, pixel_size=1.0, **options)
+    return MassGrowth.of(Measurements.of(series))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5], ids=["empty background", "background"])
+@pytest.mark.parametrize(
+    ("course", "expected"),
+    [(TIMES, 1 / 3), (TIMES > 0.02, 1 / 3), ((TIMES > 0.5) * 0.05, 0.05 / 2.05)],
+    ids=["steady", "at once", "little"],
+)
+def test_what_grows_is_measured_whenever_it_comes(course: np.ndarray, expected: float, level: float) -> None:
+    found = growth(2.0 + course, noise=0.002, level=level)
+    assert found.fraction == pytest.approx(expected, abs=0.01)
+    assert not found.is_none
+    assert found.note() is None
+
+
+def test_nothing_grows_where_the_mass_is_that_of_the_start() -> None:
+    found = growth(np.full(N_TILTS, 2.0), noise=0.02)
+    assert found.is_none
+    note = found.note()
+    assert note is not None
+    assert note.kind is NoteKind.GROWTH
+
+
+def test_masses_too_uneven_to_rule_it_out_do_not() -> None:
+    uneven = 2.0 * (1 + 0.05 * np.random.default_rng(6).normal(size=N_TILTS))
+    assert not growth(uneven).is_none
+
+
+def test_where_a_pixel_does_not_count_the_growth_is_not_known() -> None:
+    mask = np.ones((N_TILTS, 12, 40), dtype=bool)
+    mask[3, 2, 2] = False
+    assert growth(np.full(N_TILTS, 2.0), mask=mask).fraction is None
