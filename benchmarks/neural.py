@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import markdown_table, results_folder, save
+from common import results_folder, save
 from matrix import read_records, removed_part, run_jobs, scored, simulated, trained
-from matrix_cases import CASES, ROWS, SIZES, SPECIMENS, STEADY, Case, Job, draw_job, draw_jobs
-from matrix_table import QUOTED, aggregate, chosen_records, markdown
+from matrix_cases import CASES, ROWS, SIZES, SPECIMENS, STEADY, Job, draw_job, draw_jobs
+from matrix_table import chosen_records
+from neural_table import GRIDS, LENGTHS, scores_table, table, tabulate
 
 from napari_stinr.config import ReconstructionConfig, TrainingConfig, preset_config
 from napari_stinr.data.geometry import grid_of
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from matrix_table import Record
     from numpy.typing import NDArray
 
     from napari_stinr import TiltSeries
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
 
 BASE_SEED = 700001
 """Drawn after the settings of the network were chosen, on seeds 301 to 305 of `SimulationConfig`."""
-LENGTHS = ("Standard", "High")
-"""Qualities whose CPU time with grids is that of the network, too."""
-GRIDS = "grids"
 
 
 class SquaredDensity(Density):
@@ -65,6 +61,9 @@ class SquaredDensity(Density):
 
     def _unlimited_on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return super()._unlimited_on_lattice(z, y, x).square() / self.scale
+
+    def _unlimited_at(self, coordinates: torch.Tensor) -> torch.Tensor:
+        return super()._unlimited_at(coordinates).square() / self.scale
 
 
 @dataclass(frozen=True)
@@ -268,7 +267,7 @@ def scores_of(job: Job, *, threads: int = 1, device: str = "cpu") -> dict[str, A
 
 
 def write_tables(path: Path, *, size: str, quick: bool) -> None:
-    """Write `neural.json` and `neural.md` from the results.
+    """Write `neural.json`, `neural.md` (what is quoted) and `neural_scores.md` from the results.
 
     Parameters
     ----------
@@ -280,79 +279,14 @@ def write_tables(path: Path, *, size: str, quick: bool) -> None:
         Write to the folder of quick runs.
     """
     records = chosen_records(read_records(path), base_seed=BASE_SEED, size=size)
-    if not records:
-        print("no runs", flush=True)
+    if not any("scores" in record for record in records):
+        print(f"no runs of base seed {BASE_SEED} and size {size}", flush=True)
         return
-    groups, compared = {}, {}
-    for row in (row for row in ROWS if row.kind == STEADY):
-        held = [record for record in records if row.holds(Case(**record["factors"]))]
-        names = dict.fromkeys(name for record in held for name in record.get("scores", {}).get("fits", ()))
-        groups |= {f"{row.title}: {name}": aggregate([_as_growth(record, name) for record in held]) for name in names}
-        for length in LENGTHS if names else ():
-            for name in CANDIDATES:
-                compared.setdefault(row.title, {})[f"{name}, {length}"] = _against_grids(held, name, length)
-    everything = {
-        f"{name}, {length}": _against_grids(records, name, length) for length in LENGTHS for name in CANDIDATES
-    }
-    compared["all"] = everything
-    measured = {
-        "base_seed": BASE_SEED,
-        "size": size,
-        "runs": len(records),
-        "cases": len({record["case"] for record in records}),
-        "commits": sorted({record["commit"][:9] for record in records}),
-        "program": records[-1]["program"],
-        "made_on": records[-1]["machine"],
-        "network": CANDIDATES["network"].config(LENGTHS[0]).model_dump(mode="json"),
-        "compared": compared,
-        "rows": groups,
-    }
+    measured = tabulate(records, list(CANDIDATES))
+    scores = f"Median / worst, by case, density and whose CPU time it took:\n\n{scores_table(measured)}\n"
+    (results_folder(quick) / "neural_scores.md").write_text(scores, encoding="utf-8")
+    print(f"\n{scores}", flush=True)
     save("neural", measured, table(measured), quick=quick)
-
-
-def _as_growth(record: Record, name: str) -> Record:
-    """Return a line in which one fit stands for `growth`."""
-    if "scores" not in record:
-        return record
-    fit = record["scores"]["fits"][name]
-    return {**record, "scores": {**record["scores"], "growth": fit, "removed": fit["removed"]}}
-
-
-def _against_grids(records: Sequence[Record], name: str, length: str) -> dict[str, Any]:
-    """Return NRMSE of a candidate over that of grids, case by case, for one length: 1 is a tie."""
-    fits = [record["scores"]["fits"] for record in records if "scores" in record]
-    ratios = [fit[f"{name}, {length}"]["nrmse"] / fit[f"{GRIDS}, {length}"]["nrmse"] for fit in fits]
-    return {"median": statistics.median(ratios), "worst": max(ratios), "best": min(ratios), "n": len(ratios)}
-
-
-def table(measured: Mapping[str, Any]) -> str:
-    """Return both comparisons as Markdown, with what they were made with."""
-    names = list(measured["compared"]["all"])
-    rows = [
-        [title, str(row[names[0]]["n"]), *(_ratio(row[name]) for name in names)]
-        for title, row in measured["compared"].items()
-    ]
-    header = ["case", "runs", *names]
-    about = measured["made_on"]
-    made = (
-        f"Runs: {measured['runs']}, size {measured['size']}, base seed {measured['base_seed']}, commit "
-        f"{', '.join(measured['commits'])}; {about['processor']}, torch {about['torch']}."
-    )
-    return "\n\n".join(
-        [
-            "NRMSE at t = 0 over that of grids in the same case, after the CPU time that grids take at that quality: "
-            "median (best to worst); below 1 is nearer to the truth than grids. *network*: 4 features a node, decoded "
-            "by two layers of 32 units. *squared*: grids alone, with the square of the softplus.",
-            markdown_table(header, rows),
-            "Median / worst of every score, as in the matrix, by case, density and whose CPU time it took:",
-            markdown("case: density, CPU time", measured["rows"], (*QUOTED, "seconds")),
-            made,
-        ]
-    )
-
-
-def _ratio(found: Mapping[str, Any]) -> str:
-    return f"{found['median']:.2f} ({found['best']:.2f} to {found['worst']:.2f})"
 
 
 def results_path(quick: bool) -> Path:
