@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from napari_stinr.data.geometry import VoxelGrid
 
 BASE_SEED = 700001
-"""Drawn after the settings of the network were chosen, on seeds 301 to 305 of `SimulationConfig`."""
+"""Drawn after the settings of the network were chosen, on seeds 301 to 303 of `SimulationConfig`."""
 
 
 class SquaredDensity(Density):

@@ -102,4 +102,5 @@ def table(measured: Mapping[str, Any]) -> str:
 
 
 def _ratio(found: Mapping[str, Any]) -> str:
-    return f"{found['median']:.2f} ({found['best']:.2f} to {found['worst']:.2f})"
+    spread = f" ({found['best']:.2f} to {found['worst']:.2f})" if found["n"] > 1 else ""
+    return f"{found['median']:.2f}{spread}"
