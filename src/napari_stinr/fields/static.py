@@ -102,7 +102,7 @@ class Density(nn.Module):
     def take(self, density: torch.Tensor) -> None:
         """Become a density `(height, depth, width)` at the voxels that are fitted [V], to be looked at."""
         raw = (density / self.scale).clamp(min=_LEAST_TAKEN)
-        finest = self.grids[-1]
+        *_, finest = self.grids
         with torch.no_grad():
             for level in self.grids:
                 level.values.zero_()
