@@ -118,39 +118,44 @@ def scores_of(job: Job, *, threads: int = 1, device: str = "cpu") -> dict[str, A
         ``growth``, ``static``, ``uncontaminated`` (`static` on the clean series) with their scores, and ``removed``:
         0 is `static`, 1 never contaminated, None where nothing grows or `static` leaves no more than the latter.
     """
-    simulation = simulate(SimulationConfig(**{**job.settings, "grid": tuple(job.settings["grid"])}))
-    clean_series = replace(simulation.series, projections=simulation.clean_projections)
+    simulation, clean_series = simulated(job)
     grows = job.case.kind != NOTHING
     series = simulation.series if grows else clean_series
     options: dict[str, Any] = {"threads": threads, "device": device, "visits": SIZES[job.size].visits}
 
-    clean, facts = _trained("static", clean_series, **options)
+    clean, facts = trained("static", clean_series, **options)
     reference = clean.render(0.0)
-    scores = {"uncontaminated": _scored(reference, reference, simulation, grows=grows) | facts}
+    scores = {"uncontaminated": scored(reference, reference, simulation, grows=grows) | facts}
     scores["static"] = scores["uncontaminated"]
     if grows:
-        static, facts = _trained("static", series, **options)
-        scores["static"] = _scored(static.render(0.0), reference, simulation, grows=True) | facts
-    growth, facts = _trained("growth", series, **options)
-    scores["growth"] = _scored(growth.render(0.0), reference, simulation, grows=grows) | facts
+        static, facts = trained("static", series, **options)
+        scores["static"] = scored(static.render(0.0), reference, simulation, grows=True) | facts
+    growth, facts = trained("growth", series, **options)
+    scores["growth"] = scored(growth.render(0.0), reference, simulation, grows=grows) | facts
     if not grows:
         scores["growth"]["invented"] = float(growth.contamination(1.0).sum() / simulation.truth.sum())
-    return {**scores, "removed": _removed(scores) if grows else None}
+    return {**scores, "removed": removed_part(scores) if grows else None}
 
 
-def _trained(
+def simulated(job: Job) -> tuple[Simulation, TiltSeries]:
+    """Simulate a job; also return the series that was never contaminated."""
+    simulation = simulate(SimulationConfig(**{**job.settings, "grid": tuple(job.settings["grid"])}))
+    return simulation, replace(simulation.series, projections=simulation.clean_projections)
+
+
+def trained(
     preset: str, series: TiltSeries, *, visits: int | None, **where: Any
 ) -> tuple[Reconstruction, dict[str, float]]:
     """Train a preset; its seconds and final loss."""
     losses: list[float] = []
     config = preset_config(preset).with_training(visits=visits)
     start = time.perf_counter()
-    trained = reconstruct(series, config=config, callback=lambda report: losses.append(report.loss), **where)
+    found = reconstruct(series, config=config, callback=lambda report: losses.append(report.loss), **where)
     seconds = time.perf_counter() - start
-    return trained, {"seconds": seconds, "loss": statistics.median(losses[-max(1, len(losses) // LAST_STEPS) :])}
+    return found, {"seconds": seconds, "loss": statistics.median(losses[-max(1, len(losses) // LAST_STEPS) :])}
 
 
-def _scored(
+def scored(
     volume: NDArray[Any], reference: NDArray[Any], simulation: Simulation, *, grows: bool
 ) -> dict[str, float | None]:
     """All scores of a volume at t = 0, against the truth and the never-contaminated reconstruction."""
@@ -168,7 +173,8 @@ def _scored(
     return {**found, "left": left, "f1": atoms["f1"], "precision": atoms["precision"]}
 
 
-def _removed(scores: Mapping[str, Mapping[str, Any]]) -> float | None:
+def removed_part(scores: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """Return what ``growth`` has removed: 0 is ``static``, 1 ``uncontaminated``; None where these are the same."""
     left, left_static, left_clean = (scores[name]["left"] for name in ("growth", "static", "uncontaminated"))
     if not left_static > left_clean:
         return None

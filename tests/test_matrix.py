@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import shutil
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 
+from helpers.benchmark_scripts import load_scripts
 from helpers.places import ROOT
 from napari_stinr import SimulationConfig
 from napari_stinr.errors import StinrError
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 ABOUT = {
     "program": "p",
@@ -39,22 +35,7 @@ SCRIPTS = {
 }
 
 
-def load_scripts() -> list[ModuleType]:
-    """Import the scripts, each after those that it imports by name, and leave no such names behind."""
-    modules = []
-    for name, folder in SCRIPTS.items():
-        spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        modules.append(importlib.util.module_from_spec(spec))
-        sys.modules[name] = modules[-1]
-        spec.loader.exec_module(modules[-1])
-    for name in SCRIPTS:
-        del sys.modules[name]
-    return modules
-
-
-_, cases, table, matrix, fill_readme = load_scripts()
+_, cases, table, matrix, fill_readme = load_scripts(SCRIPTS)
 
 
 def line(case: Any, number: int = 0, *, program: str = "p", **scores: float) -> dict[str, Any]:

@@ -101,6 +101,17 @@ def test_part_of_a_band_limited_density_is_that_of_the_whole() -> None:
         torch.testing.assert_close(part, whole_potential[:, planes, columns])
 
 
+@pytest.mark.parametrize("settings", [{}, {"features": 3, "hidden": 8}], ids=["grids", "network"])
+def test_a_density_becomes_what_it_is_told_to_show(settings: dict[str, int]) -> None:
+    field = randomised(StaticField(GRID, StaticFieldConfig(coarsest_nodes=6, band_limit=False, **settings), scale=2.0))
+    assert isinstance(field, StaticField)
+    depth, height, width = GRID.shape
+    told = 30 * torch.rand(height, depth, width, generator=torch.Generator().manual_seed(2)) ** 4
+    field.density.take(told)
+    shown = field.density.on_lattice(*lattice(GRID))
+    torch.testing.assert_close(shown, told.clamp(min=0.002), rtol=1e-3, atol=1e-4)
+
+
 def test_growth_field_never_shrinks_and_is_never_negative_without_a_filter() -> None:
     field = randomised(GrowthField(GRID, GrowthFieldConfig(blur=0.0), scale=3.0, width=0.1))
     points = torch.rand(500, 3, generator=torch.Generator().manual_seed(1)) * 8 - 4

@@ -132,9 +132,12 @@ def test_even_the_shortest_run_ends_with_the_volume(steps: int) -> None:
     assert reports[-1].stage == "volume"
 
 
-def test_a_preview_of_the_search_shows_matter_on_the_scale_of_the_data() -> None:
+@pytest.mark.parametrize("density", [{}, {"features": 2, "hidden": 8}], ids=["grids", "network"])
+def test_a_preview_of_the_search_shows_matter_on_the_scale_of_the_data(density: dict[str, int]) -> None:
     series = growing_series(n_tilts=31, width=32, height=10)
-    trainer = Trainer(series, preset_config("growth"), device="cpu", threads=1)
+    config = preset_config("growth")
+    config = config.model_copy(update={"field": config.field.model_copy(update=density)})
+    trainer = Trainer(series, config, device="cpu", threads=1)
     for report in trainer.run(steps=150):
         if report.step == 80:
             trainer.stop()

@@ -25,6 +25,8 @@ _START_OUTSIDE = -4.0
 
 _LEAST_TAKEN = 1e-3
 """Least density that is taken over, in units of the scale: the softplus is never 0."""
+_ABOVE_ALL_TAKEN = 8.0
+"""What lifts the logarithm of that above 0, where a unit passes on what it gets."""
 
 
 class Density(nn.Module):
@@ -87,16 +89,16 @@ class Density(nn.Module):
         return self._decode(features.flatten(-2))
 
     def take(self, density: torch.Tensor) -> None:
-        """Become a density `(height, depth, width)` at the voxels that are fitted [V]; a network stays as it is."""
-        if self.decoder is not None:
-            return
+        """Become a density `(height, depth, width)` at the voxels that are fitted [V], to be looked at."""
         raw = (density / self.scale).clamp(min=_LEAST_TAKEN)
-        *coarser, finest = self.grids
+        *_, finest = self.grids
         with torch.no_grad():
-            for level in coarser:
+            for level in self.grids:
                 level.values.zero_()
             # The inverse of the softplus, which overflows nowhere.
             finest.values[:, 0] = raw + torch.log(-torch.expm1(-raw))
+            if self.decoder is not None:
+                _pass_on(self.decoder, feature=(len(self.grids) - 1) * self._config.features)
 
     def rate(self, training: TrainingConfig, *, contrast: float, n_blocks: int) -> float:
         """Learning rate; see :meth:`Field.parameter_groups`."""
@@ -169,7 +171,16 @@ def blur_of(config: StaticFieldConfig, grid: VoxelGrid) -> PlaneFilter | None:
     return PlaneFilter.of(gaussian_taps(config.blur), grid) if config.blur else None
 
 
-def _decoder(features: int, hidden: int) -> nn.Module:
+def _decoder(features: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
     )
+
+
+def _pass_on(decoder: nn.Sequential, *, feature: int) -> None:
+    """Make a decoder give one of its features, through one unit of each layer."""
+    first, second, last = (layer for layer in decoder if isinstance(layer, nn.Linear))
+    for values in decoder.parameters():
+        values.zero_()
+    first.weight[0, feature] = second.weight[0, 0] = last.weight[0, 0] = 1.0
+    first.bias[0], last.bias[0] = _ABOVE_ALL_TAKEN, -_ABOVE_ALL_TAKEN
