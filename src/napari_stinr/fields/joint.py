@@ -104,12 +104,26 @@ class JointField(Field):
                 raw[row, start : start + _POINTS_AT_ONCE] = values[:, 0]
         return (functional.softplus(raw) * self.scale).view(len(y), len(z), len(x))
 
-    def _encode(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        position = self.encode_position(coordinates / self.half_extent)
+    def encode_rays(self, y: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        """`(rays, values)` what does not change along a ray, encoded: `(rays,)` y, then times."""
+        return torch.cat([self.encode_position(y[:, None] / self.half_extent), self._encode_times(times)], dim=-1)
+
+    def ray_order(self) -> torch.Tensor:
+        """Return the inputs in the order sines of z, of x, cosines of z, of x, then those of :meth:`encode_rays`."""
+        n = self._config.spatial_frequencies
+        sines_z, sines_y, sines_x, cosines_z, cosines_y, cosines_x = torch.arange(6 * n).view(6, n)
+        times = torch.arange(6 * n, _encoded(self._config))
+        return torch.cat([sines_z, sines_x, cosines_z, cosines_x, sines_y, cosines_y, times])
+
+    def _encode_times(self, times: torch.Tensor) -> torch.Tensor:
         # Half a cycle of the slowest sine over the series: time must be much slower than space, or it explains every
         # tilt by an object of its own.
-        time = self.encode_time(times.expand(coordinates.shape[:-1])[..., None] - 0.5)
-        return torch.cat([position, time], dim=-1)
+        encoded: torch.Tensor = self.encode_time(times[..., None] - 0.5)
+        return encoded
+
+    def _encode(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        position = self.encode_position(coordinates / self.half_extent)
+        return torch.cat([position, self._encode_times(times.expand(coordinates.shape[:-1]))], dim=-1)
 
 
 def network_products(config: JointFieldConfig) -> int:
