@@ -177,7 +177,7 @@ class _Worker:
             ray = batch.samples.ray[points] - rays.start
             inputs = self._encoded(batch, rays, points, ray)
             values = self._through(weights, inputs)
-            raw = (torch.mm(values[-1], weights[-2].t())[: len(ray), 0] + weights[-1]).float()
+            raw = (torch.mv(values[-1], weights[-2][0])[: len(ray)] + weights[-1]).float()
             predicted = torch.zeros(rays.stop - rays.start).index_add_(0, ray, functional.softplus(raw))
             residuals = batch.residuals[rays] = predicted * batch.scale - batch.measured[rays]
             by_ray = residuals * (2 * batch.scale / len(batch.measured))
@@ -218,11 +218,10 @@ class _Worker:
         gradient = self._take("gradient", room, 1)
         gradient[: len(by_raw), 0] = by_raw
         gradient[len(by_raw) :] = 0
-        ones = torch.ones(1, room, dtype=self._dtype)
         for i in reversed(range(len(values))):
             weight, of_weight, of_bias = weights[2 * i + 1], sums[2 * i + 1], sums[2 * i + 2]
             of_weight += torch.mm(gradient.t(), values[i])
-            of_bias += torch.mm(ones, gradient)[0]
+            of_bias += gradient.sum(0)
             gradient = torch.mm(gradient, weight, out=self._take(f"gradient {i % 2}", room, n_units))
             _mask(gradient, values[i])
         sums[0] += torch.mm(inputs, gradient)
@@ -235,22 +234,21 @@ class _Worker:
         return memory[: n * m].view(n, m)
 
 
+def _comparable(values: torch.Tensor) -> torch.Tensor:
+    """Return the same memory as numbers of the same sign, for which there are vector instructions."""
+    return values.view(torch.int16) if values.dtype is torch.bfloat16 else values
+
+
 def _relu(values: torch.Tensor) -> torch.Tensor:
     """Set what is below 0 to 0, in place."""
-    if values.dtype is torch.float32:
-        return values.relu_()
-    # The sign of a bfloat16 is that of the same bits as a whole number, for which there are vector instructions.
-    values.view(torch.int16).clamp_(min=0)
+    _comparable(values).clamp_(min=0)
     return values
 
 
 def _mask(gradient: torch.Tensor, values: torch.Tensor) -> None:
-    """Set a gradient to 0 where the values, none of which is negative, are 0; in place."""
-    if values.dtype is torch.float32:
-        torch.ops.aten.threshold_backward.grad_input(gradient, values, 0, grad_input=gradient)
-    else:
-        all_bits = values.view(torch.int16).neg().bitwise_right_shift_(15)
-        gradient.view(torch.int16).bitwise_and_(all_bits)
+    """Set a gradient to 0 where values, of which none is negative, are 0; in place."""
+    masked = _comparable(gradient)
+    torch.ops.aten.threshold_backward.grad_input(masked, _comparable(values), 0, grad_input=masked)
 
 
 def _pieces(ray: torch.Tensor, n_rays: int, *, n_points: int) -> tuple[list[tuple[slice, slice]], int]:
