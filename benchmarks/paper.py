@@ -141,9 +141,11 @@ def table(measured: dict[str, Any]) -> str:
                 f"{found['nrmse']:.3f}",
                 f"{100 * found['contamination_left']:.1f} %" if name == "t = 0" else "",
                 *(f"{recall[group]:.3f}" if group in recall else "" for group in GROUPS),
+                f"{found['atoms']['precision']:.3f}" if name == "t = 0" else "",
             ]
         )
     header = ["", "training", "NRMSE", "contamination left", "recall of Zr and Te", "inner wall", "outer wall"]
+    header.append("precision of atoms")
     processor = scores["paper"]["processor_seconds"]
     return (
         markdown_table(header, rows)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SLICE_VOXELS = 3
 """Thickness of the slice: about that of an atom."""
 _CELL_INCHES = 2.9
+_LONG = 120.0
+"""Time from which on minutes are told [s]."""
 
 
 def draw(measured: dict[str, Any], volumes: dict[str, dict[str, NDArray[np.float32]]], path: Path) -> None:
@@ -70,5 +72,6 @@ def _title(measured: dict[str, Any], method: str) -> str:
     scores = measured["scores"][method]
     if "seconds" not in scores:
         return method
-    minutes, threads = scores["seconds"] / 60, measured["threads"]
-    return f"{method}, {minutes:.1f} minutes on {threads} core{'s' if threads > 1 else ''}"
+    seconds, threads = scores["seconds"], measured["threads"]
+    length = f"{seconds:.0f} s" if seconds < _LONG else f"{seconds / 60:.0f} minutes"
+    return f"{method}, {length} on {threads} core{'s' if threads > 1 else ''}"

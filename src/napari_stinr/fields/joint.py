@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
 
+_ATOM = 5.0
+"""What the network gives as 1, times the typical potential: most of the box is empty, and atoms are far above its mean.
+With less, they take three times as long; with more, the rate is too high."""
+
 _POINTS_AT_ONCE = 2048
 """Points of a lattice that pass the layers together: what they hold stays in the cache."""
 
@@ -33,7 +37,7 @@ class JointField(Field):
     config : JointFieldConfig
         Settings of the network.
     scale : float
-        Typical potential of the data [V].
+        Potential for which the network gives about 1 [V].
     """
 
     serves_all_times = False
@@ -57,7 +61,7 @@ class JointField(Field):
     def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> JointField:
         """Return the field before training; see :meth:`Field.build`."""
         assert isinstance(settings, JointFieldConfig)
-        return cls(grid, settings, scale=scale)
+        return cls(grid, settings, scale=scale * _ATOM)
 
     @property
     def costs(self) -> Costs:

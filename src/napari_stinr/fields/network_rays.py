@@ -100,7 +100,12 @@ class NetworkRays:
         order, n_units = field.ray_order(), layers[0].out_features
         first = torch.cat([layers[0].weight[:, order], layers[0].bias[:, None]], dim=1).t()
         weights = [values.contiguous().to(self._dtype) for values in (first, *list(field.network.parameters())[2:])]
-        pieces, room = _pieces(samples.ray, len(measured), n_points=LAYER_BYTES // (n_units * self._dtype.itemsize))
+        pieces, room = _pieces(
+            samples.ray,
+            len(measured),
+            n_points=LAYER_BYTES // (n_units * self._dtype.itemsize),
+            workers=len(self._workers),
+        )
         batch = _Batch(
             samples,
             measured,
@@ -251,10 +256,11 @@ def _mask(gradient: torch.Tensor, values: torch.Tensor) -> None:
     torch.ops.aten.threshold_backward.grad_input(masked, _comparable(values), 0, grad_input=masked)
 
 
-def _pieces(ray: torch.Tensor, n_rays: int, *, n_points: int) -> tuple[list[tuple[slice, slice]], int]:
-    """Rays and points of every piece, whole rays of about so many points, and the room that the longest needs."""
+def _pieces(ray: torch.Tensor, n_rays: int, *, n_points: int, workers: int) -> tuple[list[tuple[slice, slice]], int]:
+    """Rays and points of every piece, as many for each worker, and the room that the longest needs."""
+    # Whole rays, and about so many points.
     starts = torch.searchsorted(ray, torch.arange(n_rays + 1))
-    n_pieces = max(1, round(len(ray) / n_points))
+    n_pieces = max(1, round(len(ray) / (n_points * workers))) * workers
     bounds = torch.searchsorted(starts, torch.arange(n_pieces + 1) * len(ray) // n_pieces)
     bounds[0], bounds[-1] = 0, n_rays
     bounds = torch.unique(bounds)
