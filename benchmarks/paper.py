@@ -146,11 +146,11 @@ def table(measured: dict[str, Any]) -> str:
         )
     header = ["", "training", "NRMSE", "contamination left", "recall of Zr and Te", "inner wall", "outer wall"]
     header.append("precision of atoms")
-    processor = scores["paper"]["processor_seconds"]
+    threads, processor = measured["threads"], scores["paper"]["processor_seconds"]
     return (
         markdown_table(header, rows)
-        + f"\n\nTime of the clock with {measured['threads']} threads; `paper` had {processor:.0f} s of them together "
-        "from the processor. At t = 90, half of the 181 tilts, the atoms of the specimen are looked for among the "
+        + f"\n\nTime of the clock with {threads} thread{'s' if threads > 1 else ''}; `paper` had {processor:.0f} s of "
+        "the processors. At t = 90, half of the 181 tilts, the atoms of the specimen are looked for among the "
         "carbon that has grown; `static` has one volume for all times."
     )
 

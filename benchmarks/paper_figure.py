@@ -40,7 +40,7 @@ def draw(measured: dict[str, Any], volumes: dict[str, dict[str, NDArray[np.float
     ratios = [depth, height] * len(names)
     figure = Figure(
         figsize=(_CELL_INCHES * len(volumes), _CELL_INCHES * sum(ratios) / width + 0.8),
-        dpi=130,
+        dpi=90,
         facecolor=BACKGROUND,
         layout="constrained",
     )

@@ -20,6 +20,9 @@ _ATOM = 5.0
 """What the network gives as 1, times the typical potential: most of the box is empty, and atoms are far above its mean.
 With less, they take three times as long; with more, the rate is too high."""
 
+_VALUES_OF_A_POINT = 16
+"""Where it is, on which ray, whether it counts; what the layers give is held for a piece only, on a CPU."""
+
 _POINTS_AT_ONCE = 2048
 """Points of a lattice that pass the layers together: what they hold stays in the cache."""
 
@@ -65,9 +68,8 @@ class JointField(Field):
 
     @property
     def costs(self) -> Costs:
-        """Those of a network that is asked at every point of a ray."""
-        trained = 2 * self._config.hidden * self._config.layers + 4 * _encoded(self._config)
-        return Costs(trained, 3, products=network_products(self._config))
+        """Those of a network that is asked at every point of a ray, a piece of the batch at a time."""
+        return Costs(_VALUES_OF_A_POINT, 3, products=network_products(self._config))
 
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
