@@ -162,7 +162,7 @@ def test_speed_is_measured_quickly_and_leaves_the_threads_alone() -> None:
     assert 1e3 < speed.samples < 1e9
 
 
-@pytest.mark.parametrize("config", [GROWTH, STATIC], ids=["growth", "static"])
+@pytest.mark.parametrize("config", [GROWTH, STATIC, PAPER], ids=["growth", "static", "paper"])
 def test_time_is_about_that_of_real_steps(config: ReconstructionConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     # What others take of the processors does not count.
     clock = SimpleNamespace(perf_counter=time.process_time)
