@@ -10,6 +10,7 @@ import convergence
 import matrix
 import memory
 import neural
+import paper
 import projector
 import third_party
 import window
@@ -25,14 +26,15 @@ TITLES = {
     "memory": "Memory",
     "window": "In the window",
     "third_party": "Third-party simulations",
+    "paper": "Figure 3 of the paper",
     "matrix": "The matrix",
     "neural": "Neural or not",
 }
-LONG = ("matrix", "neural")
-"""Hours: only where they are asked for by name."""
+LONG = ("paper", "matrix", "neural")
+"""A quarter of an hour, and hours: only where they are asked for by name."""
 ON_THEIR_OWN = ("third_party", *LONG)
-"""Not in `table.md`: of data that not everyone has, and a table of its own in README and guide."""
-_SAVE_THEMSELVES = {"convergence": convergence, "matrix": matrix, "neural": neural}
+"""Not in `table.md`: of data that not everyone has, beside a figure, and tables of their own in README and guide."""
+_SAVE_THEMSELVES = {"convergence": convergence, "paper": paper, "matrix": matrix, "neural": neural}
 _MODULES = {
     "projector": projector,
     "memory": memory,

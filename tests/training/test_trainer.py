@@ -265,6 +265,21 @@ def test_paper_preset_learns() -> None:
     assert reports[-1].relative_residual < 0.7 * reports[0].relative_residual
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rays_by_hand_train_as_rays_by_autograd(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = growing_series(n_tilts=21, width=15, height=5)
+    config = SMALL_PAPER.with_training(precision="float32")
+
+    def losses() -> list[float]:
+        return [report.loss for report in Trainer(series, config, device="cpu", threads=threads).run(steps=20)]
+
+    by_hand = losses()
+    assert by_hand == losses()
+    # A field of another kind goes the general way.
+    monkeypatch.setattr("napari_stinr.training.rays.JointField", str)
+    np.testing.assert_allclose(by_hand, losses(), rtol=1e-3)
+
+
 def test_rays_for_a_growth_field_are_refused() -> None:
     with pytest.raises(StinrError, match="rays for a growth field"):
         preset_config("growth").with_training(batches="rays")

@@ -112,9 +112,9 @@ class JointFieldConfig(FieldSettings):
 
     batches: ClassVar[tuple[str, ...]] = ("rays",)
     kind: Literal["joint"] = "joint"
-    hidden: int = Field(64, ge=8, le=2048, description="Units in each hidden layer.")
+    hidden: int = Field(128, ge=8, le=2048, description="Units in each hidden layer.")
     layers: int = Field(2, ge=1, le=16, description="Hidden layers.")
-    spatial_frequencies: int = Field(4, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
+    spatial_frequencies: int = Field(6, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
     time_frequencies: int = Field(
         1, ge=1, le=12, description="Octaves of the encoding of t; few, or t explains every tilt."
     )

@@ -32,7 +32,7 @@ PARTS_OF_PRESETS = {
     ),
     "paper": Parts(
         JointFieldConfig(),
-        TrainingConfig(batches="rays", steps=10_000, density_rate=0.02, warm_up_steps=50, suppress_noise=False),
+        TrainingConfig(batches="rays", steps=20_000, density_rate=0.02, warm_up_steps=50, suppress_noise=False),
         "One network of position and time, as published in 2023: for other dynamics; slow.",
     ),
 }

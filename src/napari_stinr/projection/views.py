@@ -143,6 +143,11 @@ class Views:
         origins = self.origins if self.shifts is None else self.origins + self.shifts
         return TiltRays(self.cosines, self.sines, origins, self.times)
 
+    @property
+    def changes_intensity(self) -> bool:
+        """Whether there are gains or offsets."""
+        return self.gains is not None or self.offsets is not None
+
     def scaled(self, projected: torch.Tensor) -> torch.Tensor:
         """Apply gains and offsets to projected potential, whose first axis is the tilts."""
         shape = (-1, *(1,) * (projected.ndim - 1))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_stinr.fields import JointField
+from napari_stinr.fields.network_rays import NetworkRays, RaySamples
 from napari_stinr.training.held_out import evenly_spread
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ class RayObjective:
         self._views, self._all_views = fit.views[data.tilts], fit.views
         # By numpy, whose sum is rounded in another way than torch's: a run must go on as it began.
         self._power = max(float(np.square(data.measured.cpu().numpy()).mean()), 1e-30)
+        self._by_hand = None
+        if self._device.type == "cpu":
+            self._by_hand = NetworkRays(threads=fit.threads, bfloat16=fit.bfloat16)
         self._held_out = None if fit.held_out is None else _fixed_rays(fit.held_out, self._grid.height, self._n_rays)
 
     @property
@@ -45,12 +50,15 @@ class RayObjective:
         if self._pixels is not None:
             pixels = self._pixels[pixels]
         jitter = torch.rand(len(pixels), 1, generator=generator) - 0.5
-        tilts = pixels // (self._grid.height * self._width)
-        predicted = self._predict(field, self._views[tilts], pixels, jitter)
+        views = self._views[pixels // (self._grid.height * self._width)]
         measured = self._measured[pixels.to(self._device)]
-        residual = predicted - measured
+        if self._by_hand is not None and isinstance(field, JointField) and not views.changes_intensity:
+            mean_square, residual = self._by_hand.mean_square(field, self._samples(views, pixels, jitter), measured)
+        else:
+            residual = self._predict(field, views, pixels, jitter) - measured
+            mean_square = residual.square().mean()
         relative = residual.detach().norm() / measured.norm().clamp(min=1e-30)
-        return residual.square().mean() / self._power, relative
+        return mean_square / self._power, relative
 
     def held_out_loss(self, field: Field) -> float:
         """Loss of the held-out projections; see :meth:`~Objective.held_out_loss`.
@@ -73,14 +81,23 @@ class RayObjective:
 
     def _predict(self, field: Field, views: Views, pixels: torch.Tensor, jitter: torch.Tensor) -> torch.Tensor:
         """`(rays,)` predicted pixels; `pixels` are positions in a stack, of whose tilts `views` has one for each."""
-        points, inside = self._points(views, pixels, jitter)
+        z, y, x, inside = self._points(views, pixels, jitter)
+        points = torch.stack([z, y.expand_as(z), x], dim=-1)
         times = views.times.to(self._device)[:, None]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             values: torch.Tensor = field(points.to(self._device), times)
         return views.scaled((values * inside.to(self._device)).sum(-1) * self._grid.voxel_size)
 
-    def _points(self, views: Views, pixels: torch.Tensor, jitter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`(rays, samples, 3)` points, one about every voxel of the way, and which of them lie in the box."""
+    def _samples(self, views: Views, pixels: torch.Tensor, jitter: torch.Tensor) -> RaySamples:
+        """Those of the points that lie in the box."""
+        z, y, x, inside = self._points(views, pixels, jitter)
+        kept = inside.view(-1).nonzero()[:, 0]
+        return RaySamples(
+            z.view(-1)[kept], x.view(-1)[kept], kept // z.shape[1], y[:, 0], views.times, self._grid.voxel_size
+        )
+
+    def _points(self, views: Views, pixels: torch.Tensor, jitter: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """`(rays, samples)` z, `(rays, 1)` y, `(rays, samples)` x of points, one about every voxel, and which count."""
         grid, width = self._grid, self._width
         n_samples = max(grid.depth, grid.width)
         way = (torch.arange(n_samples) - (n_samples - 1) / 2 + jitter) * grid.voxel_size
@@ -91,7 +108,7 @@ class RayObjective:
         # u = x cos + z sin holds for every point of the ray.
         z, x = u * sine + way * cosine, u * cosine - way * sine
         inside = (z.abs() <= grid.depth / 2 * grid.voxel_size) & (x.abs() <= grid.width / 2 * grid.voxel_size)
-        return torch.stack([z, y.expand_as(z), x], dim=-1), inside
+        return z, y, x, inside
 
 
 def _fixed_rays(held_out: HeldOut, height: int, rays_per_step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -14,6 +14,7 @@ from napari_stinr.config import GrowthFieldConfig, JointFieldConfig, StaticField
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.fields import GrowthField, JointField, StaticField
 from napari_stinr.fields.joint import network_products
+from napari_stinr.fields.network_rays import NetworkRays, RaySamples
 from napari_stinr.projection.backends import ROWS_TOGETHER, projector_for
 from napari_stinr.projection.operator import project_field
 from napari_stinr.projection.views import SliceShape, Views
@@ -31,7 +32,7 @@ PRODUCTS_OF_A_SAMPLE = network_products(JointFieldConfig())
 
 _WIDTH, _ROWS, _TILTS = 80, ROWS_TOGETHER, 32
 _PARAMETERS = (128, 1, 128, 128)
-_RAYS, _SAMPLES = 40, 96
+_RAYS, _SAMPLES = 160, 96
 _SECONDS_EACH = 0.1
 """Time after which a piece of work is not repeated any more [s]."""
 
@@ -78,8 +79,7 @@ def measure_speed(threads: int) -> Speed:
         static, growth, parameters = _block_work(threads, grows=False), _block_work(threads, grows=True), _update_work()
         block_voxels = _ROWS * _WIDTH * _WIDTH * _TILTS
         static_seconds, growth_seconds, update_seconds = map(_typical, (static, growth, parameters))
-        torch.set_num_threads(threads)
-        ray_seconds = _typical(_ray_work())
+        ray_seconds = _typical(_ray_work(threads))
     finally:
         torch.set_num_threads(previous)
     return Speed(
@@ -123,13 +123,15 @@ def _update_work() -> Callable[[], None]:
     return work
 
 
-def _ray_work() -> Callable[[], None]:
+def _ray_work(threads: int) -> Callable[[], None]:
     field = JointField(VoxelGrid(_SAMPLES, _SAMPLES, _SAMPLES), JointFieldConfig(), scale=1.0)
-    points = torch.linspace(-1, 1, _RAYS * _SAMPLES * 3).reshape(_RAYS, _SAMPLES, 3)
-    times = torch.linspace(0, 1, _RAYS)[:, None]
+    along, across = torch.linspace(-1, 1, _SAMPLES).repeat(_RAYS), torch.linspace(-1, 1, _RAYS)
+    ray = torch.arange(_RAYS).repeat_interleave(_SAMPLES)
+    samples = RaySamples(along, across[ray], ray, across, torch.linspace(0, 1, _RAYS), spacing=1.0)
+    rays, measured = NetworkRays(threads=threads), torch.ones(_RAYS)
 
     def work() -> None:
-        field(points, times).sum().backward()
+        rays.mean_square(field, samples, measured)[0].backward()  # type: ignore[no-untyped-call]
 
     return work
 

@@ -17,8 +17,8 @@ from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.devices import gains_from_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
-from napari_stinr.fields import build_field
-from napari_stinr.fields.growth import OUTSIDE, SPECIMEN, GrowthField
+from napari_stinr.fields import GrowthField, JointField, build_field
+from napari_stinr.fields.growth import OUTSIDE, SPECIMEN
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.training.batching import blocks_of_rows
@@ -210,9 +210,10 @@ class Trainer:
         """
         total = self._total_steps(steps, seconds)
         previous_threads = torch.get_num_threads()
-        # The projector has threads of its own. A second OpenMP thread for the small rest makes a step no faster on a
-        # quiet machine and up to six times slower on a busy one.
-        torch.set_num_threads(self.threads if self.config.field.has_network else 1)
+        # The projector and the rays of a joint field have threads of their own. A second OpenMP thread for the small
+        # rest makes a step no faster on a quiet machine and up to six times slower on a busy one.
+        shared_out = isinstance(self.field, JointField) or not self.config.field.has_network
+        torch.set_num_threads(1 if shared_out else self.threads)
         try:
             while not self._stop.is_set():
                 fraction = self._progress.fraction(

@@ -153,7 +153,7 @@ def test_steps_are_automatic_or_a_number(form):
     tick.click()
     assert form.config().training.steps is None
     form.set_config(preset_config("paper"))
-    assert part_of(form, "Training", "Steps", QAbstractSpinBox).text() == "10000"
+    assert part_of(form, "Training", "Steps", QAbstractSpinBox).text() == "20000"
 
 
 def test_numbers_out_of_range_cannot_be_typed(form):
