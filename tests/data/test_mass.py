@@ -46,6 +46,22 @@ def test_nothing_grows_where_the_mass_is_that_of_the_start() -> None:
     assert note.kind is NoteKind.GROWTH
 
 
+def test_the_clock_runs_with_the_matter_and_back() -> None:
+    found = growth(2.0 + np.minimum(TIMES / 0.1, 1.0))
+    clocked = found.clock(TIMES)
+    assert clocked[0] == 0
+    assert clocked[-1] == 1
+    assert np.diff(clocked).min() > 0
+    assert clocked[np.searchsorted(TIMES, 0.1)] == pytest.approx(0.55, abs=0.02)
+    np.testing.assert_allclose(found.times_of(clocked), TIMES, atol=1e-9)
+    np.testing.assert_allclose(growth(2.0 + TIMES).clock(TIMES), TIMES, atol=0.01)
+
+
+def test_where_nothing_is_known_to_grow_the_clock_is_that_of_the_series() -> None:
+    np.testing.assert_array_equal(growth(np.full(N_TILTS, 2.0), noise=0.02).clock(TIMES), TIMES)
+    np.testing.assert_array_equal(MassGrowth(None).clock(TIMES), TIMES)
+
+
 def test_masses_too_uneven_to_rule_it_out_do_not() -> None:
     uneven = 2.0 * (1 + 0.05 * np.random.default_rng(6).normal(size=N_TILTS))
     assert not growth(uneven).is_none

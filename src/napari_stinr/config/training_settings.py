@@ -15,7 +15,7 @@ class TrainingConfig(Settings):
     steps: int | None = Field(
         None, ge=1, description="Steps of training; none: as many as visit every row `visits` times."
     )
-    visits: int = Field(300, ge=1, description="How often every detector row is used, where steps are not given.")
+    visits: int = Field(400, ge=1, description="How often every detector row is used, where steps are not given.")
     surface_visits: int = Field(
         150,
         ge=1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,7 +128,8 @@ class SurfaceSearch:
     Attributes
     ----------
     mass_growth : MassGrowth
-        Whether there can be any contamination: without, everything is specimen, wherever the surface is.
+        Whether there can be any contamination: without, everything is specimen, wherever the surface is. Its clock is
+        that of the search: a burst of contamination is over before an arrival could become as short.
     guess : Guess
         Where the next round begins.
     """
@@ -147,11 +148,12 @@ class SurfaceSearch:
         self._fine, self.grid = grid, coarse_grid(grid)
         self._binning = Binning.of(series.height, series.width, grid.width // self.grid.width)
         coarse = coarse_series(series, self._binning)
+        self.mass_growth = MassGrowth.of(Measurements.of(coarse, without=without))
+        coarse = replace(coarse, times=self.mass_growth.clock(coarse.times))
         self._data = Measurements.of(coarse, device=device, without=without)
         assert isinstance(field, GrowthFieldConfig)  # no other seeks a surface
         self._views, self._field = Views.of(coarse), grids_alone(field)
         self._training, self._threads, self._device = search_settings(training), threads, device
-        self.mass_growth = MassGrowth.of(self._data)
         self.guess = first_guess(self._data, self._views)
 
     def fit(self) -> FieldFit:
@@ -207,6 +209,12 @@ class SurfaceSearch:
         _, rows, _ = self.positions()
         middle = float(rows.mean())  # rows that are left out at one border move the centre
         return torch.stack([z / factor, y / factor + middle, x / factor], dim=-1)
+
+    def arrival(self, field: SurfaceField, positions: torch.Tensor) -> torch.Tensor:
+        """`(...)` arrival times outside the surface [t] at `(..., 3)` positions (z, y, x) of the reconstruction."""
+        with torch.no_grad():
+            clocked = field.arrival_at(self.coarse(positions)).cpu()
+        return torch.from_numpy(self.mass_growth.times_of(clocked.numpy())).to(clocked)
 
     def potential_scale(self) -> float:
         """Potential of the reconstruction for one of the search: here a ray is as long as it has coarse voxels [1]."""

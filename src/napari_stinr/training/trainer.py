@@ -318,7 +318,7 @@ class Trainer:
         growth.take(
             density * search.potential_scale(),
             torch.cat([torch.where(surface.inside(z, row[None], x) > 0.5, SPECIMEN, OUTSIDE) for row in y]),
-            lambda positions: surface.arrival_at(search.coarse(positions)),
+            lambda positions: search.arrival(surface, positions),
         )
 
     def _held_out_loss(self) -> float:
