@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-BASE_SEED = 563089
+BASE_SEED = 521046
 """Draw a new one after the last change of a setting; settings are chosen on other base seeds."""
 N_SEEDS = 3
 
