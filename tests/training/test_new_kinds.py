@@ -45,7 +45,7 @@ class EnsembleField(Field):
 
     def __init__(self, members: list[GrowthField]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members, self.blur = nn.ModuleList(members), members[0].blur
 
     @classmethod
     def build(cls, settings: Any, grid: Any, *, scale: float, training: TrainingConfig) -> EnsembleField:

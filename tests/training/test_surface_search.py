@@ -141,7 +141,7 @@ def test_a_preview_of_the_search_shows_matter_on_the_scale_of_the_data(density: 
     config = config.model_copy(update={"field": config.field.model_copy(update=density)})
     trainer = Trainer(series, config, device="cpu", threads=1)
     for report in trainer.run(steps=150):
-        if report.step == 80:
+        if report.step == 70:
             trainer.stop()
     assert report.stage.startswith("surface")
     volume = trainer.reconstruction().render(1.0)

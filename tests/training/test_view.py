@@ -163,7 +163,7 @@ def test_where_the_specimen_ends_inside_there_is_no_margin_and_no_note() -> None
     stack = project_slices(projector, (tensor_part(truth.transpose(1, 0, 2)),), views).numpy()
     trainer = Trainer(replace(series, projections=stack), GROWTH, device="cpu", threads=1)
     assert trainer.grid.margin == 0
-    assert trainer.notes == ()
+    assert all(note.kind is not NoteKind.MARGIN for note in trainer.notes)
 
 
 def test_estimates_count_the_margin() -> None:
