@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from helpers.series_cases import CONTAMINATION, SPECIMEN, blob_volume, growing_series
+from helpers.series_cases import CONTAMINATION, SPECIMEN, blob_projection, blob_volume, growing_series
 from napari_stinr import (
     Reconstruction,
     StepReport,
@@ -82,8 +81,8 @@ def test_flip_tilt_gives_the_mirror_image_in_z(grown: Reconstruction) -> None:
 
 
 def test_projection_keeps_its_scale_with_the_pixel_size() -> None:
-    coarse = growing_series()
-    fine = replace(coarse, pixel_size=0.25)
+    angles = np.linspace(0, 180, 61)
+    fine = TiltSeries(np.stack([blob_projection(9, 25, SPECIMEN, angle) for angle in angles]), angles, pixel_size=0.25)
     volume = reconstruct(fine, preset="static", steps=150, device="cpu", threads=1).render(0.0)
     assert volume.sum() * 0.25 == pytest.approx(float(fine.projections.sum(axis=(1, 2)).mean()), rel=0.05)
 

@@ -56,7 +56,7 @@ class StaticFieldConfig(FieldSettings):
     features: int = Field(1, ge=1, le=64, description="Values held at every node; more than one needs hidden units.")
     hidden: int = Field(0, ge=0, le=512, description="Units in each of two hidden layers; 0: the grids are added up.")
     blur: float = Field(
-        0.7,
+        0.6,
         ge=0,
         le=2,
         description="Standard deviation of the Gaussian through which the density is seen, in the volume and in "

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, SPECIMEN
+from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, SPECIMEN
 from napari_stinr.reconstruction.rendering import sampled_blocks
 
 if TYPE_CHECKING:
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 DECIDED_AT = 0.5
 """Part of the fit of the volume after which whole atoms are decided on: they are there, and enough of it is left."""
 
-_PEAK = 0.7
+_PEAK = 0.5
 """Standard deviation of the Gaussian before peaks are looked for [voxel]: two in one atom are noise."""
+_LEAST_PART = 0.42
+"""Part of the mass of an atom of the specimen that says so: of one that the surface cuts, the rest may not."""
+_PRESSED = 0.05
+"""Outside, what arrives so soon after `EARLIEST` would do so earlier if it were let, and says nothing [t]."""
 _ROWS_TOGETHER = 16
 
 
@@ -34,7 +38,8 @@ def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid) -> None:
     """Tell a field which voxels are specimen, so that no atom is half of it.
 
     Every voxel goes with the atom whose peak it climbs to, and an atom is specimen if that is where most of its mass
-    is. What began as a smooth surface then runs between atoms, and the tail of an atom of the specimen is not cut off.
+    is, of what says anything. What began as a smooth surface then runs between atoms, and the tail of an atom of the
+    specimen is not cut off.
 
     Parameters
     ----------
@@ -44,16 +49,19 @@ def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid) -> None:
         The voxels of the reconstruction.
     """
     depth, height, width = grid.fitted.shape
-    density = np.empty((height, depth, width), dtype=np.float32)
-    is_specimen = np.empty(density.shape, dtype=bool)
+    density, arrival = np.empty((2, height, depth, width), dtype=np.float32)
     for rows, (part,) in sampled_blocks(field, grid.fitted, 0.0):
         assert part.arrival is not None
-        density[rows], is_specimen[rows] = part.density.cpu().numpy(), (part.arrival < 0).cpu().numpy()
+        density[rows], arrival[rows] = part.density.cpu().numpy(), part.arrival.cpu().numpy()
     atoms, n_atoms = atoms_of(gaussian_filter(density, _PEAK, mode="nearest"))
-    masses = np.bincount(atoms.ravel(), density.ravel(), n_atoms)
-    of_specimen = np.bincount(atoms[is_specimen], density[is_specimen], n_atoms)
-    regions = np.where(of_specimen >= masses / 2, np.uint8(SPECIMEN), np.uint8(OUTSIDE))[atoms]
-    field.tell_regions(torch.from_numpy(regions))
+
+    def mass(where: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(atoms[where], density[where].astype(np.float64), n_atoms).astype(np.float64)
+
+    of_specimen, of_contamination = mass(arrival < 0), mass(arrival > EARLIEST + _PRESSED)
+    total = np.bincount(atoms.ravel(), density.ravel(), n_atoms)
+    is_specimen = (of_specimen > of_contamination) & (of_specimen > _LEAST_PART * total)
+    field.tell_regions(torch.from_numpy(np.where(is_specimen, np.uint8(SPECIMEN), np.uint8(OUTSIDE))[atoms]))
 
 
 def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], int]:

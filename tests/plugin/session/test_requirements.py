@@ -73,7 +73,7 @@ def test_time_of_a_device_that_was_not_measured_is_not_invented() -> None:
 )
 def test_time_is_told_as_people_tell_it(seconds: float, text: str) -> None:
     found = Estimate((61, 10, 20), 300, 40_000_000, 2_000_000_000, seconds)
-    assert found.text == f"20 × 10 × 20 voxels, 400 steps: about 40 MB of 2.0 GB free, about {text}"
+    assert found.text == f"20 × 10 × 20 voxels, 300 steps: about 40 MB of 2.0 GB free, about {text}"
 
 
 def test_a_margin_is_told_before_the_start() -> None:

@@ -529,7 +529,7 @@ def test_every_stage_is_seen_before_it_is_over(tmp_path: Path) -> None:
     )
     session.start()
     run_to_end(session)
-    assert session.log.stages[-1] == (10, "volume")
+    assert session.log.stages[-1] == (8, "volume")
     assert list(highest) == list(range(1, 15))
     # The search has a scale of its own: what it shows is potential, as in the volume.
     typical = session.series.projections.mean() / session.series.projections.shape[-1]

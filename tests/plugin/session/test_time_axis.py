@@ -174,7 +174,7 @@ BLOB = (2.5, -1.0, -1.75)
 
 
 def reconstructed(draft: SeriesDraft) -> Reconstruction:
-    return reconstruct(draft.series(), preset="static", steps=40, device="cpu", threads=1)
+    return reconstruct(draft.series(), preset="static", steps=200, device="cpu", threads=1)
 
 
 def in_world(index: Any, layer: dict[str, Any]) -> np.ndarray:
