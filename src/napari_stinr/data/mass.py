@@ -33,7 +33,8 @@ class MassGrowth:
     """By how much the mass in the projections grows while they are recorded.
 
     Whatever the angle, a projection holds the sum of the potential of all that is in the view. So a series in which
-    that never rises has no contamination, and a haze that fits its noise as well is none.
+    that never rises has no contamination, and a haze that fits its noise as well is none: unless every projection was
+    divided by its own mass.
 
     Parameters
     ----------
@@ -127,5 +128,6 @@ class MassGrowth:
         return Note(
             NoteKind.GROWTH,
             f"The mass in the projections grows by less than {LEAST_GROWTH:.0%} while they are recorded: nothing is "
-            "taken for contamination.",
+            "taken for contamination. Images that were normalised one by one hide growth: give them as "
+            "recorded.",
         )
