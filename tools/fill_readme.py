@@ -40,7 +40,7 @@ def demo_table(scores: dict[str, Any]) -> str:
         [
             "| 181 tilts of 88 × 40, t = 0 | `static` | **`growth`** | truth |",
             "|---|---|---|---|",
-            row("contamination left", "contamination_left", form="{:.1f} %", factor=100),
+            row("contamination left", "contamination_left", form="{:z.1f} %", factor=100),
             row("NRMSE", "nrmse"),
             row("recall of Zr and Te", "atoms", "recall_by_group", "sandwich"),
             row("recall, inner wall", "atoms", "recall_by_group", "inner wall"),

@@ -137,7 +137,7 @@ def _draw(
 
     growth = runs["growth"]
     captions = {
-        name: f"contamination left: {100 * (found.contamination_left or 0):.1f} %"
+        name: f"contamination left: {100 * (found.contamination_left or 0):z.1f} %"
         for name, found in evaluations.items()
     }
     panels = [

@@ -191,7 +191,7 @@ def _group_recall(group: str, found: Evaluation) -> str:
 
 
 def _percent(fraction: float | None) -> str:
-    return "" if fraction is None else f"{100 * fraction:.2f} %"
+    return "" if fraction is None else f"{100 * fraction:z.2f} %"
 
 
 def _note_line(note: Note) -> str:
