@@ -36,6 +36,9 @@ from napari_stinr.training.whole_atoms import DECIDED_AT, decide_on_whole_atoms,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.data.notes import Note
@@ -120,17 +123,8 @@ class Trainer:
             n_blocks=blocks_of_rows(training, self.grid),
         )
         self._stages, self._progress = stages_of(config, self.grid), Progress()
-        self._search: SurfaceSearch | None = None
-        if len(self._stages) > 1:
-            self._search = SurfaceSearch(
-                series,
-                self.grid,
-                config.field,
-                training,
-                device=self.device,
-                threads=self.threads,
-                without=held_out,
-            )
+        self._search = self._search_without(held_out) if len(self._stages) > 1 else None
+        if self._search is not None:
             self._fit = self._search.fit()
             told = self._search.mass_growth.note()
             self.notes += () if told is None else (told,)
@@ -270,6 +264,18 @@ class Trainer:
                 provenance=self._provenance(fingerprint),
                 training_state=self._training_state() if with_training_state else {},
             )
+
+    def _search_without(self, held_out: NDArray[np.int64]) -> SurfaceSearch:
+        """Return the search for the surface of the specimen, in which some projections decide nothing."""
+        return SurfaceSearch(
+            self.series,
+            self.grid,
+            self.config.field,
+            self.config.training,
+            device=self.device,
+            threads=self.threads,
+            without=held_out,
+        )
 
     @cached_property
     def _fingerprint(self) -> str:
