@@ -38,6 +38,7 @@ from napari_stinr.training.field_fit import FieldFit
 from napari_stinr.training.fit import Fit
 from napari_stinr.training.objectives import build_objective
 from napari_stinr.training.surface import ROUNDS, SurfaceSearch, search_settings
+from napari_stinr.training.whole_atoms import DECIDED_AT, decide_on_whole_atoms, is_undecided
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,7 +174,7 @@ class Volume:
         fit, steps = self._fit(config, density), None
         if cpu_seconds is None:
             steps = config.training.visits * blocks_of_rows(config.training, self.grid)
-        facts = _advance(fit, config.training.seed, steps=steps, cpu_seconds=cpu_seconds)
+        facts = _advance(fit, config.training.seed, steps=steps, cpu_seconds=cpu_seconds, volume=self.grid)
         return potential_at(fit.field.cpu().requires_grad_(False).eval(), self.grid, 0.0), facts
 
     def _fit(self, config: ReconstructionConfig, density: type[Density]) -> FieldFit:
@@ -184,7 +185,8 @@ class Volume:
         if self.regions is not None:
             field.tell_regions(self.regions)
         bfloat16 = config.field.has_network and gains_from_bfloat16(self.device)
-        fit = Fit(data, Views.of(self.series), self.grid, training, threads=self.threads, bfloat16=bfloat16)
+        views = Views.of(self.series)
+        fit = Fit(data, views, self.grid, training, threads=self.threads, bfloat16=bfloat16, blur=field.blur)
         n_blocks = blocks_of_rows(training, self.grid)
         return FieldFit("field", field, build_objective(fit), training, contrast=data.contrast, n_blocks=n_blocks)
 
@@ -211,15 +213,22 @@ def _regions(
 
 
 def _advance(
-    fit: FieldFit, seed: int, *, steps: int | None = None, cpu_seconds: float | None = None
+    fit: FieldFit,
+    seed: int,
+    *,
+    steps: int | None = None,
+    cpu_seconds: float | None = None,
+    volume: VoxelGrid | None = None,
 ) -> dict[str, float]:
-    """Go on for so many steps or so much CPU time; how much it was of both."""
+    """Go on for so many steps or so much CPU time, atoms of a volume decided on half way; how much it was of both."""
     generator, start = torch.Generator().manual_seed(seed), time.process_time()
     for step in itertools.count():
         used = time.process_time() - start
         fraction = step / steps if steps is not None else used / cpu_seconds
         if fraction >= 1:
             return {"steps": step, "seconds": used}
+        if volume is not None and fraction >= DECIDED_AT and is_undecided(fit.field):
+            decide_on_whole_atoms(fit.field, volume)
         fit.advance(generator, step=step, fraction=fraction, at=step)
     raise AssertionError("counting ends nowhere")
 
