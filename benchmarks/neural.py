@@ -38,7 +38,7 @@ from napari_stinr.training.field_fit import FieldFit
 from napari_stinr.training.fit import Fit
 from napari_stinr.training.objectives import build_objective
 from napari_stinr.training.surface import ROUNDS, SurfaceSearch, search_settings
-from napari_stinr.training.whole_atoms import DECIDED_AT, decide_on_whole_atoms, is_undecided
+from napari_stinr.training.whole_atoms import decide_on_whole_atoms, is_undecided
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -220,15 +220,19 @@ def _advance(
     cpu_seconds: float | None = None,
     volume: VoxelGrid | None = None,
 ) -> dict[str, float]:
-    """Go on for so many steps or so much CPU time, atoms of a volume decided on half way; how much it was of both."""
+    """Go on for so many steps or so much CPU time, with the atoms of a volume decided on; how much it was of both."""
     generator, start = torch.Generator().manual_seed(seed), time.process_time()
     for step in itertools.count():
         used = time.process_time() - start
         fraction = step / steps if steps is not None else used / cpu_seconds
         if fraction >= 1:
             return {"steps": step, "seconds": used}
-        if volume is not None and fraction >= DECIDED_AT and is_undecided(fit.field):
-            decide_on_whole_atoms(fit.field, volume)
+        if (
+            volume is not None
+            and is_undecided(fit.field)
+            and decide_on_whole_atoms(fit.field, volume, fraction=fraction)
+        ):
+            fit.renew()
         fit.advance(generator, step=step, fraction=fraction, at=step)
     raise AssertionError("counting ends nowhere")
 

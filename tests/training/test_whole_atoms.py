@@ -1,4 +1,4 @@
-"""Atoms are decided on as a whole: where a volume is divided, and what a field is told then."""
+"""Atoms are specimen or contamination as a whole: how a volume is divided, and what is learned of its atoms."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.series_cases import CONTAMINATION, SPECIMEN, growing_series
+from napari_stinr import Trainer, preset_config
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
-from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, SPECIMEN, GrowthField
+from napari_stinr.fields.atoms import Atoms
+from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, GrowthField
 from napari_stinr.reconstruction.rendering import lattice_of
-from napari_stinr.training.whole_atoms import atoms_of, decide_on_whole_atoms, is_undecided
+from napari_stinr.training.whole_atoms import (
+    DECIDED_AT,
+    TOLD_AT,
+    atoms_of,
+    decide_on_whole_atoms,
+    find_atoms,
+    is_undecided,
+    within_reach,
+)
 
 GRID = VoxelGrid(19, 22, 24, voxel_size=0.5)
 ROWS, PLANES, COLUMNS = np.meshgrid(np.arange(22), np.arange(19), np.arange(24), indexing="ij")
@@ -27,8 +38,8 @@ def density() -> np.ndarray:
 
 
 def test_every_voxel_goes_with_its_nearest_atom() -> None:
-    atoms, n_atoms = atoms_of(density())
-    assert n_atoms == len(ATOMS)
+    atoms, peaks = atoms_of(density())
+    assert [tuple(place) for place in np.transpose(np.unravel_index(peaks, atoms.shape))] == sorted(ATOMS)
     numbers = np.array([atoms[atom] for atom in ATOMS])
     nearest = np.argsort([distance(atom) for atom in ATOMS], axis=0)[0]
     clear = np.ptp(np.sort([distance(atom) for atom in ATOMS], axis=0)[:2], axis=0) > 1.5
@@ -37,33 +48,131 @@ def test_every_voxel_goes_with_its_nearest_atom() -> None:
 
 def test_division_does_not_depend_on_where_blocks_of_rows_begin() -> None:
     noise = np.random.default_rng(4).random((40, 6, 7)).astype(np.float32)
-    whole, n_atoms = atoms_of(noise)
+    whole, peaks = atoms_of(noise)
     turned, _ = atoms_of(np.ascontiguousarray(noise[::-1]))
-    assert n_atoms > 20
+    assert len(peaks) > 20
     # The same peaks, numbered in another order.
     pairs = set(zip(whole.ravel().tolist(), turned[::-1].ravel().tolist(), strict=True))
-    assert len(pairs) == n_atoms
+    assert len(pairs) == len(peaks)
 
 
-@pytest.mark.parametrize("shift", [-1, 1], ids=["most of it specimen", "most of it contamination"])
-def test_an_atom_that_the_surface_cuts_is_what_most_of_it_is(shift: int) -> None:
+def test_matter_without_atoms_is_divided_into_cells() -> None:
+    slope = (-distance((11, 9, 12))).astype(np.float32)
+    labels, n_labels = within_reach(*atoms_of(slope))
+    assert np.array_equal(np.unique(labels), np.arange(n_labels))
+    core = labels[11, 9, 12]
+    assert np.array_equal(labels == core, distance((11, 9, 12)) <= 6)
+    assert max(np.ptp(np.nonzero(labels == other), axis=1).max() for other in range(n_labels) if other != core) < 6
+
+
+def surface_field(inside: np.ndarray) -> GrowthField:
     field = GrowthField(GRID, GrowthFieldConfig(has_surface=True, blur=0.0), scale=1.0, width=0.005)
     field.density.take(torch.from_numpy(density()))
-    regions = np.full(ROWS.shape, OUTSIDE, dtype=np.uint8)
-    regions[ATOMS[0][2] - shift > COLUMNS] = NEAR_SURFACE  # the surface runs beside the centre of the first atom
-    field.tell_regions(torch.from_numpy(regions))
-    assert is_undecided(field)
-    decide_on_whole_atoms(field, GRID)
-    assert not is_undecided(field)
-    assert field.regions is not None
-    decided = field.regions.numpy()
-    core = distance(ATOMS[0]) < 2
-    assert set(decided[core]) == {SPECIMEN if shift < 0 else OUTSIDE}
-    assert set(decided[distance(ATOMS[1]) < 2]) == {OUTSIDE}
+    field.tell_regions(torch.from_numpy(np.where(inside, NEAR_SURFACE, OUTSIDE).astype(np.uint8)))
     with torch.no_grad():
-        at_first = field.potential(*lattice_of(GRID), 0.0).numpy()
-    assert at_first[core].sum() == pytest.approx(density()[core].sum() if shift < 0 else 0.0, rel=0.01, abs=0.05)
+        field.arrival[0].values.fill_(0.25)
+    return field
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_an_atom_begins_with_the_share_and_the_time_of_its_voxels(share: float) -> None:
+    core = np.sort(density()[distance(ATOMS[0]) < 3])
+    # The surface cuts the first atom where this share of its mass is inside, and goes round the others.
+    columns = [density()[(distance(ATOMS[0]) < 3) & (column > COLUMNS)].sum() / core.sum() for column in range(24)]
+    cut = int(np.argmin(np.abs(np.array(columns) - share)))
+    field = surface_field((cut > COLUMNS) & (ROWS < 14))
+    atoms = find_atoms(field, GRID).requires_grad_(False)
+    first, second, third = (int(atoms.labels[atom]) for atom in ATOMS)
+    assert float(atoms.share[first]) == pytest.approx(columns[cut], abs=0.1)
+    assert max(float(atoms.share[second]), float(atoms.share[third])) < 0.15
+    assert float(atoms.arrival[second]) == pytest.approx(0.25, abs=1e-3)
+
+
+def told(share: tuple[float, float, float], arrival: float = 0.25) -> GrowthField:
+    field = surface_field(np.zeros(ROWS.shape, dtype=bool))
+    labels, peaks = atoms_of(density())
+    in_order = [ATOMS.index(tuple(map(int, np.unravel_index(peak, labels.shape)))) for peak in peaks]
+    field.tell_atoms(
+        Atoms(
+            torch.from_numpy(labels),
+            share=torch.tensor([share[k] for k in in_order]),
+            arrival=torch.full((len(peaks),), arrival),
+        )
+    )
+    return field
+
+
+def test_potential_of_an_atom_is_what_was_always_there_and_what_has_arrived() -> None:
+    field = told((0.5, 0.0, 1.0))
+    field.width.fill_(0.02)
+    here = [ATOMS[k] for k in (0, 1, 2)]
+    lattice = lattice_of(GRID)
+    with torch.no_grad():
+        for t in (0.0, 0.3, 1.0):
+            arrived = 1 / (1 + np.exp(-(t - 0.25 - EARLIEST) / 0.02))
+            expected = [
+                float(density()[atom]) * part for atom, part in zip(here, (0.5 + arrived / 2, arrived, 1), strict=True)
+            ]
+            assert [float(field.potential(*lattice, t)[atom]) for atom in here] == pytest.approx(expected, abs=2e-3)
+            z, y, x = lattice
+            points = torch.stack([torch.stack([z[p], y[r], x[c]]) for r, p, c in here]).float()
+            assert field(points, torch.tensor(t)).tolist() == pytest.approx(expected, abs=2e-3)
+
+
+def test_an_atom_is_shown_as_what_it_would_be_decided_to_be() -> None:
+    field = told((0.7, 0.5, 1.0))
+    lattice = lattice_of(GRID)
+    shown = field.eval().potential(*lattice, 0.0).detach()
+    field.train().atoms.decide()  # type: ignore[union-attr]  # it has atoms
+    assert torch.equal(field.potential(*lattice, 0.0), shown)
+    peaks = [float(shown[atom]) / density()[atom] for atom in ATOMS]
+    assert peaks == pytest.approx([1, 0, 1], abs=1e-2)
+
+
+def test_atoms_are_told_and_decided_on_in_turn() -> None:
+    field = surface_field(ROWS < 14)
+    assert is_undecided(field)
+    assert not decide_on_whole_atoms(field, GRID, fraction=TOLD_AT - 0.01)
+    assert decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT)
+    assert is_undecided(field)
+    assert not decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT - 0.01)
+    assert decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT)
+    assert not is_undecided(field)
 
 
 def test_a_field_without_a_surface_has_nothing_to_decide() -> None:
     assert not is_undecided(GrowthField(GRID, GrowthFieldConfig(), scale=1.0))
+
+
+def test_labels_of_no_atom_are_refused() -> None:
+    field, other = told((0.5, 0.5, 0.5)), told((0.5, 0.5, 0.5))
+    values = field.state_dict()
+    values["atoms.labels"] = values["atoms.labels"] + 1
+    with pytest.raises(ValueError, match="atoms 1 to 3 of 3"):
+        other.load_state_dict(values)
+
+
+def test_shares_learn_what_a_surface_got_wrong() -> None:
+    """Labels that are all wrong before the last part of the fit are all right after it."""
+    series = growing_series(width=31)
+    trainer = Trainer(
+        series, preset_config("growth").with_training(visits=200, arrival_rate=0.06), device="cpu", threads=1
+    )
+    field = trainer.field
+    assert isinstance(field, GrowthField)
+    blobs = [(*blob[:3], 1.0) for blob in SPECIMEN] + [(*blob[:3], 0.0) for blob in CONTAMINATION]
+
+    def at(volume: np.ndarray) -> list[float]:
+        centre = [(n - 1) / 2 for n in volume.shape]
+        return [float(volume[tuple(round(c + p) for c, p in zip(centre, blob[:3], strict=True))]) for blob in blobs]
+
+    is_turned = False
+    for _ in trainer.run():
+        if field.atoms is not None and not is_turned:
+            with torch.no_grad():
+                field.atoms.share.copy_(0.3 + 0.4 * (field.atoms.share < 0.5))
+            is_turned = True
+    assert is_turned
+    assert field.atoms is not None
+    shares = at(field.atoms.are_specimen[field.atoms.labels.transpose(0, 1)].numpy())
+    assert shares == [blob[3] for blob in blobs]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
@@ -77,20 +77,20 @@ class Slices:
     arrival: torch.Tensor | None = None
     width: float = 1.0
 
-    def at(self, t: float) -> torch.Tensor:
+    def at(self, t: float | torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` potential at a time [V]."""
         return self.density if self.arrival is None else grown(self.density, self.arrival, t, self.width)
 
 
-def potential(parts: Sequence[Slices], t: float) -> torch.Tensor:
+def potential(parts: Sequence[Slices], t: float | torch.Tensor) -> torch.Tensor:
     """Return the potential that the parts of a field have together, before its blur.
 
     Parameters
     ----------
     parts : sequence of Slices
         From :meth:`Field.slices`.
-    t : float
-        When [t].
+    t : float or Tensor
+        When; one time, or as many as the parts have places [t].
 
     Returns
     -------
@@ -263,6 +263,15 @@ class Field(nn.Module, ABC):
     @abstractmethod
     def costs(self) -> Costs:
         """What the field takes; asked of a field without memory, too (on torch's device ``meta``)."""
+
+    def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Take the sizes that settings and grid do not tell, before values of a saved run are loaded.
+
+        Parameters
+        ----------
+        shapes : mapping
+            Shape of every parameter and buffer that was saved, by name.
+        """
 
     def narrow(self, training: TrainingConfig, *, fraction: float) -> None:
         """Take the form that the schedule has for a point of the training; called before every step.

@@ -8,12 +8,13 @@ import torch
 from torch.nn import functional
 
 from napari_stinr.config import GrowthFieldConfig
-from napari_stinr.fields.base import Field, ParameterGroup, Slices, grown
+from napari_stinr.fields.atoms import Atoms
+from napari_stinr.fields.base import Field, ParameterGroup, Slices, grown, potential
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.static import Density, blur_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
@@ -31,6 +32,8 @@ _SHARPNESS = 50.0
 """How fast the arrival time outside the surface bends away from its least value, which it does not pass [1/t]."""
 EARLIEST = 0.02
 """Least arrival time outside [t]: four durations of an arrival at the end, so that nothing is there at t = 0."""
+_FASTER_ATOMS = 3.0
+"""Learning rate of the arrival time of a whole atom, which need not wait for its neighbours, by that of a node."""
 
 
 class GrowthField(Field):
@@ -44,6 +47,10 @@ class GrowthField(Field):
     say, and outside nothing arrives before the first projection: an atom then cannot be half specimen and half
     contamination, which fits sparse data as well. Just inside the surface there are grids of an arrival time of its
     own, which need not be continued from outside. Which voxels these are is told by :meth:`tell_regions`.
+
+    Once :meth:`tell_atoms` has told which voxels are one atom, an atom has one arrival time, and a share of it was
+    always there, until it is decided by this share that it was there as a whole or not at all. Grids and regions say
+    nothing then.
 
     Parameters
     ----------
@@ -68,6 +75,7 @@ class GrowthField(Field):
             FeatureGrid(grid, spacing=spacing, start=config.arrival_start if index == 0 else 0.0)
             for index, spacing in enumerate(config.arrival_spacings)
         )
+        self.atoms: Atoms | None = None
         self.near_surface: FeatureGrids | None = None
         self.register_buffer("regions", None)
         if config.has_surface:
@@ -105,6 +113,21 @@ class GrowthField(Field):
         assert self.regions is not None
         self.regions.copy_(regions)
 
+    def tell_atoms(self, atoms: Atoms) -> None:
+        """Tell which voxels are one atom: from now on its arrival time is trained instead of that of grids.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            For the voxels that are fitted.
+        """
+        self.atoms = atoms
+
+    def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Take the number of atoms of a saved run; see :meth:`Field.make_room`."""
+        if (shares := shapes.get("atoms.share")) is not None and self.regions is not None:
+            self.tell_atoms(Atoms.empty(tuple(self.regions.shape), n_atoms=shares[0]))
+
     def take(
         self, density: torch.Tensor, regions: torch.Tensor, arrival: Callable[[torch.Tensor], torch.Tensor]
     ) -> None:
@@ -136,23 +159,62 @@ class GrowthField(Field):
 
     def _sharp(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential before the blur at `(..., 3)` points and `(...)` times [V]."""
+        density = self.density.at(coordinates)
+        if self.atoms is not None:
+            z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))
+            return potential(self._of_atoms(self.atoms, self.atoms.labels[y, z, x], density), times)
         arrival = torch.stack([level.at(coordinates)[..., 0] for level in self.arrival]).sum(0)
         if self.regions is not None and self.near_surface is not None:
             z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))
             near = torch.stack([level.at(coordinates)[..., 0] for level in self.near_surface]).sum(0)
             arrival = _by_region(arrival, near, self.regions[y, z, x])
-        return grown(self.density.at(coordinates), arrival, times, self.width)
+        return grown(density, arrival, times, self.width)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
-        """One part, with an arrival time, for all times."""
+        """One part for all times, with an arrival time; while shares are trained, also what was always there."""
+        if self.atoms is not None:
+            labels = self._at_voxels(self.atoms.labels, z, y, x)
+            return self._of_atoms(self.atoms, labels, self.density.on_lattice(z, y, x))
+        return (Slices(self.density.on_lattice(z, y, x), self.arrival_of_grids(z, y, x), self._width_now()),)
+
+    def arrival_of_grids(
+        self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, *, outside: bool = False
+    ) -> torch.Tensor:
+        """Return the arrival time that the grids have, whatever is known of atoms.
+
+        Parameters
+        ----------
+        z, y, x : Tensor
+            `(depth,)`, `(rows,)`, `(width,)` positions; see :meth:`slices`.
+        outside : bool
+            As if all of it were outside the surface, and without the least value there.
+
+        Returns
+        -------
+        Tensor
+            `(rows, depth, width)` arrival time [t].
+        """
         # In bfloat16 a time of arrival would be off by more than the duration of an arrival.
         with torch.autocast(self.width.device.type, enabled=False):
             arrival = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.arrival]).sum(0)
-            if self.regions is not None and self.near_surface is not None:
-                rows, planes, columns = (self._nearest(p, axis=axis) for axis, p in ((1, y), (0, z), (2, x)))
-                near = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.near_surface]).sum(0)
-                arrival = _by_region(arrival, near, self.regions[rows][:, planes][:, :, columns])
-        return (Slices(self.density.on_lattice(z, y, x), arrival, self._width_now()),)
+            if outside or self.regions is None or self.near_surface is None:
+                return arrival
+            near = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.near_surface]).sum(0)
+            return _by_region(arrival, near, self._at_voxels(self.regions, z, y, x))
+
+    def _of_atoms(self, atoms: Atoms, labels: torch.Tensor, density: torch.Tensor) -> tuple[Slices, ...]:
+        """Parts of a density of `(...)` voxels or points that are in atoms with these labels."""
+        later = _not_before_earliest(atoms.of_voxels(atoms.arrival, labels))
+        share = atoms.of_voxels(atoms.share, labels)
+        if self.training and not atoms.is_decided:
+            return Slices(density * share), Slices(density * (1 - share), later, self._width_now())
+        specimen = torch.full_like(later, SPECIMEN_ARRIVAL)
+        return (Slices(density, torch.where(share > atoms.least_share, specimen, later), self._width_now()),)
+
+    def _at_voxels(self, volume: torch.Tensor, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`(rows, depth, width)` values of the voxels nearest to positions, of a volume with rows first."""
+        rows, planes, columns = (self._nearest(p, axis=axis) for axis, p in ((1, y), (0, z), (2, x)))
+        return volume[rows][:, planes][:, :, columns]
 
     def _nearest(self, positions: torch.Tensor, *, axis: int) -> torch.Tensor:
         """Index of the voxel nearest to positions from the centre along z (0), y (1) or x (2)."""
@@ -164,11 +226,19 @@ class GrowthField(Field):
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
     ) -> tuple[ParameterGroup, ...]:
-        """Density and arrival time."""
+        """Density and arrival time, of grids or of atoms, and the shares of atoms until these are decided on."""
         rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
+        density = ParameterGroup("density", list(self.density.parameters()), rate)
+        if self.atoms is not None:
+            groups = (
+                density,
+                ParameterGroup("arrival", [self.atoms.arrival], _FASTER_ATOMS * training.arrival_rate),
+                ParameterGroup("share", [self.atoms.share], training.arrival_rate),
+            )
+            return groups[:2] if self.atoms.is_decided else groups
         arrival = [*self.arrival.parameters(), *(self.near_surface.parameters() if self.near_surface else ())]
         return (
-            ParameterGroup("density", list(self.density.parameters()), rate),
+            density,
             ParameterGroup("arrival", arrival, training.arrival_rate),
         )
 
@@ -176,6 +246,8 @@ class GrowthField(Field):
         """Take the duration of an arrival that the schedule has."""
         self._scheduled_width = arrival_width(training, fraction=fraction)
         self.width.fill_(self._scheduled_width)
+        if self.atoms is not None:
+            self.atoms.clamp_shares()
 
     def _width_now(self) -> float:
         return self._scheduled_width if self.training and self._scheduled_width is not None else float(self.width)
@@ -183,9 +255,14 @@ class GrowthField(Field):
 
 def _by_region(arrival: torch.Tensor, near: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
     """Arrival time outside, where it is not before `EARLIEST`, near the surface, and deep inside [t]."""
-    later = functional.softplus(arrival, beta=_SHARPNESS) + EARLIEST
+    later = _not_before_earliest(arrival)
     decided = torch.where(regions == SPECIMEN, torch.full_like(later, SPECIMEN_ARRIVAL), later)
     return torch.where(regions == NEAR_SURFACE, near, decided)
+
+
+def _not_before_earliest(arrival: torch.Tensor) -> torch.Tensor:
+    """Arrival time outside the specimen, from a number of any size [t]."""
+    return functional.softplus(arrival, beta=_SHARPNESS) + EARLIEST
 
 
 def arrival_width(config: TrainingConfig, *, fraction: float) -> float:

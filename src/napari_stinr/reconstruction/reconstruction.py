@@ -248,7 +248,9 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
         if not np.isfinite([first, last]).all() or not isinstance(time["unit"], str):
             raise ValueError(f"the times are {first} to {last}")
         trained = build_field(config, grid, scale=1.0)
-        trained.load_state_dict(_with_prefix(run.tensors, _FIELD_PREFIX))
+        values = _with_prefix(run.tensors, _FIELD_PREFIX)
+        trained.make_room({name: tuple(value.shape) for name, value in values.items()})
+        trained.load_state_dict(values)
         return Reconstruction(
             trained.requires_grad_(False).eval(),
             config,
@@ -271,6 +273,7 @@ def _check_tensors(header: Mapping[str, str], shapes: Mapping[str, tuple[int, ..
     config, grid = _config_and_grid(header)
     with torch.device("meta"):  # has shapes, and takes no memory
         field = build_field(config, grid, scale=1.0)
+        field.make_room(_with_prefix(shapes, _FIELD_PREFIX))
     expected = {name: tuple(value.shape) for name, value in field.state_dict().items()}
     if expected != _with_prefix(shapes, _FIELD_PREFIX):
         raise ValueError(f"the tensors are not those of a {config.preset} field on {grid.shape} voxels")

@@ -55,10 +55,20 @@ class FieldFit:
         prior: Callable[[], torch.Tensor] | None = None,
     ) -> None:
         self.field, self.objective = field, objective
-        self._training, self._prior = training, prior
+        self._training, self._prior, self._contrast, self._n_blocks = training, prior, contrast, n_blocks
         self._modules: dict[str, Trainable] = {name: field, **objective.modules}
-        self._optimiser = build_optimiser(self._modules, training, contrast=contrast, n_blocks=n_blocks)
+        self._optimiser = self._built()
         self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
+
+    def _built(self) -> torch.optim.Adam:
+        return build_optimiser(self._modules, self._training, contrast=self._contrast, n_blocks=self._n_blocks)
+
+    def renew(self) -> None:
+        """Train the parameters that the field has now; those that it had go on with what the optimiser remembers."""
+        remembered, self._optimiser = self._optimiser.state, self._built()
+        self._base_rates = [float(group["lr"]) for group in self._optimiser.param_groups]
+        for group in self._optimiser.param_groups:
+            self._optimiser.state.update({p: remembered[p] for p in group["params"] if p in remembered})
 
     def advance(
         self, generator: torch.Generator, *, step: int, fraction: float, at: int

@@ -216,9 +216,14 @@ class SurfaceSearch:
             clocked = field.arrival_at(self.coarse(positions)).cpu()
         return torch.from_numpy(self.mass_growth.times_of(clocked.numpy())).to(clocked)
 
-    def potential_scale(self) -> float:
-        """Potential of the reconstruction for one of the search: here a ray is as long as it has coarse voxels [1]."""
-        return 1 / (self._binning.factor * self._fine.voxel_size)
+    def density(self, field: SurfaceField) -> torch.Tensor:
+        """`(height, depth, width)` density at the voxels of the reconstruction, of all that ever was there [V]."""
+        z, y, x = self.positions()
+        # Row by row: the surface takes many numbers for every voxel.
+        with torch.no_grad():
+            density = torch.cat([field.total_density(z, row[None], x) for row in y])
+        # In the search a ray is as long as it has coarse voxels.
+        return density / (self._binning.factor * self._fine.voxel_size)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return what must be kept to go on exactly."""

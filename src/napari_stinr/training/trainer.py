@@ -31,7 +31,7 @@ from napari_stinr.training.optimisers import FIELD, part
 from napari_stinr.training.schedule import StepReport
 from napari_stinr.training.stages import Progress, stages_of, total_steps
 from napari_stinr.training.surface import SurfaceSearch
-from napari_stinr.training.whole_atoms import DECIDED_AT, decide_on_whole_atoms, is_undecided
+from napari_stinr.training.whole_atoms import decide_on_whole_atoms, is_undecided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -290,10 +290,11 @@ class Trainer:
         return steps or total_steps(self.config, self.grid)
 
     def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
-        if self._is_undecided and self._fit is self._volume and fraction >= DECIDED_AT:
+        if self._is_undecided and self._fit is self._volume:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is undecided
-            decide_on_whole_atoms(growth, self.grid)
-            self._is_undecided = False
+            if decide_on_whole_atoms(growth, self.grid, fraction=fraction):
+                self._volume.renew()
+                self._is_undecided = is_undecided(growth)
         step = self.step - self._progress.first_step
         loss, self._residual, rates = self._fit.advance(self._generator, step=step, fraction=fraction, at=self.step)
         self.step += 1
@@ -310,6 +311,8 @@ class Trainer:
         else:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is searched for
             growth.tell_regions(self._search.regions(surface))
+            # The search has found most of the density, too; the arrival times of coarse voxels are no better a start.
+            growth.density.take(self._search.density(surface))
             self._fit, self._is_undecided = self._volume, is_undecided(growth)
 
     def _show_search(self, field: Field) -> None:
@@ -319,10 +322,8 @@ class Trainer:
         growth: GrowthField = field  # type: ignore[assignment]  # no other is searched for
         surface: SurfaceField = deepcopy(self._fit.field).cpu().requires_grad_(False)  # type: ignore[assignment]
         z, y, x = search.positions()
-        # Row by row: the surface takes many numbers for every voxel.
-        density = torch.cat([surface.total_density(z, row[None], x) for row in y])
         growth.take(
-            density * search.potential_scale(),
+            search.density(surface),
             torch.cat([torch.where(surface.inside(z, row[None], x) > 0.5, SPECIMEN, OUTSIDE) for row in y]),
             lambda positions: search.arrival(surface, positions),
         )
@@ -368,7 +369,10 @@ class Trainer:
             self._fit = self._search.fit() if self._progress.stage + 1 < len(self._stages) else self._volume
         if self._fit is self._volume:
             # Before, a reconstruction shows the search, and the volume is as the seed has made it.
-            self.field.load_state_dict(reconstruction.field.state_dict())
+            values = reconstruction.field.state_dict()
+            self.field.make_room({name: tuple(value.shape) for name, value in values.items()})
+            self.field.to(self.device).load_state_dict(values)
+            self._volume.renew()
             self._is_undecided = isinstance(self.field, GrowthField) and is_undecided(self.field)
         self._fit.load_state(state, has_moments=self.step > self._progress.first_step)
 

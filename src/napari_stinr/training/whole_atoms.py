@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, SPECIMEN
-from napari_stinr.reconstruction.rendering import sampled_blocks
+from napari_stinr.fields.atoms import Atoms
+from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE
+from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,54 +18,101 @@ if TYPE_CHECKING:
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.fields import GrowthField
 
-DECIDED_AT = 0.5
-"""Part of the fit of the volume after which whole atoms are decided on: they are there, and enough of it is left."""
+TOLD_AT, DECIDED_AT = 0.4, 0.7
+"""Parts of the fit of the volume after which atoms are told from each other, as they are there then, and after which
+it is decided what each of them is, with enough left to fit what that leaves open."""
 
 _PEAK = 0.5
 """Standard deviation of the Gaussian before peaks are looked for [voxel]: two in one atom are noise."""
-_LEAST_PART = 0.42
-"""Part of the mass of an atom of the specimen that says so: of one that the surface cuts, the rest may not."""
-_PRESSED = 0.05
-"""Outside, what arrives so soon after `EARLIEST` would do so earlier if it were let, and says nothing [t]."""
+_REACH = 6
+"""How far an atom reaches from its peak; what is larger is none, and divided into cells of this edge [voxel]."""
+_LITTLE = 1e-3
+"""Weight of what is inside the surface for the time at which an atom arrives if it does: by the grids for outside."""
 _ROWS_TOGETHER = 16
 
 
 def is_undecided(field: GrowthField) -> bool:
-    """Return whether places decide on their own yet whether they are specimen."""
+    """Return whether it is open yet what is specimen: places decide on their own, or there are shares of atoms."""
+    if field.atoms is not None:
+        return not field.atoms.is_decided
     return field.regions is not None and bool((field.regions == NEAR_SURFACE).any())
 
 
-def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid) -> None:
-    """Tell a field which voxels are specimen, so that no atom is half of it.
+def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: float) -> bool:
+    """Take the next step towards whole atoms where it is time for one.
 
-    Every voxel goes with the atom whose peak it climbs to, and an atom is specimen if that is where most of its mass
-    is, of what says anything. What began as a smooth surface then runs between atoms, and the tail of an atom of the
-    specimen is not cut off.
+    First atoms are told from each other, and each gets one arrival time and a share that was always there. These are
+    trained with all the rest: for given densities and arrival times the loss is convex in the shares, and an atom
+    leaves no room for the haze that single voxels like. Then the share is decided on.
 
     Parameters
     ----------
     field : GrowthField
-        Half way through its fit.
+        A field that :func:`is_undecided`.
     grid : VoxelGrid
         The voxels of the reconstruction.
+    fraction : float
+        Part of the fit of the volume that is over, 0 to 1.
+
+    Returns
+    -------
+    bool
+        The field has other parameters now.
     """
-    depth, height, width = grid.fitted.shape
-    density, arrival = np.empty((2, height, depth, width), dtype=np.float32)
-    for rows, (part,) in sampled_blocks(field, grid.fitted, 0.0):
-        assert part.arrival is not None
-        density[rows], arrival[rows] = part.density.cpu().numpy(), part.arrival.cpu().numpy()
-    atoms, n_atoms = atoms_of(gaussian_filter(density, _PEAK, mode="nearest"))
-
-    def mass(where: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(atoms[where], density[where].astype(np.float64), n_atoms).astype(np.float64)
-
-    of_specimen, of_contamination = mass(arrival < 0), mass(arrival > EARLIEST + _PRESSED)
-    total = np.bincount(atoms.ravel(), density.ravel(), n_atoms)
-    is_specimen = (of_specimen > of_contamination) & (of_specimen > _LEAST_PART * total)
-    field.tell_regions(torch.from_numpy(np.where(is_specimen, np.uint8(SPECIMEN), np.uint8(OUTSIDE))[atoms]))
+    if field.atoms is None:
+        if fraction >= TOLD_AT:
+            field.tell_atoms(find_atoms(field, grid))
+        return fraction >= TOLD_AT
+    if fraction >= DECIDED_AT:
+        field.atoms.decide()
+    return fraction >= DECIDED_AT
 
 
-def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], int]:
+def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms:
+    """Return the atoms of a field as it is, with the shares and arrival times that its voxels have.
+
+    Parameters
+    ----------
+    field : GrowthField
+        With a surface, and without atoms yet.
+    grid : VoxelGrid
+        The voxels of the reconstruction.
+
+    Returns
+    -------
+    Atoms
+        Where the field is.
+    """
+    assert field.regions is not None
+    device, fitted = field.regions.device, grid.fitted
+    z, y, x = lattice_of(fitted)
+    density = np.empty((fitted.height, fitted.depth, fitted.width), dtype=np.float32)
+    for rows in rows_at_a_time(fitted):
+        with torch.inference_mode():
+            density[rows] = field.density.on_lattice(z, y[rows], x).cpu().numpy()
+    labels, n_atoms = within_reach(*atoms_of(gaussian_filter(density, _PEAK, mode="nearest")))
+    total, early, weight, weighted = np.zeros((4, n_atoms))
+    for rows in rows_at_a_time(fitted):
+        with torch.inference_mode():
+            arrival = field.arrival_of_grids(z, y[rows], x).cpu().numpy()
+            later = field.arrival_of_grids(z, y[rows], x, outside=True).cpu().numpy()
+        voxels, mass = labels[rows].ravel(), density[rows].astype(np.float64)
+        is_outside = (field.regions[rows] == OUTSIDE).cpu().numpy()
+        counts = mass * np.where(is_outside, 1.0, _LITTLE)
+        total += np.bincount(voxels, mass.ravel(), n_atoms)
+        early += np.bincount(voxels, np.where(arrival < 0, mass, 0.0).ravel(), n_atoms)
+        weight += np.bincount(voxels, counts.ravel(), n_atoms)
+        weighted += np.bincount(voxels, (counts * later).ravel(), n_atoms)
+    tiny = np.finfo(np.float64).tiny
+    share, arrival_time = (values.astype(np.float32) for values in (early / (total + tiny), weighted / (weight + tiny)))
+    return Atoms(
+        torch.from_numpy(labels).to(device),
+        share=torch.from_numpy(share).to(device),
+        arrival=torch.from_numpy(arrival_time).to(device),
+    )
+
+
+def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Divide a volume among its peaks: each voxel follows its highest neighbour until there is none higher.
 
     Parameters
@@ -76,8 +124,8 @@ def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], int]:
     -------
     atoms : ndarray
         `(rows, depth, width)` int32 number of the peak, from 0.
-    n_atoms : int
-        How many peaks there are.
+    peaks : ndarray
+        `(n_atoms,)` int32 voxel of each peak, as an index of the flat volume.
     """
     index = np.arange(density.size, dtype=np.int32).reshape(density.shape)
     above = np.empty_like(index)
@@ -89,7 +137,36 @@ def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], int]:
         climbed = further
     is_peak = climbed == index.ravel()
     numbers = np.cumsum(is_peak, dtype=np.int32) - 1
-    return numbers[climbed].reshape(density.shape), int(is_peak.sum())
+    return numbers[climbed].reshape(density.shape), index.ravel()[is_peak]
+
+
+def within_reach(atoms: NDArray[np.int32], peaks: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
+    """Divide what is too large to be an atom: matter that shows none is decided on cell by cell.
+
+    Parameters
+    ----------
+    atoms, peaks : ndarray
+        From :func:`atoms_of`.
+
+    Returns
+    -------
+    labels : ndarray
+        `(rows, depth, width)` int32 number of the atom or cell, from 0.
+    n_labels : int
+        How many there are.
+    """
+    peak = np.stack(np.unravel_index(peaks, atoms.shape))
+    places = np.ogrid[tuple(slice(n) for n in atoms.shape)]
+    squared = sum((place - of_peak[atoms]) ** 2 for place, of_peak in zip(places, peak, strict=True))
+    is_far = squared > _REACH**2
+    cells = np.ravel_multi_index(
+        [np.broadcast_to(place // _REACH, atoms.shape)[is_far] for place in places],
+        [-(-n // _REACH) for n in atoms.shape],
+    )
+    keys, numbers = np.unique(np.stack([atoms[is_far], cells]), axis=1, return_inverse=True)
+    labels = atoms.copy()
+    labels[is_far] = len(peaks) + numbers
+    return labels, len(peaks) + keys.shape[1]
 
 
 def _highest_neighbours(density: NDArray[np.float32], index: NDArray[np.int32], rows: slice) -> NDArray[np.int32]:

@@ -1,0 +1,77 @@
+"""Atoms of a growth field: which voxels are one, when it arrived, and which part of it was always there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+IS_SPECIMEN = 0.6
+"""Share of an atom above which it is specimen: what arrives soon after the first projection is missing in few of them,
+so that its share errs by more than that of an atom of the specimen."""
+
+
+class Atoms(nn.Module):
+    """A table with a line for every atom, and the number of the line for every voxel.
+
+    Parameters
+    ----------
+    labels : Tensor
+        `(height, depth, width)` int32 number of the atom of each voxel, from 0.
+    share : Tensor
+        `(n_atoms,)` float32 part of an atom that was there before the first projection, 0 to 1 [1].
+    arrival : Tensor
+        `(n_atoms,)` float32 arrival time of the rest [t].
+    """
+
+    labels: torch.Tensor
+    least_share: torch.Tensor
+    decided: torch.Tensor
+
+    def __init__(self, labels: torch.Tensor, *, share: torch.Tensor, arrival: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("labels", labels)
+        # A run keeps the share by which it was decided, as what is near to it is uncertain.
+        self.register_buffer("least_share", torch.tensor(IS_SPECIMEN, device=labels.device))
+        self.register_buffer("decided", torch.zeros((), dtype=torch.uint8, device=labels.device))
+        self.share, self.arrival = nn.Parameter(share), nn.Parameter(arrival)
+        self.register_load_state_dict_post_hook(_check_labels)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], *, n_atoms: int) -> Atoms:
+        """Return a table of this size, for values of a saved run."""
+        return cls(torch.zeros(shape, dtype=torch.int32), share=torch.zeros(n_atoms), arrival=torch.zeros(n_atoms))
+
+    @property
+    def is_decided(self) -> bool:
+        """An atom was either always there as a whole, or not at all before it arrived."""
+        return bool(self.decided)
+
+    def decide(self) -> None:
+        """Make every atom specimen or contamination as a whole, by its share."""
+        self.clamp_shares()
+        self.decided.fill_(1)
+
+    @property
+    def are_specimen(self) -> torch.Tensor:
+        """`(n_atoms,)` bool, as it is decided now."""
+        return self.share > self.least_share
+
+    def clamp_shares(self) -> None:
+        """Keep shares between 0 and 1; before every step, as one beyond would never come back."""
+        with torch.no_grad():
+            self.share.clamp_(0, 1)
+
+    @staticmethod
+    def of_voxels(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """`(...)` values of the atoms `(n_atoms,)` with these labels `(...)`."""
+        # Its backward adds up in an order that does not depend on the number of threads.
+        return functional.embedding(labels, values[:, None])[..., 0]
+
+
+def _check_labels(atoms: Atoms, _incompatible: Any) -> None:
+    labels = atoms.labels
+    if not labels.is_meta and labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < len(atoms.share):
+        raise ValueError(f"voxels are in atoms {int(labels.min())} to {int(labels.max())} of {len(atoms.share)}")
