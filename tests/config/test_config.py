@@ -115,6 +115,9 @@ def test_a_run_that_was_trained_with_what_had_no_effect_is_still_read() -> None:
 @pytest.mark.parametrize("preset", ["static", "growth"])
 def test_a_run_from_before_the_blur_is_read_as_it_was_trained(preset: str) -> None:
     stored = preset_config(preset).model_dump(mode="json")
+    assert stored["field"].pop("least_blur") > 0
+    read = ReconstructionConfig.from_run(json.dumps(stored)).field.model_dump()
+    assert (read["blur"], read["least_blur"]) == (0.6, 0.0)
     assert stored["field"].pop("blur") > 0
     stored["field"]["band_limit"] = True
     read = ReconstructionConfig.from_run(json.dumps(stored)).field.model_dump()

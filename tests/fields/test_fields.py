@@ -171,3 +171,23 @@ def test_joint_field_is_the_same_on_a_lattice_and_at_points(layers: int) -> None
     expected = field(points_of(GRID)[2:5], torch.tensor(0.7)).detach()
     torch.testing.assert_close(field.on_lattice(z, y[2:5], x, 0.7), expected, rtol=1e-4, atol=1e-4)
     assert float((field.on_lattice(z, y[2:5], x, 0.2) - expected).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("voxel_size", "unit", "expected"),
+    [(0.5, "Å", 0.6), (0.3, "Å", 1.0), (0.05, "Å", 2.0), (0.3, "pixel", 0.6)],
+    ids=["as wide as pixels want", "as atoms are", "not wider than this", "size not known"],
+)
+def test_blur_is_no_narrower_than_atoms_are(voxel_size: float, unit: str, expected: float) -> None:
+    grid = VoxelGrid(15, 15, 15, voxel_size=voxel_size, length_unit=unit)  # type: ignore[arg-type]  # one of two words
+
+    def peak(config: StaticFieldConfig) -> torch.Tensor:
+        field = StaticField(grid, config, scale=1.0)
+        *_, finest = field.density.grids
+        with torch.no_grad():
+            finest.values[7, :, 7, 7] = 5.0
+            return field.potential(*lattice(grid), 0.0)
+
+    found, same = peak(StaticFieldConfig(coarsest_nodes=6)), StaticFieldConfig(coarsest_nodes=6, least_blur=0.0)
+    assert torch.equal(found, peak(same.model_copy(update={"blur": expected})))
+    assert not torch.equal(found, peak(same.model_copy(update={"blur": 0.8 * expected})))

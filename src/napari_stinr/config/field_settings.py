@@ -62,6 +62,13 @@ class StaticFieldConfig(FieldSettings):
         description="Standard deviation of the Gaussian through which the density is seen, in the volume and in "
         "projections [pixels]. No peak is narrower; what two atoms spread into one voxel is told apart.",
     )
+    least_blur: float = Field(
+        0.3,
+        ge=0,
+        le=10,
+        description="That standard deviation is at least this where the pixel size is known [Å]: atoms in images are "
+        "wider, and the finer the pixels, the more of them overlap.",
+    )
     band_limit: bool = Field(
         False, description="Filter the density alone, and not what the labels make of it: as runs before the blur did."
     )

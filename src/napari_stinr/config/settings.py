@@ -150,10 +150,10 @@ class ReconstructionConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _keep_what_a_run_was(cls, values: Any, info: ValidationInfo) -> Any:
-        """Show a density of a run from before there was a blur as it was trained: without."""
+        """Show a density of a run from before there was a blur, or one with a least length, as it was trained."""
         field = values.get("field") if isinstance(values, dict) and info.context == _STORED else None
-        if isinstance(field, dict) and field.get("kind") in ("static", "growth") and "blur" not in field:
-            return {**values, "field": {**field, "blur": 0.0}}
+        if isinstance(field, dict) and field.get("kind") in ("static", "growth"):
+            return {**values, "field": {"blur": 0.0, "least_blur": 0.0, **field}}
         return values
 
     @model_validator(mode="after")

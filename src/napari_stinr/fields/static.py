@@ -25,6 +25,8 @@ _START_OUTSIDE = -4.0
 
 _LEAST_TAKEN = 1e-3
 """Least density that is taken over, in units of the scale: the softplus is never 0."""
+_WIDEST_BLUR = 2.0
+"""Standard deviation of the widest blur [voxel]: pixels that are so fine hold nothing that more would tell apart."""
 _ABOVE_ALL_TAKEN = 8.0
 """What lifts the logarithm of that above 0, where a unit passes on what it gets."""
 
@@ -168,7 +170,10 @@ class StaticField(Field):
 
 def blur_of(config: StaticFieldConfig, grid: VoxelGrid) -> PlaneFilter | None:
     """Return the filter between a density and the potential; None: there is none."""
-    return PlaneFilter.of(gaussian_taps(config.blur), grid) if config.blur else None
+    if not config.blur:
+        return None
+    least = config.least_blur / grid.voxel_size if grid.length_unit == "Å" else 0.0
+    return PlaneFilter.of(gaussian_taps(max(config.blur, min(least, _WIDEST_BLUR))), grid)
 
 
 def _decoder(features: int, hidden: int) -> nn.Sequential:
