@@ -34,6 +34,7 @@ def growth(masses: np.ndarray, *, noise: float = 0.0, level: float = 0.0, **opti
 def test_what_grows_is_measured_whenever_it_comes(course: np.ndarray, expected: float, level: float) -> None:
     found = growth(2.0 + course, noise=0.002, level=level)
     assert found.fraction == pytest.approx(expected, abs=0.01)
+    assert found.at_start == pytest.approx(1 - expected, abs=0.01)
     assert not found.is_none
     assert found.note() is None
 
@@ -65,9 +66,11 @@ def test_where_nothing_is_known_to_grow_the_clock_is_that_of_the_series() -> Non
 def test_masses_too_uneven_to_rule_it_out_do_not() -> None:
     uneven = 2.0 * (1 + 0.05 * np.random.default_rng(6).normal(size=N_TILTS))
     assert not growth(uneven).is_none
+    assert growth(uneven).at_start is None
 
 
 def test_where_a_pixel_does_not_count_the_growth_is_not_known() -> None:
     mask = np.ones((N_TILTS, 12, 40), dtype=bool)
     mask[3, 2, 2] = False
     assert growth(np.full(N_TILTS, 2.0), mask=mask).fraction is None
+    assert growth(2.0 + TIMES, mask=mask).at_start is None

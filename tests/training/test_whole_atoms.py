@@ -140,6 +140,20 @@ def test_atoms_are_told_and_decided_on_in_turn() -> None:
     assert not is_undecided(field)
 
 
+@pytest.mark.parametrize(
+    ("mass_at_start", "expected"),
+    [(None, [1, 1, 0]), (0.66, [1, 1, 0]), (0.4, [1, 0, 0])],
+    ids=["unknown", "fits", "less"],
+)
+def test_what_is_specimen_has_no_more_mass_than_the_first_projection(
+    mass_at_start: float | None, expected: list[int]
+) -> None:
+    field = told((0.9, 0.65, 0.1))
+    assert decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT, mass_at_start=mass_at_start)
+    shown = field.potential(*lattice_of(GRID), 0.0).detach()
+    assert [float(shown[atom]) / density()[atom] for atom in ATOMS] == pytest.approx(expected, abs=1e-2)
+
+
 def test_a_field_without_a_surface_has_nothing_to_decide() -> None:
     assert not is_undecided(GrowthField(GRID, GrowthFieldConfig(), scale=1.0))
 

@@ -90,6 +90,11 @@ class MassGrowth:
         error = self.scatter / math.sqrt(len(self.times))
         return self.fraction is not None and self.fraction + _ERRORS * error < LEAST_GROWTH
 
+    @property
+    def at_start(self) -> float | None:
+        """Mass in the first projection, as a part of that in the last; None: not known, or lost in scatter [1]."""
+        return 1 - self.fraction if self.fraction is not None and self._is_certain else None
+
     def clock(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return times by a clock that runs half as the given one and half with the matter that arrives.
 

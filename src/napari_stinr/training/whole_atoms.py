@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_stinr.fields.atoms import Atoms
+from napari_stinr.fields.atoms import IS_SPECIMEN, Atoms
 from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE
 from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
 
@@ -26,6 +27,10 @@ _PEAK = 0.5
 """Standard deviation of the Gaussian before peaks are looked for [voxel]: two in one atom are noise."""
 _REACH = 6
 """How far an atom reaches from its peak; what is larger is none, and divided into cells of this edge [voxel]."""
+_CERTAINLY_SPECIMEN = 0.7
+"""Share of an atom above which it is specimen where there would be too much of that otherwise."""
+_TOO_MUCH = 1.05
+"""How much more specimen than there was in the first projection is too much: sums of pixels have their errors, too."""
 _LITTLE = 1e-3
 """Weight of what is inside the surface for the time at which an atom arrives if it does: by the grids for outside."""
 _ROWS_TOGETHER = 16
@@ -38,7 +43,9 @@ def is_undecided(field: GrowthField) -> bool:
     return field.regions is not None and bool((field.regions == NEAR_SURFACE).any())
 
 
-def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: float) -> bool:
+def decide_on_whole_atoms(
+    field: GrowthField, grid: VoxelGrid, *, fraction: float, mass_at_start: float | None = None
+) -> bool:
     """Take the next step towards whole atoms where it is time for one.
 
     First atoms are told from each other, and each gets one arrival time and a share that was always there. These are
@@ -53,6 +60,9 @@ def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: floa
         The voxels of the reconstruction.
     fraction : float
         Part of the fit of the volume that is over, 0 to 1.
+    mass_at_start : float, optional
+        Mass in the first projection, as a part of that in the last: of a burst of contamination, all but very few
+        projections show it like specimen, but the mass tells how much there can be. None: not known [1].
 
     Returns
     -------
@@ -64,7 +74,11 @@ def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: floa
             field.tell_atoms(find_atoms(field, grid))
         return fraction >= TOLD_AT
     if fraction >= DECIDED_AT:
-        field.atoms.decide()
+        atoms = field.atoms
+        mass, share = _masses(field, grid), atoms.share.detach().cpu().numpy()
+        most = math.inf if mass_at_start is None else _TOO_MUCH * mass_at_start * mass.sum()
+        is_too_much = mass[share > IS_SPECIMEN].sum() > most
+        atoms.decide(least_share=_CERTAINLY_SPECIMEN if is_too_much else IS_SPECIMEN)
     return fraction >= DECIDED_AT
 
 
@@ -110,6 +124,18 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms:
         share=torch.from_numpy(share).to(device),
         arrival=torch.from_numpy(arrival_time).to(device),
     )
+
+
+def _masses(field: GrowthField, grid: VoxelGrid) -> NDArray[np.float64]:
+    """`(n_atoms,)` sum of the density of each atom [V]."""
+    assert field.atoms is not None
+    z, y, x = lattice_of(grid.fitted)
+    mass = np.zeros(len(field.atoms.share))
+    for rows in rows_at_a_time(grid.fitted):
+        with torch.inference_mode():
+            density = field.density.on_lattice(z, y[rows], x).double().cpu().numpy()
+        mass += np.bincount(field.atoms.labels[rows].cpu().numpy().ravel(), density.ravel(), len(mass))
+    return mass
 
 
 def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
