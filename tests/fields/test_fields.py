@@ -175,7 +175,7 @@ def test_joint_field_is_the_same_on_a_lattice_and_at_points(layers: int) -> None
 
 @pytest.mark.parametrize(
     ("voxel_size", "unit", "expected"),
-    [(0.5, "Å", 0.6), (0.3, "Å", 1.0), (0.05, "Å", 2.0), (0.3, "pixel", 0.6)],
+    [(0.5, "Å", 0.6), (0.375, "Å", 0.8), (0.05, "Å", 1.0), (0.375, "pixel", 0.6)],
     ids=["as wide as pixels want", "as atoms are", "not wider than this", "size not known"],
 )
 def test_blur_is_no_narrower_than_atoms_are(voxel_size: float, unit: str, expected: float) -> None:

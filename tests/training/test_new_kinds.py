@@ -302,6 +302,7 @@ def test_a_network_in_bfloat16_leaves_the_field_in_float32(kind: str) -> None:
     reports = list(trainer.run())
     assert reports[-1].loss < reports[0].loss
     lattice = [torch.linspace(-3, 3, 5, dtype=torch.float64) for _ in range(3)]
+    trainer.field.eval()
     with torch.autocast("cpu", torch.bfloat16):
         (part,) = trainer.field.slices(*lattice, 0.0)
     assert part.density.dtype == torch.float32

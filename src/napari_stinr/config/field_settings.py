@@ -66,8 +66,8 @@ class StaticFieldConfig(FieldSettings):
         0.3,
         ge=0,
         le=10,
-        description="That standard deviation is at least this where the pixel size is known [Å]: atoms in images are "
-        "wider, and the finer the pixels, the more of them overlap.",
+        description="Up to one pixel, that standard deviation is at least this where the pixel size is known [Å]: "
+        "atoms in images are wider, and the finer the pixels, the more of them overlap.",
     )
     band_limit: bool = Field(
         False, description="Filter the density alone, and not what the labels make of it: as runs before the blur did."

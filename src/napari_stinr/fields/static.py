@@ -25,8 +25,9 @@ _START_OUTSIDE = -4.0
 
 _LEAST_TAKEN = 1e-3
 """Least density that is taken over, in units of the scale: the softplus is never 0."""
-_WIDEST_BLUR = 2.0
-"""Standard deviation of the widest blur [voxel]: pixels that are so fine hold nothing that more would tell apart."""
+_WIDEST_BLUR = 1.0
+"""Standard deviation up to which the blur is widened [voxel]: where atoms are no wider than it, voxels between whose
+centres they are cannot make them up (with 1.2 voxels, such a density had 20 % too much mass)."""
 _ABOVE_ALL_TAKEN = 8.0
 """What lifts the logarithm of that above 0, where a unit passes on what it gets."""
 

@@ -25,7 +25,8 @@ class StepReport:
     relative_residual : float
         |predicted - measured| / |measured| over the batch [1].
     learning_rates : tuple of float
-        Learning rate of the density, and of the arrival time where there is one.
+        Learning rate of the density, of the arrival time where there is one, and of the shares of atoms while these
+        are trained.
     seconds : float
         Time spent in training so far, without pauses [s].
     held_out_loss : float
