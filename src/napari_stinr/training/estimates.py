@@ -40,6 +40,8 @@ _ARRAYS_OF_LINES = 12
 _FIELD_WITH_MOMENTS, _FIELD_IN_A_CHECKPOINT = 4, 3
 _SEARCHED_VALUES = 60
 """Numbers that are held for every coarse voxel while the surface is sought, the graph of its cut included."""
+_DIVIDED_VALUES = 6
+"""Numbers that are held for every voxel while atoms are told from each other, their labels included."""
 _LONGER_WAY = 1.15
 """Way of a ray through a box with a margin, over its edge, at a mean angle."""
 
@@ -77,9 +79,10 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig, *
     training = held + _FIELD_WITH_MOMENTS * field + max(_work_space(n_tilts, config, grid, costs), rendering)
     search = 0.0
     if config.field.seeks_surface:
-        # The volume is there already, and a snapshot of it is made like what was found.
+        # The volume is there already, and a snapshot of it is made like what was found. Later its atoms are told.
         coarse = coarse_grid(grid)
         search = held + 2 * field + 2 * volume + _FLOAT * _SEARCHED_VALUES * coarse.fitted.n_voxels
+        search = max(search, held + _FIELD_WITH_MOMENTS * field + rendering + _DIVIDED_VALUES * volume)
     return int(max(at_start, search, training + max(field + volume, _FIELD_IN_A_CHECKPOINT * field)))
 
 

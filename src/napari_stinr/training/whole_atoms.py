@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE
 from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from napari_stinr.data.geometry import VoxelGrid
@@ -138,7 +140,7 @@ def _masses(field: GrowthField, grid: VoxelGrid) -> NDArray[np.float64]:
     return mass
 
 
-def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
     """Divide a volume among its peaks: each voxel follows its highest neighbour until there is none higher.
 
     Parameters
@@ -151,28 +153,29 @@ def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[n
     atoms : ndarray
         `(rows, depth, width)` int32 number of the peak, from 0.
     peaks : ndarray
-        `(n_atoms,)` int32 voxel of each peak, as an index of the flat volume.
+        `(n_atoms,)` voxel of each peak, as an index of the flat volume.
     """
-    index = np.arange(density.size, dtype=np.int32).reshape(density.shape)
-    above = np.empty_like(index)
-    for start in range(0, len(density), _ROWS_TOGETHER):
-        rows = slice(start, min(start + _ROWS_TOGETHER, len(density)))
-        above[rows] = _highest_neighbours(density, index, rows)
+    above = np.empty(density.shape, dtype=np.int32 if density.size < 2**31 else np.int64)
+    for rows in _some_rows(density):
+        above[rows] = _highest_neighbours(density, rows, above.dtype)
     climbed = above.ravel()
+    del above  # as all arrays are as large as the volume
     while not np.array_equal(further := climbed[climbed], climbed):
         climbed = further
-    is_peak = climbed == index.ravel()
-    numbers = np.cumsum(is_peak, dtype=np.int32) - 1
-    return numbers[climbed].reshape(density.shape), index.ravel()[is_peak]
+    del further
+    peaks = np.unique(climbed)
+    numbers = np.empty(density.size, dtype=np.int32)
+    numbers[peaks] = np.arange(len(peaks))
+    return numbers[climbed].reshape(density.shape), peaks
 
 
-def within_reach(atoms: NDArray[np.int32], peaks: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
+def within_reach(atoms: NDArray[np.int32], peaks: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
     """Divide what is too large to be an atom: matter that shows none is decided on cell by cell.
 
     Parameters
     ----------
     atoms, peaks : ndarray
-        From :func:`atoms_of`.
+        From :func:`atoms_of`; `atoms` becomes the labels.
 
     Returns
     -------
@@ -181,27 +184,36 @@ def within_reach(atoms: NDArray[np.int32], peaks: NDArray[np.int32]) -> tuple[ND
     n_labels : int
         How many there are.
     """
-    peak = np.stack(np.unravel_index(peaks, atoms.shape))
-    places = np.ogrid[tuple(slice(n) for n in atoms.shape)]
-    squared = sum((place - of_peak[atoms]) ** 2 for place, of_peak in zip(places, peak, strict=True))
-    is_far = squared > _REACH**2
-    cells = np.ravel_multi_index(
-        [np.broadcast_to(place // _REACH, atoms.shape)[is_far] for place in places],
-        [-(-n // _REACH) for n in atoms.shape],
-    )
-    keys, numbers = np.unique(np.stack([atoms[is_far], cells]), axis=1, return_inverse=True)
-    labels = atoms.copy()
-    labels[is_far] = len(peaks) + numbers
-    return labels, len(peaks) + keys.shape[1]
+    peak = np.stack(np.unravel_index(peaks, atoms.shape)).astype(np.int32)
+    n_cells = [-(-n // _REACH) for n in atoms.shape]
+    cells = np.ogrid[tuple(slice(n) for n in atoms.shape)]
+    are_far, keys = np.empty(atoms.shape, dtype=bool), []
+    for rows in _some_rows(atoms):
+        places = (cells[0][rows], *cells[1:])
+        squared = sum((place - of_peak[atoms[rows]]) ** 2 for place, of_peak in zip(places, peak, strict=True))
+        are_far[rows] = is_far = squared > _REACH**2
+        cell = np.ravel_multi_index([np.broadcast_to(p // _REACH, is_far.shape)[is_far] for p in places], n_cells)
+        keys.append(atoms[rows][is_far].astype(np.int64) * math.prod(n_cells) + cell)
+    different, numbers = np.unique(np.concatenate(keys), return_inverse=True)
+    atoms[are_far] = len(peaks) + numbers
+    return atoms, len(peaks) + len(different)
 
 
-def _highest_neighbours(density: NDArray[np.float32], index: NDArray[np.int32], rows: slice) -> NDArray[np.int32]:
+def _some_rows(volume: NDArray[Any]) -> Iterator[slice]:
+    """Blocks of rows, so that what is made of them takes little memory."""
+    for start in range(0, len(volume), _ROWS_TOGETHER):
+        yield slice(start, min(start + _ROWS_TOGETHER, len(volume)))
+
+
+def _highest_neighbours(density: NDArray[np.float32], rows: slice, dtype: np.dtype[Any]) -> NDArray[np.integer]:
     """`(n, depth, width)` index of the highest of every voxel and its 26 neighbours, for some rows."""
     first, last = max(0, rows.start - 1), min(len(density), rows.stop + 1)
     beyond = ((int(first == rows.start), int(last == rows.stop)), (1, 1), (1, 1))
     heights = np.pad(density[first:last], beyond, constant_values=-np.inf)
-    indices = np.pad(index[first:last], beyond)
-    highest, found = density[rows].copy(), index[rows].copy()
+    area = density[0].size
+    index = np.arange(first * area, last * area, dtype=dtype).reshape(-1, *density.shape[1:])
+    indices = np.pad(index, beyond)
+    highest, found = density[rows].copy(), index[rows.start - first : rows.stop - first].copy()
     for step in np.ndindex(3, 3, 3):
         moved = tuple(slice(start, start + length) for start, length in zip(step, highest.shape, strict=True))
         is_higher = heights[moved] > highest
