@@ -36,6 +36,8 @@ WHOLE_RUN = """
 import sys, tempfile
 import numpy as np
 from napari_stinr import TiltSeries, Trainer, preset_config
+from napari_stinr.training import whole_atoms
+whole_atoms._RESOLVED = 1.0  # noise has no atoms
 
 def run(n_tilts, size, preset):
     projections = np.random.default_rng(0).random((n_tilts, size, size), dtype=np.float32)

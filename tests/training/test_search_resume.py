@@ -8,12 +8,22 @@ import pytest
 
 from helpers.series_cases import growing_series
 from napari_stinr import Trainer, load_reconstruction, preset_config
+from napari_stinr.training import whole_atoms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CONFIG = preset_config("growth").with_training(steps=28)
 SERIES = growing_series(n_tilts=21, width=31, height=7)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _whatever_shows_is_atoms() -> Iterator[None]:
+    """After so few steps nothing stands apart yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole_atoms, "_RESOLVED", 1.0)
+        yield
 
 
 def trainer() -> Trainer:

@@ -13,12 +13,14 @@ from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, GrowthField
 from napari_stinr.reconstruction.rendering import lattice_of
+from napari_stinr.training import whole_atoms
 from napari_stinr.training.whole_atoms import (
     DECIDED_AT,
     TOLD_AT,
     atoms_of,
     decide_on_whole_atoms,
     find_atoms,
+    height_of_borders,
     is_undecided,
     within_reach,
 )
@@ -65,6 +67,30 @@ def test_matter_without_atoms_is_divided_into_cells() -> None:
     assert max(np.ptp(np.nonzero(labels == other), axis=1).max() for other in range(n_labels) if other != core) < 6
 
 
+@pytest.mark.parametrize("rows_together", [3, 16])
+def test_atoms_stand_apart_and_a_body_with_noise_has_none(rows_together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_atoms, "_ROWS_TOGETHER", rows_together)
+    atoms, peaks = atoms_of(density())
+    labels = np.pad(atoms, 1, mode="edge")
+    around = [np.roll(labels, step, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for step in (-1, 1)]
+    is_border = np.any([other != atoms for other in around], axis=0)
+    heights = [density()[is_border & (atoms == k)].mean() / density().ravel()[peak] for k, peak in enumerate(peaks)]
+    assert height_of_borders(density(), atoms, peaks) == pytest.approx(sorted(heights)[1], rel=1e-5)
+    body = (distance((11, 9, 12)) < 8) + 0.05 * np.random.default_rng(3).random(ROWS.shape)
+    assert height_of_borders(body.astype(np.float32), *atoms_of(body.astype(np.float32))) > 0.5
+
+
+def test_places_decide_on_their_own_where_there_are_no_atoms() -> None:
+    field = surface_field(ROWS < 14)
+    body = (distance((11, 9, 12)) < 8) + 0.05 * np.random.default_rng(3).random(ROWS.shape)
+    field.density.take(torch.from_numpy(body.astype(np.float32)))
+    before = field.arrival_of_grids(*lattice_of(GRID)).detach()
+    assert decide_on_whole_atoms(field, GRID, fraction=TOLD_AT)
+    assert field.atoms is None
+    assert not is_undecided(field)
+    assert torch.equal(field.arrival_of_grids(*lattice_of(GRID)), before)
+
+
 def surface_field(inside: np.ndarray) -> GrowthField:
     field = GrowthField(GRID, GrowthFieldConfig(has_surface=True, blur=0.0), scale=1.0, width=0.005)
     field.density.take(torch.from_numpy(density()))
@@ -81,7 +107,9 @@ def test_an_atom_begins_with_the_share_and_the_time_of_its_voxels(share: float) 
     columns = [density()[(distance(ATOMS[0]) < 3) & (column > COLUMNS)].sum() / core.sum() for column in range(24)]
     cut = int(np.argmin(np.abs(np.array(columns) - share)))
     field = surface_field((cut > COLUMNS) & (ROWS < 14))
-    atoms = find_atoms(field, GRID).requires_grad_(False)
+    atoms = find_atoms(field, GRID)
+    assert atoms is not None
+    atoms.requires_grad_(False)
     first, second, third = (int(atoms.labels[atom]) for atom in ATOMS)
     assert float(atoms.share[first]) == pytest.approx(columns[cut], abs=0.1)
     assert max(float(atoms.share[second]), float(atoms.share[third])) < 0.15

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from napari_stinr.fields.base import Costs
 
 
-OUTSIDE, NEAR_SURFACE, SPECIMEN = 0, 1, 2
+OUTSIDE, NEAR_SURFACE, SPECIMEN, WITHOUT_ATOMS = 0, 1, 2, 3
 """Regions of a field with a surface: nothing was there before the first projection; inside and so near to the surface
-that every place decides on its own, beginning as specimen; deep inside, where nothing changes."""
+that every place decides on its own, beginning as specimen; deep inside, where nothing changes; near to the surface as
+well, where there are no atoms to decide on instead."""
 SPECIMEN_ARRIVAL = -1.0
 """Arrival time deep inside the surface of the specimen [t]: long before any projection."""
 _START_NEAR_SURFACE = -0.3
@@ -108,7 +109,8 @@ class GrowthField(Field):
         Parameters
         ----------
         regions : Tensor
-            `(height, depth, width)` uint8 `OUTSIDE`, `NEAR_SURFACE` or `SPECIMEN`, for the voxels that are fitted.
+            `(height, depth, width)` uint8 `OUTSIDE`, `NEAR_SURFACE`, `SPECIMEN` or `WITHOUT_ATOMS`, for the voxels that
+            are fitted.
         """
         assert self.regions is not None
         self.regions.copy_(regions)
@@ -257,7 +259,7 @@ def _by_region(arrival: torch.Tensor, near: torch.Tensor, regions: torch.Tensor)
     """Arrival time outside, where it is not before `EARLIEST`, near the surface, and deep inside [t]."""
     later = _not_before_earliest(arrival)
     decided = torch.where(regions == SPECIMEN, torch.full_like(later, SPECIMEN_ARRIVAL), later)
-    return torch.where(regions == NEAR_SURFACE, near, decided)
+    return torch.where((regions == NEAR_SURFACE) | (regions == WITHOUT_ATOMS), near, decided)
 
 
 def _not_before_earliest(arrival: torch.Tensor) -> torch.Tensor:
