@@ -76,7 +76,7 @@ def run_case(size: int, n_tilts: int) -> dict[str, float]:
     dict of str to float
         Memory beyond the imports, and times.
     """
-    _run(blobs(16, 5))  # loads the compiled kernels and all modules
+    _run(blobs(32, 5))  # loads the compiled kernels and all modules
     at_start = _peak_megabytes()
     series = blobs(size, n_tilts)
     seconds, n_steps, render_seconds = _run(series)
