@@ -8,7 +8,7 @@ import torch
 
 from helpers.series_cases import CONTAMINATION, SPECIMEN, growing_series
 from napari_stinr import Trainer, preset_config
-from napari_stinr.config import GrowthFieldConfig
+from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, GrowthField
@@ -68,16 +68,22 @@ def test_matter_without_atoms_is_divided_into_cells() -> None:
 
 
 @pytest.mark.parametrize("rows_together", [3, 16])
-def test_atoms_stand_apart_and_a_body_with_noise_has_none(rows_together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_atoms_stand_apart(rows_together: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole_atoms, "_ROWS_TOGETHER", rows_together)
-    atoms, peaks = atoms_of(density())
-    labels = np.pad(atoms, 1, mode="edge")
-    around = [np.roll(labels, step, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for step in (-1, 1)]
-    is_border = np.any([other != atoms for other in around], axis=0)
-    heights = [density()[is_border & (atoms == k)].mean() / density().ravel()[peak] for k, peak in enumerate(peaks)]
-    assert height_of_borders(density(), atoms, peaks) == pytest.approx(sorted(heights)[1], rel=1e-5)
-    body = (distance((11, 9, 12)) < 8) + 0.05 * np.random.default_rng(3).random(ROWS.shape)
-    assert height_of_borders(body.astype(np.float32), *atoms_of(body.astype(np.float32))) > 0.5
+    labels, n_labels = within_reach(*atoms_of(density()))
+    beyond = np.pad(labels, 1, mode="edge")
+    around = [np.roll(beyond, step, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for step in (-1, 1)]
+    is_border = np.any([other != labels for other in around], axis=0)
+    of_atoms = [labels == labels[atom] for atom in ATOMS]
+    heights = [density()[is_border & here].mean() / density()[here].max() for here in of_atoms]
+    assert height_of_borders(density(), labels, n_labels) == pytest.approx(sorted(heights)[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_body_has_no_atoms(noise: float) -> None:
+    slope = np.clip(1.5 - distance((11, 9, 12)) / 9, 0, 1)  # one peak, or many
+    body = (slope + noise * np.random.default_rng(3).random(ROWS.shape)).astype(np.float32)
+    assert height_of_borders(body, *within_reach(*atoms_of(body))) > 0.5
 
 
 def test_places_decide_on_their_own_where_there_are_no_atoms() -> None:
@@ -117,7 +123,7 @@ def test_an_atom_begins_with_the_share_and_the_time_of_its_voxels(share: float) 
 
 
 def told(share: tuple[float, float, float], arrival: float = 0.25) -> GrowthField:
-    field = surface_field(np.zeros(ROWS.shape, dtype=bool))
+    field = surface_field(ROWS == 11)
     labels, peaks = atoms_of(density())
     in_order = [ATOMS.index(tuple(map(int, np.unravel_index(peak, labels.shape)))) for peak in peaks]
     field.tell_atoms(
@@ -180,6 +186,30 @@ def test_what_is_specimen_has_no_more_mass_than_the_first_projection(
     assert decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT, mass_at_start=mass_at_start)
     shown = field.potential(*lattice_of(GRID), 0.0).detach()
     assert [float(shown[atom]) / density()[atom] for atom in ATOMS] == pytest.approx(expected, abs=1e-2)
+
+
+def test_what_is_far_from_the_surface_is_no_specimen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_atoms, "_LEAST_REACH", 1)  # then 2.1 Å are 5 voxels
+    field = told((0.9, 0.9, 0.9))
+    regions = np.full(ROWS.shape, OUTSIDE, dtype=np.uint8)
+    regions[21, 9, 9] = NEAR_SURFACE  # near to the last atom alone
+    field.tell_regions(torch.from_numpy(regions))
+    assert decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT)
+    shown = field.potential(*lattice_of(GRID), 0.0).detach()
+    assert [float(shown[atom]) / density()[atom] for atom in ATOMS] == pytest.approx([0, 0, 1], abs=1e-2)
+
+
+def test_a_network_is_left_to_learn_when_the_search_is_over() -> None:
+    config = ReconstructionConfig.from_yaml("preset: growth\nfield: {features: 2, hidden: 4}\ntraining: {steps: 14}")
+    trainer = Trainer(growing_series(n_tilts=21, width=31, height=7), config, device="cpu", threads=1)
+    field = trainer.field
+    assert isinstance(field, GrowthField)
+    before = {name: value.clone() for name, value in field.density.state_dict().items()}
+    reports = trainer.run()
+    while next(reports).stage != "volume":
+        pass
+    for name, value in field.density.state_dict().items():
+        assert float((value - before[name]).abs().max()) < 0.2, name
 
 
 def test_a_field_without_a_surface_has_nothing_to_decide() -> None:

@@ -207,11 +207,11 @@ class GrowthField(Field):
     def _of_atoms(self, atoms: Atoms, labels: torch.Tensor, density: torch.Tensor) -> tuple[Slices, ...]:
         """Parts of a density of `(...)` voxels or points that are in atoms with these labels."""
         later = _not_before_earliest(atoms.of_voxels(atoms.arrival, labels))
-        share = atoms.of_voxels(atoms.share, labels)
         if self.training and not atoms.is_decided:
+            share = atoms.of_voxels(atoms.share, labels)
             return Slices(density * share), Slices(density * (1 - share), later, self._width_now())
-        specimen = torch.full_like(later, SPECIMEN_ARRIVAL)
-        return (Slices(density, torch.where(share > atoms.least_share, specimen, later), self._width_now()),)
+        arrival = torch.where(atoms.are_specimen[labels], torch.full_like(later, SPECIMEN_ARRIVAL), later)
+        return (Slices(density, arrival, self._width_now()),)
 
     def _at_voxels(self, volume: torch.Tensor, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` values of the voxels nearest to positions, of a volume with rows first."""

@@ -92,7 +92,7 @@ class Density(nn.Module):
         return self._decode(features.flatten(-2))
 
     def take(self, density: torch.Tensor) -> None:
-        """Become a density `(height, depth, width)` at the voxels that are fitted [V], to be looked at."""
+        """Become a density `(height, depth, width)` at the voxels that are fitted [V]; a network learns no more."""
         raw = (density / self.scale).clamp(min=_LEAST_TAKEN)
         *_, finest = self.grids
         with torch.no_grad():

@@ -312,8 +312,9 @@ class Trainer:
         else:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is searched for
             growth.tell_regions(self._search.regions(surface))
-            # The search has found most of the density, too; the arrival times of coarse voxels are no better a start.
-            growth.density.take(self._search.density(surface))
+            if not self.config.field.has_network:  # which would have one unit left to learn with
+                # The search has found most of the density, too; its arrival times are no better a start.
+                growth.density.take(self._search.density(surface))
             self._fit, self._is_undecided = self._volume, is_undecided(growth)
 
     def _show_search(self, field: Field) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 from napari_stinr.fields.atoms import IS_SPECIMEN, Atoms
 from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, WITHOUT_ATOMS
@@ -27,8 +27,9 @@ it is decided what each of them is, with enough left to fit what that leaves ope
 
 _PEAK = 0.5
 """Standard deviation of the Gaussian before peaks are looked for [voxel]: two in one atom are noise."""
-_REACH = 6
-"""How far an atom reaches from its peak; what is larger is none, and divided into cells of this edge [voxel]."""
+_REACH, _LEAST_REACH = 2.1, 6
+"""How far an atom reaches from its peak [Å], and at least [voxel]: what is larger is none, and divided into cells of
+this edge. What is farther than this from the surface is not specimen either: the search is not that wrong."""
 _RESOLVED = 0.35
 """Density where an atom meets others, by that at its peak, below which it is told from them: 0.11 to 0.16 for half of
 the mass of simulated atoms, 0.6 for bodies without any."""
@@ -83,12 +84,29 @@ def decide_on_whole_atoms(
             field.regions[field.regions == NEAR_SURFACE] = WITHOUT_ATOMS
         return fraction >= TOLD_AT
     if fraction >= DECIDED_AT:
-        atoms = field.atoms
-        mass, share = _masses(field, grid), atoms.share.detach().cpu().numpy()
-        most = math.inf if mass_at_start is None else _TOO_MUCH * mass_at_start * mass.sum()
-        is_too_much = mass[share > IS_SPECIMEN].sum() > most
-        atoms.decide(least_share=_CERTAINLY_SPECIMEN if is_too_much else IS_SPECIMEN)
+        _decide(field, field.atoms, grid, mass_at_start)
     return fraction >= DECIDED_AT
+
+
+def _decide(field: GrowthField, atoms: Atoms, grid: VoxelGrid, mass_at_start: float | None) -> None:
+    """Decide by the shares, of what is near to the surface, and no more than the mass allows."""
+    assert field.regions is not None
+    labels = atoms.labels.cpu().numpy()
+    is_inside = (field.regions != OUTSIDE).cpu().numpy()
+    reach = _reach(grid)
+    is_near = np.zeros(len(atoms.share), dtype=bool)
+    is_near[labels[maximum_filter(is_inside, size=2 * reach + 1, mode="nearest")]] = True
+    with torch.no_grad():
+        atoms.share[torch.from_numpy(~is_near).to(atoms.share.device)] = 0.0
+    mass, share = _masses(field, labels, grid, len(is_near)), atoms.share.detach().cpu().numpy()
+    most = math.inf if mass_at_start is None else _TOO_MUCH * mass_at_start * mass.sum()
+    is_too_much = mass[share > IS_SPECIMEN].sum() > most
+    atoms.decide(least_share=_CERTAINLY_SPECIMEN if is_too_much else IS_SPECIMEN)
+
+
+def _reach(grid: VoxelGrid) -> int:
+    """How far an atom reaches [voxel]."""
+    return max(_LEAST_REACH, math.ceil(_REACH / grid.voxel_size) if grid.length_unit == "Å" else 0)
 
 
 def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
@@ -114,11 +132,10 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
         with torch.inference_mode():
             density[rows] = field.density.on_lattice(z, y[rows], x).cpu().numpy()
     smooth = gaussian_filter(density, _PEAK, mode="nearest")
-    atoms, peaks = atoms_of(smooth)
-    if height_of_borders(smooth, atoms, peaks) > _RESOLVED:
+    labels, n_atoms = within_reach(*atoms_of(smooth), reach=_reach(grid))
+    if height_of_borders(smooth, labels, n_atoms) > _RESOLVED:
         return None
     del smooth
-    labels, n_atoms = within_reach(atoms, peaks)
     total, early, weight, weighted = np.zeros((4, n_atoms))
     for rows in rows_at_a_time(fitted):
         with torch.inference_mode():
@@ -140,15 +157,14 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
     )
 
 
-def _masses(field: GrowthField, grid: VoxelGrid) -> NDArray[np.float64]:
+def _masses(field: GrowthField, labels: NDArray[np.int32], grid: VoxelGrid, n_atoms: int) -> NDArray[np.float64]:
     """`(n_atoms,)` sum of the density of each atom [V]."""
-    assert field.atoms is not None
     z, y, x = lattice_of(grid.fitted)
-    mass = np.zeros(len(field.atoms.share))
+    mass = np.zeros(n_atoms)
     for rows in rows_at_a_time(grid.fitted):
         with torch.inference_mode():
-            density = field.density.on_lattice(z, y[rows], x).double().cpu().numpy()
-        mass += np.bincount(field.atoms.labels[rows].cpu().numpy().ravel(), density.ravel(), len(mass))
+            density = field.density.on_lattice(z, y[rows], x).cpu().numpy()
+        mass += np.bincount(labels[rows].ravel(), density.ravel(), n_atoms)
     return mass
 
 
@@ -181,26 +197,26 @@ def atoms_of(density: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[n
     return numbers[climbed].reshape(density.shape), peaks
 
 
-def height_of_borders(density: NDArray[np.float32], atoms: NDArray[np.int32], peaks: NDArray[np.integer]) -> float:
-    """Return how high atoms are where they meet: their mean density there, by that at the peak.
+def height_of_borders(density: NDArray[np.float32], labels: NDArray[np.int32], n_labels: int) -> float:
+    """Return how high atoms are where they meet: their mean density there, by the highest.
 
     Parameters
     ----------
     density : ndarray
         `(rows, depth, width)` density [any unit].
-    atoms, peaks : ndarray
-        From :func:`atoms_of`.
+    labels, n_labels
+        From :func:`within_reach`; the cells of a body that is larger than an atom meet within it.
 
     Returns
     -------
     float
         The median over all mass, 0 to 1: near to 0 where atoms stand apart, near to 1 where peaks are noise [1].
     """
-    mass, border, n_border = np.zeros((3, len(peaks)))
-    for rows in _some_rows(atoms):
-        some, values = atoms[rows], density[rows].astype(np.float64)
-        first, last = max(0, rows.start - 1), min(len(atoms), rows.stop + 1)
-        beside = np.pad(atoms[first:last], 1, mode="edge")
+    mass, border, n_border, top = np.zeros((4, n_labels))
+    for rows in _some_rows(labels):
+        some, values = labels[rows], density[rows].astype(np.float64)
+        first, last = max(0, rows.start - 1), min(len(labels), rows.stop + 1)
+        beside = np.pad(labels[first:last], 1, mode="edge")
         middle = slice(1 + rows.start - first, 1 + rows.stop - first)
         is_border = np.zeros(some.shape, dtype=bool)
         for axis in range(3):
@@ -208,22 +224,26 @@ def height_of_borders(density: NDArray[np.float32], atoms: NDArray[np.int32], pe
                 moved = [middle, slice(1, -1), slice(1, -1)]
                 moved[axis] = slice(moved[axis].start + step, (moved[axis].stop + step) or None)
                 is_border |= beside[tuple(moved)] != some
-        mass += np.bincount(some.ravel(), values.ravel(), len(peaks))
-        border += np.bincount(some[is_border], values[is_border], len(peaks))
-        n_border += np.bincount(some[is_border], minlength=len(peaks))
-    top = density.ravel()[peaks].astype(np.float64)
+        mass += np.bincount(some.ravel(), values.ravel(), n_labels)
+        border += np.bincount(some[is_border], values[is_border], n_labels)
+        n_border += np.bincount(some[is_border], minlength=n_labels)
+        np.maximum.at(top, some.ravel(), values.ravel())
     height = border / np.maximum(n_border, 1) / np.maximum(top, np.finfo(np.float64).tiny)
     order = np.argsort(height)
     return float(height[order][np.searchsorted(np.cumsum(mass[order]), mass.sum() / 2)])
 
 
-def within_reach(atoms: NDArray[np.int32], peaks: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
+def within_reach(
+    atoms: NDArray[np.int32], peaks: NDArray[np.integer], *, reach: int = _LEAST_REACH
+) -> tuple[NDArray[np.int32], int]:
     """Divide what is too large to be an atom: matter that shows none is decided on cell by cell.
 
     Parameters
     ----------
     atoms, peaks : ndarray
         From :func:`atoms_of`; `atoms` becomes the labels.
+    reach : int
+        How far an atom reaches from its peak [voxel].
 
     Returns
     -------
@@ -233,14 +253,14 @@ def within_reach(atoms: NDArray[np.int32], peaks: NDArray[np.integer]) -> tuple[
         How many there are.
     """
     peak = np.stack(np.unravel_index(peaks, atoms.shape)).astype(np.int32)
-    n_cells = [-(-n // _REACH) for n in atoms.shape]
+    n_cells = [-(-n // reach) for n in atoms.shape]
     cells = np.ogrid[tuple(slice(n) for n in atoms.shape)]
     are_far, keys = np.empty(atoms.shape, dtype=bool), []
     for rows in _some_rows(atoms):
         places = (cells[0][rows], *cells[1:])
         squared = sum((place - of_peak[atoms[rows]]) ** 2 for place, of_peak in zip(places, peak, strict=True))
-        are_far[rows] = is_far = squared > _REACH**2
-        cell = np.ravel_multi_index([np.broadcast_to(p // _REACH, is_far.shape)[is_far] for p in places], n_cells)
+        are_far[rows] = is_far = squared > reach**2
+        cell = np.ravel_multi_index([np.broadcast_to(p // reach, is_far.shape)[is_far] for p in places], n_cells)
         keys.append(atoms[rows][is_far].astype(np.int64) * math.prod(n_cells) + cell)
     different, numbers = np.unique(np.concatenate(keys), return_inverse=True)
     atoms[are_far] = len(peaks) + numbers
