@@ -23,6 +23,7 @@ from common import markdown_table, median, save
 from napari_stinr.config import preset_config
 from napari_stinr.data.geometry import VoxelGrid, grid_of
 from napari_stinr.data.tilt_series import TiltSeries
+from napari_stinr.fields.base import Slices
 from napari_stinr.projection.backends.numba import CompiledProjector
 from napari_stinr.projection.views import SliceShape, Views
 from napari_stinr.training.stages import VOLUME, total_steps
@@ -114,7 +115,7 @@ def blobs(size: int, n_tilts: int) -> TiltSeries:
                 "zn,yn,xn->yzx", profiles[0][:, some], profiles[1][rows, some], profiles[2][:, some], optimize=True
             )
             density = torch.from_numpy(slices.astype(np.float32))
-            lines = projector.project(density, None, rays, width=1.0).numpy()
+            lines = projector.project(Slices(density), rays).numpy()
             projections[tilts, rows] = lines[tilts] + (projections[tilts, rows] if first else 0)
     return TiltSeries(projections, angles, np.arange(n_tilts, dtype=float), pixel_size=1.0)
 

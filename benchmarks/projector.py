@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from common import REPOSITORY, interleave, markdown_table, median, quick_asked, save, timed
 
-from napari_stinr.fields.base import arrived
+from napari_stinr.fields.base import Slices, arrived
 from napari_stinr.projection.backends.numba import CompiledProjector
-from napari_stinr.projection.backends.torch import GatherProjector
+from napari_stinr.projection.backends.torch import BatchedProjector
 from napari_stinr.projection.footprint import slice_footprint
 from napari_stinr.projection.views import SliceShape, TiltRays, Views
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CASES = ({"width": 88, "tilts": 181, "rows": 40}, {"width": 256, "tilts": 61, "rows": 16})
 QUICK_CASES = ({"width": 32, "tilts": 13, "rows": 16},)
 ARRIVAL_WIDTH = 0.05
-GATHER_ROWS = 8
+BATCHED_ROWS = 8
 """The back end for other devices is slow on a CPU: its speed is that of fewer rows."""
 ASTRA_FOLDER = REPOSITORY / ".venv-astra"
 BASELINE = "ASTRA SIRT, 1 thread"
@@ -108,7 +108,7 @@ def _measure_case(case: dict[str, int], python: Path | None, *, repeats: int) ->
         for job in jobs.values():
             job()  # compiles, and fills the caches
         seconds = interleave(jobs, repeats=repeats)
-    rows = {name: min(GATHER_ROWS, n_rows) if "gather" in name else n_rows for name in jobs}
+    rows = {name: min(BATCHED_ROWS, n_rows) if "batched" in name else n_rows for name in jobs}
     speed = {name: width * width * n_tilts * rows[name] / median(values) for name, values in seconds.items()}
     return {
         **case,
@@ -120,34 +120,34 @@ def _measure_case(case: dict[str, int], python: Path | None, *, repeats: int) ->
 def _own_jobs(
     shape: SliceShape, rays: TiltRays, density: torch.Tensor, arrival: torch.Tensor
 ) -> dict[str, Callable[[], float]]:
-    sparse, gather = SparseProjector(shape, rays), GatherProjector(shape, device=torch.device("cpu"))
+    sparse, batched = SparseProjector(shape, rays), BatchedProjector(shape, device=torch.device("cpu"))
     compiled = {threads: CompiledProjector(shape, threads=threads) for threads in (1, 2)}
     columns = [slices.flatten(1).T.contiguous() for slices in (density, arrival)]
     _check_agreement(_pass(compiled[1], density, arrival, rays)[0], sparse.both(columns[0], columns[1], rays.times))
     jobs: dict[str, Callable[[], float]] = {}
     for kind, moving, moving_column in (("static", None, None), ("growth", arrival, columns[1])):
-        moving_few = None if moving is None else moving[:GATHER_ROWS]
+        moving_few = None if moving is None else moving[:BATCHED_ROWS]
         for threads, projector in compiled.items():
             name = f"compiled, {kind}, {threads} thread" + "s" * (threads > 1)
             jobs[name] = timed(lambda p=projector, a=moving: _pass(p, density, a, rays))  # type: ignore[misc]
         jobs[f"torch sparse, {kind}, 2 threads"] = timed(
             _with_torch_threads(lambda a=moving_column: sparse.both(columns[0], a, rays.times))  # type: ignore[misc]
         )
-        jobs[f"torch gather, {kind}, 2 threads"] = timed(
-            _with_torch_threads(lambda a=moving_few: _pass(gather, density[:GATHER_ROWS], a, rays))  # type: ignore[misc]
+        jobs[f"torch batched, {kind}, 2 threads"] = timed(
+            _with_torch_threads(lambda a=moving_few: _pass(batched, density[:BATCHED_ROWS], a, rays))  # type: ignore[misc]
         )
     return jobs
 
 
 def _pass(
-    projector: CompiledProjector | GatherProjector,
+    projector: CompiledProjector | BatchedProjector,
     density: torch.Tensor,
     arrival: torch.Tensor | None,
     rays: TiltRays,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    lines = projector.project(density, arrival, rays, width=ARRIVAL_WIDTH)
-    gradient, _ = projector.backproject(lines, density, arrival, rays, width=ARRIVAL_WIDTH)
-    return lines, gradient
+    slices = Slices(density, arrival, ARRIVAL_WIDTH)
+    lines = projector.project(slices, rays)
+    return lines, projector.backproject(lines, slices, rays).density
 
 
 def _check_agreement(lines: torch.Tensor, expected: torch.Tensor) -> None:

@@ -38,7 +38,7 @@ def name_of(device: str) -> str:
 
 def test_the_compiled_one_serves_the_cpu_and_plain_torch_everything_else() -> None:
     assert name_of("cpu") == "CompiledProjector"
-    assert name_of("meta") == "GatherProjector"
+    assert name_of("meta") == "BatchedProjector"
     assert {"numba", "torch"} <= backends._BACK_ENDS.keys()
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.cuda_as_cpp import CppKernels, has_compiler
 from helpers.oracles import flattened, project_slice
 from napari_stinr.fields.base import Slices, grown
+from napari_stinr.projection.backends.cuda import CudaProjector
 from napari_stinr.projection.backends.numba import CompiledProjector
-from napari_stinr.projection.backends.torch import GatherProjector
+from napari_stinr.projection.backends.torch import BatchedProjector
 from napari_stinr.projection.operator import project_slices
 from napari_stinr.projection.views import SliceShape, Views
 
@@ -57,15 +59,31 @@ def geometry(
 PROJECTORS: dict[str, Callable[[Case], Projector]] = {
     "compiled": lambda case: CompiledProjector(case.shape, device=CPU, threads=1),
     "compiled-2-threads": lambda case: CompiledProjector(case.shape, device=CPU, threads=2),
-    "gather": lambda case: GatherProjector(case.shape, device=CPU),
+    "torch": lambda case: BatchedProjector(case.shape, device=CPU),
+    "cuda-as-cpp": lambda case: CudaProjector(case.shape, device=CPU, kernels=CppKernels()),
+    "cuda": lambda case: CudaProjector(case.shape, device=torch.device("cuda:0")),
 }
-BACK_ENDS = pytest.mark.parametrize("which", PROJECTORS)
+MARKS = {
+    "cuda-as-cpp": pytest.mark.skipif(not has_compiler(), reason="no C++ compiler g++ on this machine"),
+    "cuda": pytest.mark.gpu,
+}
+BACK_ENDS = pytest.mark.parametrize("which", [pytest.param(name, marks=MARKS.get(name, ())) for name in PROJECTORS])
+
+
+HAS_SHARE = pytest.mark.parametrize("has_share", [False, True])
 
 
 def project_all(
-    case: Case, which: str, density: torch.Tensor, arrival: torch.Tensor | None = None, width: float = 1.0
+    case: Case,
+    which: str,
+    density: torch.Tensor,
+    arrival: torch.Tensor | None = None,
+    width: float = 1.0,
+    share: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    return project_slices(PROJECTORS[which](case), [Slices(density, arrival, width)], case.views)
+    projector = PROJECTORS[which](case)
+    density, arrival, share = (None if v is None else v.to(projector.device) for v in (density, arrival, share))
+    return project_slices(projector, [Slices(density, arrival, width, share)], case.views).cpu()
 
 
 @BACK_ENDS
@@ -80,15 +98,19 @@ def test_projection_equals_the_slow_oracle(which: str) -> None:
             np.testing.assert_allclose(lines[k, row].numpy(), expected, rtol=2e-5, atol=2e-5)
 
 
+@HAS_SHARE
 @BACK_ENDS
-def test_growing_slice_is_the_projection_of_the_slice_at_each_time(which: str) -> None:
+def test_growing_slice_is_the_projection_of_the_slice_at_each_time(which: str, has_share: bool) -> None:
     generator = torch.Generator().manual_seed(2)
     shape = geometry(np.linspace(-60, 60, 7))
     density = torch.rand(17, shape.depth, shape.width, generator=generator)
     arrival = torch.rand(17, shape.depth, shape.width, generator=generator) * 1.5 - 0.25
-    lines = project_all(shape, which, density, arrival=arrival, width=0.05)
+    share = torch.rand(17, shape.depth, shape.width, generator=generator) if has_share else None
+    always = torch.zeros(()) if share is None else share
+    lines = project_all(shape, which, density, arrival=arrival, width=0.05, share=share)
     for k, t in enumerate(torch.linspace(0, 1, 7)):
-        frozen = project_all(shape, which, density * torch.sigmoid((t - arrival) / 0.05))
+        there = always + (1 - always) * torch.sigmoid((t - arrival) / 0.05)
+        frozen = project_all(shape, which, density * there)
         torch.testing.assert_close(lines[k], frozen[k], rtol=3e-4, atol=3e-4)
 
 
@@ -97,27 +119,30 @@ def test_backprojection_is_the_adjoint_of_projection(which: str) -> None:
     generator = torch.Generator().manual_seed(3)
     shape = geometry(np.arange(0, 180, 13.0), voxel_size=0.5, axis_offset=-2.0)
     projector = PROJECTORS[which](shape)
-    x = torch.rand(5, shape.depth, shape.width, generator=generator)
-    y = torch.rand(len(shape.angles_rad), 5, shape.n_pixels, generator=generator)
-    forward = projector.project(x, None, shape.views.rays, width=1.0)
-    adjoint, _ = projector.backproject(y, x, None, shape.views.rays, width=1.0)
+    x = torch.rand(5, shape.depth, shape.width, generator=generator).to(projector.device)
+    y = torch.rand(len(shape.angles_rad), 5, shape.n_pixels, generator=generator).to(projector.device)
+    forward = projector.project(Slices(x), shape.views.rays)
+    adjoint = projector.backproject(y, Slices(x), shape.views.rays).density
     assert float((forward.double() * y).sum()) == pytest.approx(float((x.double() * adjoint).sum()), rel=1e-5)
 
 
+@HAS_SHARE
 @BACK_ENDS
-def test_hand_written_backward_equals_autograd(which: str) -> None:
+def test_hand_written_backward_equals_autograd(which: str, has_share: bool) -> None:
     generator = torch.Generator().manual_seed(4)
     shape = geometry(np.linspace(-80, 80, 6), voxel_size=0.5)
     density = torch.rand(18, shape.depth, shape.width, generator=generator).requires_grad_()
     arrival = (torch.rand(18, shape.depth, shape.width, generator=generator)).requires_grad_()
     target = torch.rand(6, 18, shape.n_pixels, generator=generator)
-    lines = project_all(shape, which, density, arrival=arrival, width=0.1)
+    share = torch.rand(18, shape.depth, shape.width, generator=generator).requires_grad_() if has_share else None
+    learnt = (density, arrival) if share is None else (density, arrival, share)
+    lines = project_all(shape, which, density, arrival=arrival, width=0.1, share=share)
     ((lines - target) ** 2).sum().backward()
 
     from napari_stinr.projection.footprint import slice_footprint
 
     after = torch.from_numpy(np.stack([flattened(line) for line in np.eye(shape.n_pixels)]))
-    reference = [value.detach().double().requires_grad_() for value in (density, arrival)]
+    reference = [value.detach().double().requires_grad_() for value in learnt]
     loss = torch.zeros((), dtype=torch.float64)
     for k, (angle, t) in enumerate(zip(shape.angles_rad, torch.linspace(0, 1, 6), strict=True)):
         centre = (shape.n_pixels - 1) / 2
@@ -125,10 +150,11 @@ def test_hand_written_backward_equals_autograd(which: str) -> None:
         matrix = torch.zeros(shape.n_pixels, shape.depth * shape.width, dtype=torch.float64)
         for tap in range(4):
             matrix[pixels[tap], torch.arange(matrix.shape[1])] += weights[tap]
-        values = reference[0] * torch.sigmoid((t - reference[1]) / 0.1)
+        there = torch.sigmoid((t - reference[1]) / 0.1)
+        values = reference[0] * (there if share is None else reference[2] + (1 - reference[2]) * there)
         loss = loss + ((values.flatten(1) @ matrix.T @ after * shape.voxel_size - target[k]) ** 2).sum()
     loss.backward()
-    for ours, expected in zip((density, arrival), reference, strict=True):
+    for ours, expected in zip(learnt, reference, strict=True):
         scale = float(expected.grad.abs().max())
         torch.testing.assert_close(ours.grad.double(), expected.grad, rtol=1e-3, atol=3e-4 * scale)
 
@@ -220,7 +246,8 @@ def test_every_tilt_may_have_its_own_origin(which: str) -> None:
     slices = torch.rand(2, 21, 21, generator=torch.Generator().manual_seed(6))
     shifts = torch.tensor([0.0, 2.5, -3.0, 0.25], dtype=torch.float64)
     projector = PROJECTORS[which](case)
-    lines = project_slices(projector, [Slices(slices)], replace(case.views, shifts=shifts))
+    there = [Slices(slices.to(projector.device))]
+    lines = project_slices(projector, there, replace(case.views, shifts=shifts)).cpu()
     for k, shift in enumerate(shifts.tolist()):
         alone = replace(case, axis_offset=shift)
         torch.testing.assert_close(lines[k], project_all(alone, which, slices)[k], rtol=0, atol=0)

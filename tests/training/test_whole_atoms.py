@@ -13,17 +13,9 @@ from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, GrowthField
 from napari_stinr.reconstruction.rendering import lattice_of
-from napari_stinr.training import whole_atoms
-from napari_stinr.training.whole_atoms import (
-    DECIDED_AT,
-    TOLD_AT,
-    atoms_of,
-    decide_on_whole_atoms,
-    find_atoms,
-    height_of_borders,
-    is_undecided,
-    within_reach,
-)
+from napari_stinr.training import watershed, whole_atoms
+from napari_stinr.training.watershed import atoms_of, height_of_borders, within_reach
+from napari_stinr.training.whole_atoms import DECIDED_AT, TOLD_AT, decide_on_whole_atoms, find_atoms, is_undecided
 
 GRID = VoxelGrid(19, 22, 24, voxel_size=0.5)
 ROWS, PLANES, COLUMNS = np.meshgrid(np.arange(22), np.arange(19), np.arange(24), indexing="ij")
@@ -39,8 +31,23 @@ def density() -> np.ndarray:
     return sum(np.exp(-(distance(atom) ** 2) / (2 * 1.2**2)) for atom in ATOMS).astype(np.float32)
 
 
+def divided(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    atoms, peaks = atoms_of(torch.from_numpy(values))
+    return atoms.numpy(), peaks.numpy()
+
+
+def cells_of(values: np.ndarray) -> tuple[np.ndarray, int]:
+    labels, n_labels = within_reach(*atoms_of(torch.from_numpy(values)), reach=6)
+    return labels.numpy(), n_labels
+
+
+def borders_of(values: np.ndarray) -> float:
+    volume = torch.from_numpy(values)
+    return height_of_borders(volume, *within_reach(*atoms_of(volume), reach=6))
+
+
 def test_every_voxel_goes_with_its_nearest_atom() -> None:
-    atoms, peaks = atoms_of(density())
+    atoms, peaks = divided(density())
     assert [tuple(place) for place in np.transpose(np.unravel_index(peaks, atoms.shape))] == sorted(ATOMS)
     numbers = np.array([atoms[atom] for atom in ATOMS])
     nearest = np.argsort([distance(atom) for atom in ATOMS], axis=0)[0]
@@ -48,10 +55,11 @@ def test_every_voxel_goes_with_its_nearest_atom() -> None:
     assert np.array_equal(atoms[clear], numbers[nearest][clear])
 
 
-def test_division_does_not_depend_on_where_blocks_of_rows_begin() -> None:
+def test_division_does_not_depend_on_where_blocks_of_rows_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watershed, "_VOXELS_TOGETHER", 7 * 6 * 7)
     noise = np.random.default_rng(4).random((40, 6, 7)).astype(np.float32)
-    whole, peaks = atoms_of(noise)
-    turned, _ = atoms_of(np.ascontiguousarray(noise[::-1]))
+    whole, peaks = divided(noise)
+    turned, _ = divided(np.ascontiguousarray(noise[::-1]))
     assert len(peaks) > 20
     # The same peaks, numbered in another order.
     pairs = set(zip(whole.ravel().tolist(), turned[::-1].ravel().tolist(), strict=True))
@@ -60,30 +68,30 @@ def test_division_does_not_depend_on_where_blocks_of_rows_begin() -> None:
 
 def test_matter_without_atoms_is_divided_into_cells() -> None:
     slope = (-distance((11, 9, 12))).astype(np.float32)
-    labels, n_labels = within_reach(*atoms_of(slope))
+    labels, n_labels = cells_of(slope)
     assert np.array_equal(np.unique(labels), np.arange(n_labels))
     core = labels[11, 9, 12]
     assert np.array_equal(labels == core, distance((11, 9, 12)) <= 6)
     assert max(np.ptp(np.nonzero(labels == other), axis=1).max() for other in range(n_labels) if other != core) < 6
 
 
-@pytest.mark.parametrize("rows_together", [3, 16])
-def test_atoms_stand_apart(rows_together: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_atoms, "_ROWS_TOGETHER", rows_together)
-    labels, n_labels = within_reach(*atoms_of(density()))
+@pytest.mark.parametrize("voxels_together", [1500, 2**20])
+def test_atoms_stand_apart(voxels_together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watershed, "_VOXELS_TOGETHER", voxels_together)
+    labels, _ = cells_of(density())
     beyond = np.pad(labels, 1, mode="edge")
     around = [np.roll(beyond, step, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for step in (-1, 1)]
     is_border = np.any([other != labels for other in around], axis=0)
     of_atoms = [labels == labels[atom] for atom in ATOMS]
     heights = [density()[is_border & here].mean() / density()[here].max() for here in of_atoms]
-    assert height_of_borders(density(), labels, n_labels) == pytest.approx(sorted(heights)[1], rel=1e-5)
+    assert borders_of(density()) == pytest.approx(sorted(heights)[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_a_body_has_no_atoms(noise: float) -> None:
     slope = np.clip(1.5 - distance((11, 9, 12)) / 9, 0, 1)  # one peak, or many
     body = (slope + noise * np.random.default_rng(3).random(ROWS.shape)).astype(np.float32)
-    assert height_of_borders(body, *within_reach(*atoms_of(body))) > 0.5
+    assert borders_of(body) > 0.5
 
 
 def test_places_decide_on_their_own_where_there_are_no_atoms() -> None:
@@ -124,7 +132,7 @@ def test_an_atom_begins_with_the_share_and_the_time_of_its_voxels(share: float) 
 
 def told(share: tuple[float, float, float], arrival: float = 0.25) -> GrowthField:
     field = surface_field(ROWS == 11)
-    labels, peaks = atoms_of(density())
+    labels, peaks = divided(density())
     in_order = [ATOMS.index(tuple(map(int, np.unravel_index(peak, labels.shape)))) for peak in peaks]
     field.tell_atoms(
         Atoms(
@@ -151,6 +159,19 @@ def test_potential_of_an_atom_is_what_was_always_there_and_what_has_arrived() ->
             z, y, x = lattice
             points = torch.stack([torch.stack([z[p], y[r], x[c]]) for r, p, c in here]).float()
             assert field(points, torch.tensor(t)).tolist() == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
+def test_what_is_learned_of_an_atom_is_the_sum_over_its_voxels(device: str) -> None:
+    generator = torch.Generator().manual_seed(5)
+    labels = torch.randint(0, 50, (7, 8, 9), generator=generator, dtype=torch.int32)
+    gradient = torch.randn(7, 8, 9, generator=generator)
+    values = torch.rand(60, generator=generator).to(device).requires_grad_()
+    shown = Atoms.of_voxels(values, labels.to(device))
+    assert torch.equal(shown.cpu(), values.detach().cpu()[labels.long()])
+    shown.backward(gradient.to(device))
+    sums = np.bincount(labels.ravel(), gradient.ravel().double(), minlength=60)
+    np.testing.assert_allclose(values.grad.cpu(), sums, rtol=1e-5, atol=1e-5)  # type: ignore[union-attr]
 
 
 def test_an_atom_is_shown_as_what_it_would_be_decided_to_be() -> None:

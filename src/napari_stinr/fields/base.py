@@ -63,6 +63,8 @@ def grown(
 class Slices:
     """Part of a field on a lattice; what the field is before its blur is the sum of its parts.
 
+    At a time t it is ``density * (share + (1 - share) * sigmoid((t - arrival) / width))``.
+
     Parameters
     ----------
     density : Tensor
@@ -71,15 +73,21 @@ class Slices:
         `(rows, depth, width)` float32 arrival time; None: the density does not change [t].
     width : float
         Duration of an arrival [t].
+    share : Tensor, optional
+        `(rows, depth, width)` float32 part of what arrives that was always there, 0 to 1; None: nothing [1].
     """
 
     density: torch.Tensor
     arrival: torch.Tensor | None = None
     width: float = 1.0
+    share: torch.Tensor | None = None
 
     def at(self, t: float | torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` potential at a time [V]."""
-        return self.density if self.arrival is None else grown(self.density, self.arrival, t, self.width)
+        if self.arrival is None:
+            return self.density
+        later = grown(self.density, self.arrival, t, self.width)
+        return later if self.share is None else later + self.share * (self.density - later)
 
 
 def potential(parts: Sequence[Slices], t: float | torch.Tensor) -> torch.Tensor:

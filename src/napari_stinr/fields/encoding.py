@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.weak import WeakTensorKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,17 +56,42 @@ class FeatureGrid(nn.Module):
         return sampled[0, :, 0, 0].T.reshape(*coordinates.shape[:-1], -1)
 
     def _interpolate(self, values: torch.Tensor, positions: torch.Tensor, *, axis: int) -> torch.Tensor:
-        n_nodes = values.shape[axis]
-        index = (positions.double() / self.node_distance + (n_nodes - 1) / 2).clamp(0, n_nodes - 1)
-        nearest = index.round()
-        if bool((index - nearest).abs().max() < _ON_NODE):
-            if torch.equal(nearest, torch.arange(n_nodes, dtype=torch.float64)):
-                return values
-            return values.index_select(axis, nearest.long().to(values.device))
-        weights = (1 - (index[:, None] - torch.arange(n_nodes)).abs()).clamp(min=0).to(values)
+        weights = _weights_between_nodes(positions, values.shape[axis], self.node_distance, values)
+        if weights is None:
+            return values
+        if weights.ndim == 1:
+            return values.index_select(axis, weights)
         if axis == 0:
             return (weights @ values.flatten(1)).view(-1, *values.shape[1:])
         return torch.matmul(weights, values) if axis == 2 else torch.matmul(values, weights.T)
+
+
+_KNOWN = WeakTensorKeyDictionary()
+"""Weights of positions that are asked for again and again, as in every step of a training, as long as these exist."""
+
+
+def _weights_between_nodes(
+    positions: torch.Tensor, n_nodes: int, distance: float, like: torch.Tensor
+) -> torch.Tensor | None:
+    """`(n, n_nodes)` weights of the nodes at `(n,)` positions, or `(n,)` nodes where all are on one; None: on all."""
+    known = _KNOWN.setdefault(positions, {})  # type: ignore[no-untyped-call]
+    key = (n_nodes, distance, like.dtype, like.device)
+    if key not in known:
+        # What is made in a renderer's inference mode could not be used in training.
+        with torch.inference_mode(False), torch.no_grad():
+            known[key] = _new_weights(positions.double().clone(), n_nodes, distance, like)
+    weights: torch.Tensor | None = known[key]
+    return weights
+
+
+def _new_weights(positions: torch.Tensor, n_nodes: int, distance: float, like: torch.Tensor) -> torch.Tensor | None:
+    index = (positions / distance + (n_nodes - 1) / 2).clamp(0, n_nodes - 1)
+    nearest = index.round()
+    if bool((index - nearest).abs().max() < _ON_NODE):
+        if torch.equal(nearest, torch.arange(n_nodes, dtype=torch.float64)):
+            return None
+        return nearest.long().to(like.device)
+    return (1 - (index[:, None] - torch.arange(n_nodes)).abs()).clamp(min=0).to(like)
 
 
 class FeatureGrids(nn.ModuleList):
@@ -71,6 +99,10 @@ class FeatureGrids(nn.ModuleList):
 
     def __iter__(self) -> Iterator[FeatureGrid]:
         return cast("Iterator[FeatureGrid]", super().__iter__())
+
+    def sum_on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`(rows, depth, width)` sum of the first feature of all grids; see :meth:`FeatureGrid.on_lattice`."""
+        return reduce(add, (level.on_lattice(z, y, x)[:, 0] for level in self))
 
 
 class SinusoidalEncoding(nn.Module):

@@ -173,7 +173,7 @@ class GrowthField(Field):
         return grown(density, arrival, times, self.width)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
-        """One part for all times, with an arrival time; while shares are trained, also what was always there."""
+        """One part for all times; while shares of atoms are trained, with what was always there."""
         if self.atoms is not None:
             labels = self._at_voxels(self.atoms.labels, z, y, x)
             return self._of_atoms(self.atoms, labels, self.density.on_lattice(z, y, x))
@@ -198,32 +198,34 @@ class GrowthField(Field):
         """
         # In bfloat16 a time of arrival would be off by more than the duration of an arrival.
         with torch.autocast(self.width.device.type, enabled=False):
-            arrival = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.arrival]).sum(0)
+            arrival = self.arrival.sum_on_lattice(z, y, x)
             if outside or self.regions is None or self.near_surface is None:
                 return arrival
-            near = torch.stack([level.on_lattice(z, y, x)[:, 0] for level in self.near_surface]).sum(0)
+            near = self.near_surface.sum_on_lattice(z, y, x)
             return _by_region(arrival, near, self._at_voxels(self.regions, z, y, x))
 
     def _of_atoms(self, atoms: Atoms, labels: torch.Tensor, density: torch.Tensor) -> tuple[Slices, ...]:
         """Parts of a density of `(...)` voxels or points that are in atoms with these labels."""
         later = _not_before_earliest(atoms.of_voxels(atoms.arrival, labels))
         if self.training and not atoms.is_decided:
-            share = atoms.of_voxels(atoms.share, labels)
-            return Slices(density * share), Slices(density * (1 - share), later, self._width_now())
-        arrival = torch.where(atoms.are_specimen[labels], torch.full_like(later, SPECIMEN_ARRIVAL), later)
+            return (Slices(density, later, self._width_now(), atoms.of_voxels(atoms.share, labels)),)
+        arrival = torch.where(atoms.are_specimen[labels], SPECIMEN_ARRIVAL, later)
         return (Slices(density, arrival, self._width_now()),)
 
     def _at_voxels(self, volume: torch.Tensor, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` values of the voxels nearest to positions, of a volume with rows first."""
-        rows, planes, columns = (self._nearest(p, axis=axis) for axis, p in ((1, y), (0, z), (2, x)))
-        return volume[rows][:, planes][:, :, columns]
+        for axis, positions in enumerate((y, z, x)):
+            index = self._nearest(positions, axis=(1, 0, 2)[axis])
+            if not torch.equal(index, torch.arange(volume.shape[axis])):
+                volume = volume.index_select(axis, index.to(volume.device))
+        return volume
 
     def _nearest(self, positions: torch.Tensor, *, axis: int) -> torch.Tensor:
         """Index of the voxel nearest to positions from the centre along z (0), y (1) or x (2)."""
         assert self.regions is not None
         n_voxels = self.regions.shape[(1, 0, 2)[axis]]
         index = torch.round(positions / self._voxel_size + (n_voxels - 1) / 2).long()
-        return index.clamp(0, n_voxels - 1).to(self.regions.device)
+        return index.clamp(0, n_voxels - 1)
 
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
@@ -258,7 +260,7 @@ class GrowthField(Field):
 def _by_region(arrival: torch.Tensor, near: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
     """Arrival time outside, where it is not before `EARLIEST`, near the surface, and deep inside [t]."""
     later = _not_before_earliest(arrival)
-    decided = torch.where(regions == SPECIMEN, torch.full_like(later, SPECIMEN_ARRIVAL), later)
+    decided = torch.where(regions == SPECIMEN, SPECIMEN_ARRIVAL, later)
     return torch.where((regions == NEAR_SURFACE) | (regions == WITHOUT_ATOMS), near, decided)
 
 

@@ -79,11 +79,10 @@ class Density(nn.Module):
         return self._band_limit.at(self._unlimited_at, coordinates)
 
     def _unlimited_on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        features = [level.on_lattice(z, y, x) for level in self.grids]
         if self.decoder is None:
-            raw = torch.stack(features).sum(0) if len(features) > 1 else features[0]
-            return functional.softplus(raw[:, 0].float()) * self.scale
-        return self._decode(torch.cat(features, dim=1).movedim(1, -1))
+            return functional.softplus(self.grids.sum_on_lattice(z, y, x).float()) * self.scale
+        features = torch.cat([level.on_lattice(z, y, x) for level in self.grids], dim=1)
+        return self._decode(features.movedim(1, -1))
 
     def _unlimited_at(self, coordinates: torch.Tensor) -> torch.Tensor:
         features = torch.stack([level.at(coordinates) for level in self.grids], dim=-2)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_stinr.errors import StinrError
-from napari_stinr.fields.base import Field, ParameterGroup, Slices, potential
+from napari_stinr.fields.base import Field, ParameterGroup, Slices
 from napari_stinr.fields.encoding import FeatureGrid
 from napari_stinr.fields.growth import EARLIEST, arrival_width
 from napari_stinr.fields.static import Density, blur_of
@@ -100,8 +100,8 @@ class SurfaceField(Field):
 
     @property
     def costs(self) -> Costs:
-        """Those of a density with a static and a growing part."""
-        return self.density.costs(trained=30, rendered=20, static_parts=1, growing_parts=1)
+        """Those of a density with an arrival time and a share that was always there."""
+        return self.density.costs(trained=30, rendered=20, growing_parts=1)
 
     def forward(self, coordinates: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         """`(...)` potential at `(..., 3)` points and `(...)` times [V]."""
@@ -109,13 +109,12 @@ class SurfaceField(Field):
         grows = torch.sigmoid((times - self.arrival_at(coordinates)) / self.schedule[0])
         return density * (inside + (1 - inside) * grows)
 
-    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
-        """Two parts, what is inside and what grows outside, for all times."""
+    def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices]:
+        """One part for all times: what is inside was always there, what is outside grows."""
         density, inside = self.density.on_lattice(z, y, x), self.inside(z, y, x)
         arrival = EARLIEST + functional.softplus(self.arrival.on_lattice(z, y, x)[:, 0], beta=_SHARPNESS)
-        grows = density * (1 - inside)
-        self._growing = grows.mean() / self.density.scale
-        return Slices(density * inside), Slices(grows, arrival, float(self.schedule[0]))
+        self._growing = (density * (1 - inside)).mean() / self.density.scale
+        return (Slices(density, arrival, float(self.schedule[0]), inside),)
 
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
@@ -156,8 +155,7 @@ class SurfaceField(Field):
     def centre_of_specimen(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[float, float]:
         """Return the centre of mass (z, x) of what is inside the surface, from the centre of the grid [voxel]."""
         with torch.no_grad():
-            specimen, _ = self.slices(z, y, x)
-            mass = specimen.density.double().sum(0)
+            mass = (self.density.on_lattice(z, y, x) * self.inside(z, y, x)).double().sum(0)
             total = mass.sum().clamp(min=torch.finfo(torch.float64).tiny)
             positions = [p.to(mass) / self._voxel_size for p in (z, x)]
             along_z, along_x = (mass.sum(1) @ positions[0]) / total, (mass.sum(0) @ positions[1]) / total
@@ -166,7 +164,7 @@ class SurfaceField(Field):
     def total_density(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` density of all that is there at the end [V]."""
         with torch.no_grad():
-            return potential(tuple(Slices(part.density) for part in self.slices(z, y, x)), 1.0)
+            return self.density.on_lattice(z, y, x)
 
     def _inside(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(...)` part that is inside the surface at positions from the centre [voxel]."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from napari_stinr.projection.views import SliceShape
+    from napari_stinr.projection.views import SliceShape, TiltRays
 
 FOOTPRINT_TAPS = 4
 """Detector pixels that one voxel touches: the support of the Catmull-Rom cubic."""
@@ -31,6 +31,29 @@ def catmull_rom_weights(fraction: torch.Tensor) -> torch.Tensor:
             (0.5 * f - 0.5) * f * f,
         ]
     )
+
+
+FRACTION_BITS = 32
+"""Bits behind the point of the numbers of :func:`fixed_point`."""
+
+
+def fixed_point(rays: TiltRays) -> torch.Tensor:
+    """Return what the kernels of a graphics processor need of every tilt, as integers in units of 2^-32.
+
+    Sums of them are exact: a position on a detector line of a thousand pixels has an error of 3e-7 pixel, where single
+    precision has one of 6e-5 and many graphics processors are slow in double precision, or have none.
+
+    Parameters
+    ----------
+    rays : TiltRays
+        `(m,)` of the tilts.
+
+    Returns
+    -------
+    Tensor
+        `(m, 4)` int64 cosine, sine, origin [2^-32 pixel] and time [2^-32 t], on the CPU.
+    """
+    return torch.stack([(values.double() * 2.0**FRACTION_BITS).round().long() for values in rays], dim=1)
 
 
 def slice_footprint(

@@ -1,9 +1,9 @@
 """Project slices of a field for many tilts, with a hand-written backward.
 
-The model of a slice is ``V_k = density * sigmoid((t_k - arrival) / width)`` at the time of tilt k, or the density
-alone. Every back end (:mod:`napari_stinr.projection.backends`) recomputes footprint and sigmoid in the adjoint, so
-memory does not depend on tilts times voxels. A short filter along the lines then makes up for the footprint, and blurs
-them as the field is blurred.
+What a slice is at the time of a tilt says :class:`napari_stinr.fields.base.Slices`. Every back end
+(:mod:`napari_stinr.projection.backends`) recomputes footprint and sigmoid in the adjoint, so memory does not depend on
+tilts times voxels. A short filter along the lines then makes up for the footprint, and blurs them as the field is
+blurred.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_stinr.fields.base import Slices
 from napari_stinr.fields.filters import filtered, one_after_the_other
 from napari_stinr.projection.footprint import FLATTENING
 from napari_stinr.projection.views import TiltRays
@@ -21,7 +22,7 @@ from napari_stinr.projection.views import TiltRays
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_stinr.fields.base import Field, Slices
+    from napari_stinr.fields.base import Field
     from napari_stinr.fields.filters import PlaneFilter
     from napari_stinr.projection.backends import Projector
     from napari_stinr.projection.views import Views
@@ -33,6 +34,7 @@ class _ProjectSlices(torch.autograd.Function):
         ctx: Any,
         density: torch.Tensor,
         arrival: torch.Tensor | None,
+        share: torch.Tensor | None,
         cosines: torch.Tensor,
         sines: torch.Tensor,
         origins: torch.Tensor,
@@ -40,19 +42,17 @@ class _ProjectSlices(torch.autograd.Function):
         projector: Projector,
         width: float,
     ) -> torch.Tensor:
-        ctx.save_for_backward(density, arrival, cosines, sines, origins, times)
+        ctx.save_for_backward(density, arrival, share, cosines, sines, origins, times)
         ctx.projector, ctx.width = projector, width
-        return projector.project(density, arrival, TiltRays(cosines, sines, origins, times), width=width)
+        return projector.project(Slices(density, arrival, width, share), TiltRays(cosines, sines, origins, times))
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        density, arrival, *rays = ctx.saved_tensors
-        density_gradient, arrival_gradient = ctx.projector.backproject(
-            gradients[0], density, arrival, TiltRays(*rays), width=ctx.width
-        )
+        density, arrival, share, *rays = ctx.saved_tensors
+        by_slices = ctx.projector.backproject(gradients[0], Slices(density, arrival, ctx.width, share), TiltRays(*rays))
         # Nothing asks for gradients by cosines, sines and origins yet: an alignment that learns the pose of the tilts
         # has them from here, as -dp/du of the lines times what moves the detector coordinate.
-        return density_gradient, arrival_gradient, None, None, None, None, None, None
+        return *by_slices, None, None, None, None, None, None
 
 
 def project_slices(
@@ -62,7 +62,7 @@ def project_slices(
     taps = FLATTENING if blur is None else one_after_the_other(FLATTENING, blur.taps)
     rays = views.rays
     lines = [
-        _ProjectSlices.apply(part.density, part.arrival, *rays, projector, part.width)  # type: ignore[no-untyped-call]
+        _ProjectSlices.apply(part.density, part.arrival, part.share, *rays, projector, part.width)  # type: ignore[no-untyped-call]
         for part in parts
     ]
     return views.scaled(filtered(reduce(add, lines), taps, axis=2))

@@ -9,8 +9,33 @@ import torch
 from napari_stinr.projection.backends import ROWS_TOGETHER
 
 if TYPE_CHECKING:
-    from napari_stinr.config import TrainingConfig
+    from napari_stinr.config import ReconstructionConfig, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
+
+
+_VOXELS_ON_A_GPU = 2**24
+"""Voxels of a block on a graphics processor, which does not get busy with as few as suit the cache of a CPU."""
+
+
+def blocks_for(config: ReconstructionConfig, device: torch.device) -> ReconstructionConfig:
+    """Return settings whose blocks suit a device, where nothing was said about their size.
+
+    Parameters
+    ----------
+    config : ReconstructionConfig
+        The settings of a new run.
+    device : torch.device
+        Where it is to be computed.
+
+    Returns
+    -------
+    ReconstructionConfig
+        What the run keeps, so that it can be gone on with on another device.
+    """
+    training = config.training
+    if device.type != "cuda" or training.voxels_per_step != type(training)().voxels_per_step:
+        return config
+    return config.with_training(voxels_per_step=_VOXELS_ON_A_GPU)
 
 
 def rows_per_block(config: TrainingConfig, grid: VoxelGrid) -> int:

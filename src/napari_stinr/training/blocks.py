@@ -79,4 +79,6 @@ class BlockObjective:
     def _predict(self, field: Field, rows: torch.Tensor, views: Views) -> torch.Tensor:
         """`(m, r, n_pixels)` lines of `(r,)` rows."""
         z, y, x = self._lattice
-        return project_field(self._projector, field, (z, y[rows], x), views, bfloat16=self._bfloat16)
+        # All rows are in order, and known to the grids of the field.
+        lattice = (z, y if len(rows) == len(y) else y[rows], x)
+        return project_field(self._projector, field, lattice, views, bfloat16=self._bfloat16)

@@ -21,7 +21,7 @@ from napari_stinr.fields import GrowthField, JointField, build_field
 from napari_stinr.fields.growth import OUTSIDE, SPECIMEN
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction import Reconstruction
-from napari_stinr.training.batching import blocks_of_rows
+from napari_stinr.training.batching import blocks_for, blocks_of_rows
 from napari_stinr.training.failures import TrainingError
 from napari_stinr.training.field_fit import FieldFit
 from napari_stinr.training.fit import Fit
@@ -86,8 +86,10 @@ class Trainer:
     ) -> None:
         if threads is not None and threads < 1:
             raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
-        self.series, training = series, config.training
         self.device = resolve_device(device)
+        if margin is None:  # else the run has its blocks already
+            config = blocks_for(config, self.device)
+        self.series, training = series, config.training
         self.threads = threads or available_threads()
         edges = EdgeMatter.of_series(series)
         margin = edges.margin(series.width, training.margin) if margin is None else margin

@@ -11,11 +11,12 @@ import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import torch
 
+    from napari_stinr.fields.base import Slices
     from napari_stinr.projection.views import SliceShape, TiltRays
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,22 @@ ROWS_TOGETHER = 16
 """Detector rows that the compiled kernels handle together: blocks of rows are multiples of it."""
 
 _CANNOT_LOAD = (ImportError, OSError, RuntimeError)
+
+
+class SlicesGradient(NamedTuple):
+    """Gradient of the loss by what :class:`~napari_stinr.fields.base.Slices` are made of.
+
+    Parameters
+    ----------
+    density : Tensor
+        `(rows, depth, width)` float32.
+    arrival, share : Tensor or None
+        `(rows, depth, width)` float32; None where the slices have none.
+    """
+
+    density: torch.Tensor
+    arrival: torch.Tensor | None = None
+    share: torch.Tensor | None = None
 
 
 class Projector(Protocol):
@@ -40,21 +57,15 @@ class Projector(Protocol):
     shape: SliceShape
     device: torch.device
 
-    def project(
-        self, density: torch.Tensor, arrival: torch.Tensor | None, rays: TiltRays, *, width: float
-    ) -> torch.Tensor:
+    def project(self, slices: Slices, rays: TiltRays) -> torch.Tensor:
         """Return detector lines.
 
         Parameters
         ----------
-        density : Tensor
-            `(rows, depth, width)` float32 slices [V].
-        arrival : Tensor or None
-            `(rows, depth, width)` float32 arrival times [t]; None: the density does not change.
+        slices : Slices
+            `(rows, depth, width)` part of a field.
         rays : TiltRays
             `(m,)` of the tilts to project for.
-        width : float
-            Duration of an arrival [t].
 
         Returns
         -------
@@ -63,30 +74,20 @@ class Projector(Protocol):
         """
         ...
 
-    def backproject(
-        self,
-        lines: torch.Tensor,
-        density: torch.Tensor,
-        arrival: torch.Tensor | None,
-        rays: TiltRays,
-        *,
-        width: float,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the gradients by density and arrival.
+    def backproject(self, lines: torch.Tensor, slices: Slices, rays: TiltRays) -> SlicesGradient:
+        """Return the gradients by what the slices are made of.
 
         Parameters
         ----------
         lines : Tensor
             `(m, rows, n_pixels)` float32 gradient of the loss by the detector lines.
-        density, arrival, rays, width
+        slices, rays
             As for :meth:`project`.
 
         Returns
         -------
-        density_gradient : Tensor
-            `(rows, depth, width)` float32.
-        arrival_gradient : Tensor or None
-            `(rows, depth, width)` float32; None where there is no arrival.
+        SlicesGradient
+            By density, and by arrival time and share where there are some.
         """
         ...
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_stinr.projection.backends import BackEnd, register
+from napari_stinr.projection.backends import ROWS_TOGETHER, BackEnd, SlicesGradient, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from napari_stinr.fields.base import Slices
     from napari_stinr.projection.views import SliceShape, TiltRays
 
 
@@ -32,83 +33,84 @@ class CompiledProjector:
         self._threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="stinr-projector") if threads > 1 else None
 
-    def project(
-        self, density: torch.Tensor, arrival: torch.Tensor | None, rays: TiltRays, *, width: float
-    ) -> torch.Tensor:
+    def project(self, slices: Slices, rays: TiltRays) -> torch.Tensor:
         """`(m, rows, n_pixels)` detector lines; see :meth:`~Projector.project`."""
         kernels = self._kernels
-        tiles = self._to_tiles(density)
-        arrival_tiles = None if arrival is None else self._to_tiles(arrival)
+        tiles, arrival, share = self._all_to_tiles(slices)
         cosines, sines, origins, times = (values.detach().numpy() for values in rays)
         cells = self.shape.n_pixels + kernels.EXTRA_CELLS
-        lines = np.zeros((len(times), len(tiles), cells, kernels.LANES), dtype=np.float32)
-        steepness = np.float32(1.0 / width)
+        lines = np.zeros((len(times), len(tiles), cells * ROWS_TOGETHER), dtype=np.float32)
+        size = (self.shape.depth, self.shape.width)
+        steepness = np.float32(1.0 / slices.width)
 
         def job(index: int) -> None:
             k, tile = divmod(index, len(tiles))
-            if arrival_tiles is None:
-                kernels.project_static(tiles, cosines, sines, origins, k, tile, lines[k, tile])
+            if arrival is None:
+                kernels.project_static(tiles, cosines, sines, origins, k, tile, *size, lines[k, tile])
             else:
                 kernels.project_growth(
-                    tiles, arrival_tiles, cosines, sines, origins, times, steepness, k, tile, lines[k, tile]
+                    tiles, arrival, share, cosines, sines, origins, times, steepness, k, tile, *size, lines[k, tile]
                 )
 
         self._share(job, len(times) * len(tiles))
-        pixels = lines[:, :, kernels.MARGIN : kernels.MARGIN + self.shape.n_pixels]
-        rows = torch.from_numpy(pixels).permute(0, 1, 3, 2).flatten(1, 2)[:, : len(density)]
+        by_cell = lines.reshape(len(times), len(tiles), cells, ROWS_TOGETHER)
+        pixels = by_cell[:, :, kernels.MARGIN : kernels.MARGIN + self.shape.n_pixels]
+        rows = torch.from_numpy(pixels).permute(0, 1, 3, 2).flatten(1, 2)[:, : len(slices.density)]
         return rows * self.shape.voxel_size
 
-    def backproject(
-        self,
-        lines: torch.Tensor,
-        density: torch.Tensor,
-        arrival: torch.Tensor | None,
-        rays: TiltRays,
-        *,
-        width: float,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """`(rows, depth, width)` gradients by density and arrival; see :meth:`~Projector.backproject`."""
-        kernels, n_rows = self._kernels, len(density)
-        tiles = self._to_tiles(density)
-        arrival_tiles = None if arrival is None else self._to_tiles(arrival)
+    def backproject(self, lines: torch.Tensor, slices: Slices, rays: TiltRays) -> SlicesGradient:
+        """`(rows, depth, width)` gradients; see :meth:`~Projector.backproject`."""
+        kernels = self._kernels
+        tiles, arrival, share = self._all_to_tiles(slices)
         cosines, sines, origins, times = (values.detach().numpy() for values in rays)
         cells = self._to_cells(lines, n_tiles=len(tiles))
-        density_gradient = np.zeros_like(tiles)
-        arrival_gradient = np.zeros_like(tiles)
-        steepness = np.float32(1.0 / width)
+        by_density = np.zeros_like(tiles)
+        by_arrival, by_share = (None if values is None else np.zeros_like(tiles) for values in (arrival, share))
+        steepness, size = np.float32(1.0 / slices.width), (self.shape.depth, self.shape.width)
 
         def job(index: int) -> None:
             tile, z = divmod(index, self.shape.depth)
-            if arrival_tiles is None:
-                kernels.backproject_static(cosines, sines, origins, z, tile, cells, density_gradient)
+            if arrival is None:
+                kernels.backproject_static(cosines, sines, origins, z, tile, *size, cells, by_density)
             else:
                 kernels.backproject_growth(
-                    tiles, arrival_tiles, cosines, sines, origins, times, steepness, z, tile, cells,
-                    density_gradient, arrival_gradient,
+                    tiles, arrival, share, cosines, sines, origins, times, steepness, z, tile, *size, cells,
+                    by_density, by_arrival, by_share,
                 )  # fmt: skip
 
         self._share(job, len(tiles) * self.shape.depth)
-        if arrival is None:
-            return _from_tiles(density_gradient, n_rows), None
-        return _from_tiles(density_gradient, n_rows), _from_tiles(arrival_gradient, n_rows)
+        gradients = (by_density, by_arrival, by_share)
+        return SlicesGradient(*(None if g is None else self._from_tiles(g, len(slices.density)) for g in gradients))  # type: ignore[arg-type]  # there always is one by the density
 
     def _to_cells(self, lines: torch.Tensor, *, n_tiles: int) -> NDArray[np.float32]:
-        """`(m, tiles, n_pixels + EXTRA_CELLS, LANES)` gradient of the loss by every cell."""
+        """`(m, tiles, (n_pixels + EXTRA_CELLS) * LANES)` gradient of the loss by every cell."""
         kernels, n_pixels = self._kernels, self.shape.n_pixels
-        cells = np.zeros((len(lines), n_tiles, n_pixels + kernels.EXTRA_CELLS, kernels.LANES), dtype=np.float32)
-        padded = functional.pad(lines * self.shape.voxel_size, (0, 0, 0, n_tiles * kernels.LANES - lines.shape[1]))
-        lanes = padded.view(len(lines), n_tiles, kernels.LANES, -1).permute(0, 1, 3, 2)
+        cells = np.zeros((len(lines), n_tiles, n_pixels + kernels.EXTRA_CELLS, ROWS_TOGETHER), dtype=np.float32)
+        padded = functional.pad(lines * self.shape.voxel_size, (0, 0, 0, n_tiles * ROWS_TOGETHER - lines.shape[1]))
+        lanes = padded.view(len(lines), n_tiles, ROWS_TOGETHER, -1).permute(0, 1, 3, 2)
         cells[:, :, kernels.MARGIN : kernels.MARGIN + n_pixels] = lanes.numpy()
-        return cells
+        return cells.reshape(len(lines), n_tiles, -1)
 
-    def _to_tiles(self, slices: torch.Tensor) -> NDArray[np.float32]:
-        lanes = self._kernels.LANES
-        n_tiles = -(-len(slices) // lanes)
-        padded = functional.pad(slices.detach(), (0, 0, 0, 0, 0, n_tiles * lanes - len(slices)))
+    def _all_to_tiles(
+        self, slices: Slices
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """`(tiles, depth * width * LANES)` density, arrival and share."""
+        arrival = None if slices.arrival is None else self._to_tiles(slices.arrival)
+        share = None if slices.share is None else self._to_tiles(slices.share)
+        return self._to_tiles(slices.density), arrival, share
+
+    def _to_tiles(self, values: torch.Tensor) -> NDArray[np.float32]:
+        lanes = ROWS_TOGETHER
+        n_tiles = -(-len(values) // lanes)
+        padded = functional.pad(values.detach(), (0, 0, 0, 0, 0, n_tiles * lanes - len(values)))
         tiles: NDArray[np.float32] = (
-            padded.view(n_tiles, lanes, *slices.shape[1:]).permute(0, 2, 3, 1).contiguous().numpy()
+            padded.view(n_tiles, lanes, *values.shape[1:]).permute(0, 2, 3, 1).reshape(n_tiles, -1).numpy()
         )
         return tiles
+
+    def _from_tiles(self, tiles: NDArray[np.float32], n_rows: int) -> torch.Tensor:
+        by_lane = torch.from_numpy(tiles).view(len(tiles), self.shape.depth, self.shape.width, ROWS_TOGETHER)
+        return by_lane.permute(0, 3, 1, 2).flatten(0, 1)[:n_rows].contiguous()
 
     def _share(self, job: Callable[[int], None], n_jobs: int) -> None:
         if self._pool is None:
@@ -123,10 +125,6 @@ class CompiledProjector:
 
         for future in [self._pool.submit(work) for _ in range(self._threads)]:
             future.result()
-
-
-def _from_tiles(tiles: NDArray[np.float32], n_rows: int) -> torch.Tensor:
-    return torch.from_numpy(tiles).permute(0, 3, 1, 2).flatten(0, 1)[:n_rows].contiguous()
 
 
 register(BackEnd("numba", CompiledProjector, devices=("cpu",), needs="numba", rank=10))

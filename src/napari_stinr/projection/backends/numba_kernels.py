@@ -1,7 +1,7 @@
 """Compiled CPU kernels of the projector: project slices for many tilts at once, and the adjoint.
 
-Sixteen detector rows share the geometry of every voxel, so they are the innermost axis and the compiler turns the
-innermost loops into vector instructions. Nothing of size (tilts x voxels) is ever stored: footprint and sigmoid are
+Sixteen detector rows share the geometry of every voxel, so they are the innermost axis, and the loops over them are
+vector instructions. Nothing of size (tilts x voxels) is ever stored: footprint and sigmoid are
 recomputed in the adjoint. The kernels release the GIL and use no thread pool of their own;
 :mod:`napari_stinr.projection.backends.numba` shares the work out.
 """
@@ -13,16 +13,16 @@ import math
 import numba
 import numpy as np
 
-from napari_stinr.projection.backends import ROWS_TOGETHER
-
-LANES = ROWS_TOGETHER
-"""Detector rows that share one vector."""
+from napari_stinr.projection.backends.taps_kernels import LANES, add_from_cells, add_to_cells, gather_from_cells
 
 MARGIN = 3
 """Cells before the first detector pixel, so that the footprint of a voxel off the line needs no test."""
 
 EXTRA_CELLS = 7
 """Cells of a line beyond its pixels: the margin in front, and four behind."""
+
+_TOGETHER = 64
+"""Voxels of a row that are projected back together: what is needed of them for all tilts stays near the processor."""
 
 _f4 = np.float32
 _compiled = numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
@@ -63,97 +63,128 @@ def _footprint(u, n_pixels):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always", fastmath=True)
 def _misses(u, n_pixels):  # type: ignore[no-untyped-def]
-    # No tap of a voxel there is on the line: most of a margin is passed over for every tilt.
+    # No tap of a voxel there is on the line.
     return u <= -2.0 or u >= n_pixels + 1.0
 
 
-@_compiled
-def project_growth(density, arrival, cosines, sines, origins, times, steepness, k, tile, line):  # type: ignore[no-untyped-def]
-    """Add the projection of ``density * sigmoid((t - arrival) * steepness)`` for tilt `k` to one line.
+@numba.njit(inline="always", fastmath=True)
+def _seen(start, step, width, n_pixels):  # type: ignore[no-untyped-def]
+    # First and last voxel of a row, and beyond, that are on the line: most of a margin is passed over for every tilt.
+    first, beyond = 0, width
+    while first < beyond and _misses(start + first * step, n_pixels):
+        first += 1
+    while first < beyond and _misses(start + (beyond - 1) * step, n_pixels):
+        beyond -= 1
+    return first, beyond
 
-    `(tiles, depth, width, LANES)` float32 density and arrival, of which one tile; `(n_tilts,)` cosines, sines and
-    origins [pixel] float64, times float32; float32 steepness [1/t]; `(n_pixels + EXTRA_CELLS, LANES)` float32 line.
+
+@_compiled
+def project_growth(  # type: ignore[no-untyped-def]
+    density, arrival, share, cosines, sines, origins, times, steepness, k, tile, depth, width, line
+):
+    """Add the projection of slices with an arrival time for tilt `k` to one line.
+
+    `(tiles, depth * width * LANES)` float32 density, arrival and share (or None), of which one tile; `(n_tilts,)`
+    cosines, sines and origins [pixel] float64, times float32; float32 steepness [1/t]; `((n_pixels + EXTRA_CELLS) *
+    LANES,)` float32 line.
     """
-    _, depth, width, _ = density.shape
-    n_pixels = line.shape[0] - EXTRA_CELLS
+    n_pixels = len(line) // LANES - EXTRA_CELLS
     t = times[k]
+    values = np.empty(width * LANES, dtype=np.float32)
     for z in range(depth):
         start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
-        for x in range(width):
-            u = start + x * cosines[k]
-            if _misses(u, n_pixels):
-                continue
-            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
-            for r in range(LANES):
-                value = grown(density[tile, z, x, r], arrival[tile, z, x, r], t, steepness)
-                line[i, r] += w0 * value
-                line[i + 1, r] += w1 * value
-                line[i + 2, r] += w2 * value
-                line[i + 3, r] += w3 * value
+        first, beyond = _seen(start, cosines[k], width, n_pixels)
+        # Slices begin at 0, so that the compiler need not think of numbers from the end and can use vectors.
+        o, n = (z * width + first) * LANES, (beyond - first) * LANES
+        grows, arrives = density[tile, o : o + n], arrival[tile, o : o + n]
+        if share is None:
+            for q in range(n):
+                values[q] = grown(grows[q], arrives[q], t, steepness)
+        else:
+            always = share[tile, o : o + n]
+            for q in range(n):
+                there = sigmoid((t - arrives[q]) * steepness)
+                values[q] = grows[q] * (there + always[q] * (_f4(1.0) - there))
+        for x in range(beyond - first):
+            i, w0, w1, w2, w3 = _footprint(start + (first + x) * cosines[k], n_pixels)
+            add_to_cells(line, i * LANES, values, x * LANES, w0, w1, w2, w3)
 
 
 @_compiled
 def backproject_growth(  # type: ignore[no-untyped-def]
-    density, arrival, cosines, sines, origins, times, steepness, z, tile, lines, density_gradient, arrival_gradient
-):
-    """Add the gradients of density and arrival along one line `z` of voxels, for all tilts.
+    density, arrival, share, cosines, sines, origins, times, steepness, z, tile, depth, width, lines, by_density,
+    by_arrival, by_share,
+):  # fmt: skip
+    """Set the gradients of density, arrival and share (or None) along one line `z` of voxels, for all tilts.
 
-    As for :func:`project_growth`; `lines` is the `(n_tilts, tiles, n_pixels + EXTRA_CELLS, LANES)` float32 gradient of
-    the loss by every cell, the gradients have the shape of the density.
+    As for :func:`project_growth`; `lines` is the `(n_tilts, tiles, (n_pixels + EXTRA_CELLS) * LANES)` float32 gradient
+    of the loss by every cell, the gradients have the shape of the density and are 0 before.
     """
-    _, depth, width, _ = density.shape
-    n_pixels = lines.shape[2] - EXTRA_CELLS
-    for k in range(len(times)):
-        t = times[k]
-        line = lines[k, tile]
-        start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
-        for x in range(width):
-            u = start + x * cosines[k]
-            if _misses(u, n_pixels):
-                continue
-            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
-            for r in range(LANES):
-                back = w0 * line[i, r] + w1 * line[i + 1, r] + w2 * line[i + 2, r] + w3 * line[i + 3, r]
-                arrived = sigmoid((t - arrival[tile, z, x, r]) * steepness)
-                back = back * arrived
-                density_gradient[tile, z, x, r] += back
-                arrival_gradient[tile, z, x, r] -= back * density[tile, z, x, r] * (_f4(1.0) - arrived) * steepness
+    n_pixels = lines.shape[2] // LANES - EXTRA_CELLS
+    back = np.empty(_TOGETHER * LANES, dtype=np.float32)
+    for left in range(0, width, _TOGETHER):
+        m = min(width - left, _TOGETHER)
+        # With b what comes back from a tilt and s what has arrived by then, sums over the tilts of b s, b s (1 - s)
+        # and b (1 - s): all gradients are made of them.
+        for k in range(len(times)):
+            t, line = times[k], lines[k, tile]
+            start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] + (left - (width - 1) * 0.5) * cosines[k]
+            first, beyond = _seen(start, cosines[k], m, n_pixels)
+            for x in range(beyond - first):
+                i, w0, w1, w2, w3 = _footprint(start + (first + x) * cosines[k], n_pixels)
+                gather_from_cells(line, i * LANES, back, x * LANES, w0, w1, w2, w3)
+            o, n = (z * width + left + first) * LANES, (beyond - first) * LANES
+            arrives, came, turned = arrival[tile, o : o + n], by_density[tile, o : o + n], by_arrival[tile, o : o + n]
+            if share is None:
+                for q in range(n):
+                    there = sigmoid((t - arrives[q]) * steepness)
+                    came[q] += back[q] * there
+                    turned[q] += back[q] * there * (_f4(1.0) - there)
+            else:
+                missed = by_share[tile, o : o + n]
+                for q in range(n):
+                    there = sigmoid((t - arrives[q]) * steepness)
+                    came[q] += back[q] * there
+                    turned[q] += back[q] * there * (_f4(1.0) - there)
+                    missed[q] += back[q] * (_f4(1.0) - there)
+    o, n = z * width * LANES, width * LANES
+    grows, came, turned = density[tile, o : o + n], by_density[tile, o : o + n], by_arrival[tile, o : o + n]
+    if share is None:
+        for q in range(n):
+            turned[q] *= -grows[q] * steepness
+    else:
+        always, missed = share[tile, o : o + n], by_share[tile, o : o + n]
+        for q in range(n):
+            came[q] += always[q] * missed[q]
+            missed[q] *= grows[q]
+            turned[q] *= -grows[q] * (_f4(1.0) - always[q]) * steepness
 
 
 @_compiled
-def project_static(density, cosines, sines, origins, k, tile, line):  # type: ignore[no-untyped-def]
+def project_static(density, cosines, sines, origins, k, tile, depth, width, line):  # type: ignore[no-untyped-def]
     """Add the projection of a density that does not change; see :func:`project_growth`."""
-    _, depth, width, _ = density.shape
-    n_pixels = line.shape[0] - EXTRA_CELLS
+    n_pixels = len(line) // LANES - EXTRA_CELLS
+    values = density[tile]
     for z in range(depth):
         start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
-        for x in range(width):
-            u = start + x * cosines[k]
-            if _misses(u, n_pixels):
-                continue
-            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
-            for r in range(LANES):
-                value = density[tile, z, x, r]
-                line[i, r] += w0 * value
-                line[i + 1, r] += w1 * value
-                line[i + 2, r] += w2 * value
-                line[i + 3, r] += w3 * value
+        first, beyond = _seen(start, cosines[k], width, n_pixels)
+        for x in range(first, beyond):
+            i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
+            add_to_cells(line, i * LANES, values, (z * width + x) * LANES, w0, w1, w2, w3)
 
 
 @_compiled
-def backproject_static(cosines, sines, origins, z, tile, lines, density_gradient):  # type: ignore[no-untyped-def]
+def backproject_static(  # type: ignore[no-untyped-def]
+    cosines, sines, origins, z, tile, depth, width, lines, by_density
+):
     """Add the gradient of a density that does not change; see :func:`backproject_growth`."""
-    _, depth, width, _ = density_gradient.shape
-    n_pixels = lines.shape[2] - EXTRA_CELLS
-    for k in range(len(cosines)):
-        line = lines[k, tile]
-        start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] - (width - 1) * 0.5 * cosines[k]
-        for x in range(width):
-            u = start + x * cosines[k]
-            if _misses(u, n_pixels):
-                continue
-            i, w0, w1, w2, w3 = _footprint(u, n_pixels)
-            for r in range(LANES):
-                density_gradient[tile, z, x, r] += (
-                    w0 * line[i, r] + w1 * line[i + 1, r] + w2 * line[i + 2, r] + w3 * line[i + 3, r]
-                )
+    n_pixels = lines.shape[2] // LANES - EXTRA_CELLS
+    came = by_density[tile]
+    for left in range(0, width, _TOGETHER):
+        for k in range(len(cosines)):
+            line = lines[k, tile]
+            start = origins[k] + (z - (depth - 1) * 0.5) * sines[k] + (left - (width - 1) * 0.5) * cosines[k]
+            first, beyond = _seen(start, cosines[k], min(width - left, _TOGETHER), n_pixels)
+            for x in range(first, beyond):
+                i, w0, w1, w2, w3 = _footprint(start + x * cosines[k], n_pixels)
+                add_from_cells(line, i * LANES, came, (z * width + left + x) * LANES, w0, w1, w2, w3)

@@ -1,0 +1,139 @@
+"""Divide a volume among its peaks, on the device where it lies, in pieces that take little memory."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_VOXELS_TOGETHER = 2**20
+
+
+def atoms_of(density: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Divide a volume among its peaks: each voxel follows its highest neighbour until there is none higher.
+
+    Parameters
+    ----------
+    density : Tensor
+        `(rows, depth, width)` density [any unit].
+
+    Returns
+    -------
+    atoms : Tensor
+        `(rows, depth, width)` int32 number of the peak, from 0.
+    peaks : Tensor
+        `(n_atoms,)` int64 voxel of each peak, as an index of the flat volume.
+    """
+    index = torch.int32 if density.numel() < 2**31 else torch.int64
+    above = torch.empty(density.shape, dtype=index, device=density.device)
+    for rows in some_rows(density):
+        above[rows] = _highest_neighbours(density, rows)
+    climbed = above.ravel()
+    del above  # as all are as large as the volume
+    while not torch.equal(further := climbed[climbed], climbed):
+        climbed = further
+    del further
+    peaks = (climbed == torch.arange(len(climbed), device=density.device, dtype=index)).nonzero()[:, 0]
+    numbers = torch.empty(len(climbed), dtype=torch.int32, device=density.device)
+    numbers[peaks] = torch.arange(len(peaks), dtype=torch.int32, device=density.device)
+    return numbers[climbed].view(density.shape), peaks
+
+
+def within_reach(atoms: torch.Tensor, peaks: torch.Tensor, *, reach: int) -> tuple[torch.Tensor, int]:
+    """Divide what is too large to be an atom: matter that shows none is decided on cell by cell.
+
+    Parameters
+    ----------
+    atoms, peaks : Tensor
+        From :func:`atoms_of`; `atoms` becomes the labels.
+    reach : int
+        How far an atom reaches from its peak [voxel].
+
+    Returns
+    -------
+    labels : Tensor
+        `(rows, depth, width)` int32 number of the atom or cell, from 0.
+    n_labels : int
+        How many there are.
+    """
+    _, depth, width = atoms.shape
+    peak = torch.stack([peaks // (depth * width), peaks // width % depth, peaks % width]).int()
+    n_cells = [-(-n // reach) for n in atoms.shape]
+    places = [torch.arange(n, dtype=torch.int32, device=atoms.device) for n in atoms.shape]
+    are_far, keys = torch.empty(atoms.shape, dtype=torch.bool, device=atoms.device), []
+    for rows in some_rows(atoms):
+        here = (places[0][rows, None, None], places[1][:, None], places[2])
+        squared = sum((place - of_peak[atoms[rows]]) ** 2 for place, of_peak in zip(here, peak, strict=True))
+        are_far[rows] = is_far = squared > reach**2
+        cell = ((here[0] // reach * n_cells[1] + here[1] // reach) * n_cells[2] + here[2] // reach)[is_far]
+        keys.append(atoms[rows][is_far].long() * math.prod(n_cells) + cell)
+    different, numbers = torch.unique(torch.cat(keys), return_inverse=True)
+    atoms[are_far] = (len(peaks) + numbers).int()
+    return atoms, len(peaks) + len(different)
+
+
+def height_of_borders(density: torch.Tensor, labels: torch.Tensor, n_labels: int) -> float:
+    """Return how high atoms are where they meet: their mean density there, by the highest.
+
+    Parameters
+    ----------
+    density : Tensor
+        `(rows, depth, width)` density [any unit].
+    labels, n_labels
+        From :func:`within_reach`; the cells of a body that is larger than an atom meet within it.
+
+    Returns
+    -------
+    float
+        The median over all mass, 0 to 1: near to 0 where atoms stand apart, near to 1 where peaks are noise [1].
+    """
+    mass, border, n_border = sums = torch.zeros(3, n_labels, dtype=torch.float64, device=labels.device)
+    top = torch.zeros(n_labels, dtype=density.dtype, device=labels.device)
+    for rows in some_rows(labels):
+        some, values = labels[rows].long(), density[rows].double()
+        is_border = _differs_from_a_neighbour(labels, rows)
+        for total, what in zip(sums, (values, values * is_border, is_border.double()), strict=True):
+            total.index_add_(0, some.ravel(), what.ravel())
+        top.scatter_reduce_(0, some.ravel(), density[rows].ravel(), "amax")
+    height = (border / n_border.clamp(min=1) / top.double().clamp(min=torch.finfo(torch.float64).tiny)).cpu()
+    order = height.argsort(stable=True)
+    below = mass.cpu()[order].cumsum(0)
+    return float(height[order][torch.searchsorted(below, below[-1] / 2)])
+
+
+def sums_of(labels: torch.Tensor, values: torch.Tensor, into: torch.Tensor) -> None:
+    """Add `(...)` values of voxels with `(...)` labels to `(n_labels,)` float64 sums."""
+    into.index_add_(0, labels.ravel().long(), values.ravel().to(into.dtype))
+
+
+def some_rows(volume: torch.Tensor) -> Iterator[slice]:
+    """Blocks of rows, so that what is made of them takes little memory."""
+    together = max(1, _VOXELS_TOGETHER // max(1, volume[0].numel()))
+    for start in range(0, len(volume), together):
+        yield slice(start, min(start + together, len(volume)))
+
+
+def _differs_from_a_neighbour(labels: torch.Tensor, rows: slice) -> torch.Tensor:
+    """`(n, depth, width)` whether one of the six neighbours has another label, for some rows."""
+    first, last = max(0, rows.start - 1), min(len(labels), rows.stop + 1)
+    differs = torch.zeros(labels[first:last].shape, dtype=torch.bool, device=labels.device)
+    for axis in range(3):
+        n = differs.shape[axis]
+        changes = labels[first:last].narrow(axis, 1, n - 1) != labels[first:last].narrow(axis, 0, n - 1)
+        for start in (0, 1):
+            differs.narrow(axis, start, n - 1).logical_or_(changes)
+    return differs[rows.start - first : rows.stop - first]
+
+
+def _highest_neighbours(density: torch.Tensor, rows: slice) -> torch.Tensor:
+    """`(n, depth, width)` index of the highest of every voxel and its 26 neighbours, for some rows."""
+    first, last = max(0, rows.start - 1), min(len(density), rows.stop + 1)
+    # Of equal ones it is the first, so that no two of them follow each other.
+    _, index = functional.max_pool3d(density[None, None, first:last], 3, stride=1, padding=1, return_indices=True)
+    found: torch.Tensor = index[0, 0, rows.start - first : rows.stop - first] + first * density[0].numel()
+    return found
