@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-BASE_SEED = 912268
+BASE_SEED = 410824
 """Draw a new one after the last change of a setting; settings are chosen on other base seeds."""
 N_SEEDS = 3
 

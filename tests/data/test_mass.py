@@ -27,14 +27,16 @@ def growth(masses: np.ndarray, *, noise: float = 0.0, level: float = 0.0, **opti
 
 @pytest.mark.parametrize("level", [0.0, 0.5], ids=["empty background", "background"])
 @pytest.mark.parametrize(
-    ("course", "expected"),
-    [(TIMES, 1 / 3), (TIMES > 0.02, 1 / 3), ((TIMES > 0.5) * 0.05, 0.05 / 2.05)],
+    ("course", "expected", "early"),
+    [(TIMES, 1 / 3, 0.1), (TIMES > 0.02, 1 / 3, 1.0), ((TIMES > 0.5) * 0.05, 0.05 / 2.05, 0.0)],
     ids=["steady", "at once", "little"],
 )
-def test_what_grows_is_measured_whenever_it_comes(course: np.ndarray, expected: float, level: float) -> None:
+def test_what_grows_is_measured_whenever_it_comes(
+    course: np.ndarray, expected: float, early: float, level: float
+) -> None:
     found = growth(2.0 + course, noise=0.002, level=level)
     assert found.fraction == pytest.approx(expected, abs=0.01)
-    assert found.at_start == pytest.approx(1 - expected, abs=0.01)
+    assert found.early == pytest.approx(early, abs=0.03)
     assert not found.is_none
     assert found.note() is None
 
@@ -66,11 +68,11 @@ def test_where_nothing_is_known_to_grow_the_clock_is_that_of_the_series() -> Non
 def test_masses_too_uneven_to_rule_it_out_do_not() -> None:
     uneven = 2.0 * (1 + 0.05 * np.random.default_rng(6).normal(size=N_TILTS))
     assert not growth(uneven).is_none
-    assert growth(uneven).at_start is None
+    assert growth(uneven).early == 0
 
 
 def test_where_a_pixel_does_not_count_the_growth_is_not_known() -> None:
     mask = np.ones((N_TILTS, 12, 40), dtype=bool)
     mask[3, 2, 2] = False
     assert growth(np.full(N_TILTS, 2.0), mask=mask).fraction is None
-    assert growth(2.0 + TIMES, mask=mask).at_start is None
+    assert growth(2.0 + TIMES, mask=mask).early == 0

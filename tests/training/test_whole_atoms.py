@@ -195,18 +195,21 @@ def test_atoms_are_told_and_decided_on_in_turn() -> None:
     assert not is_undecided(field)
 
 
-@pytest.mark.parametrize(
-    ("mass_at_start", "expected"),
-    [(None, [1, 1, 0]), (0.66, [1, 1, 0]), (0.4, [1, 0, 0])],
-    ids=["unknown", "fits", "less"],
-)
-def test_what_is_specimen_has_no_more_mass_than_the_first_projection(
-    mass_at_start: float | None, expected: list[int]
-) -> None:
-    field = told((0.9, 0.65, 0.1))
-    assert decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT, mass_at_start=mass_at_start)
+@pytest.mark.parametrize(("early", "expected"), [(0.0, [1, 0, 1]), (0.1, [1, 0, 1]), (1.0, [1, 1, 0])])
+def test_where_shares_tell_little_the_surface_decides(early: float, expected: list[int]) -> None:
+    field = told((0.7, 0.4, 0.7))
+    field.tell_regions(torch.from_numpy(np.where(ROWS < 14, NEAR_SURFACE, OUTSIDE).astype(np.uint8)))
+    assert decide_on_whole_atoms(field, GRID, fraction=DECIDED_AT, early=early)
     shown = field.potential(*lattice_of(GRID), 0.0).detach()
     assert [float(shown[atom]) / density()[atom] for atom in ATOMS] == pytest.approx(expected, abs=1e-2)
+
+
+@pytest.mark.parametrize("at", [2, 11, 20])
+def test_depth_is_counted_from_the_surface_up_to_four_voxels(at: int) -> None:
+    depths = whole_atoms._depths(torch.from_numpy(np.where(at > ROWS, 1.0, 0.0).astype(np.float32)))
+    steps = at - np.arange(22)
+    expected = np.clip(np.where(steps > 0, steps, steps - 1), -4, 4)
+    np.testing.assert_array_equal(depths[:, 9, 12], expected)
 
 
 def test_what_is_far_from_the_surface_is_no_specimen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ _SCATTERS = 6.0
 """Growth that no scatter looks like, in its standard deviations."""
 _EMPTY = 0.05
 """Part of the pixels that is taken to show no matter: what stands there dilutes the growth of what is matter."""
+_EARLY = 0.1
+"""Part of the time that is early."""
 _LOOKED_AT = 2**20
 """Pixels that tell the level of the empty ones."""
 
@@ -91,9 +93,9 @@ class MassGrowth:
         return self.fraction is not None and self.fraction + _ERRORS * error < LEAST_GROWTH
 
     @property
-    def at_start(self) -> float | None:
-        """Mass in the first projection, as a part of that in the last; None: not known, or lost in scatter [1]."""
-        return 1 - self.fraction if self.fraction is not None and self._is_certain else None
+    def early(self) -> float:
+        """Part of all that grows that is there after a tenth of the time; 0 where that is not known [1]."""
+        return float(np.interp(_EARLY, self.times, self.arrived)) if self._is_certain else 0.0
 
     def clock(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return times by a clock that runs half as the given one and half with the matter that arrives.

@@ -48,10 +48,9 @@ class Atoms(nn.Module):
         """An atom was either always there as a whole, or not at all before it arrived."""
         return bool(self.decided)
 
-    def decide(self, *, least_share: float = IS_SPECIMEN) -> None:
-        """Make every atom specimen or contamination as a whole: by whether its share is above this one [1]."""
+    def decide(self) -> None:
+        """Make every atom specimen or contamination as a whole, by its share."""
         self.clamp_shares()
-        self.least_share.fill_(least_share)
         self.decided.fill_(1)
 
     @property

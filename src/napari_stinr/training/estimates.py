@@ -40,8 +40,8 @@ _ARRAYS_OF_LINES = 12
 _FIELD_WITH_MOMENTS, _FIELD_IN_A_CHECKPOINT = 4, 3
 _SEARCHED_VALUES = 60
 """Numbers that are held for every coarse voxel while the surface is sought, the graph of its cut included."""
-_DIVIDED_VALUES = 6
-"""Numbers that are held for every voxel while atoms are told from each other, their labels included."""
+_DIVIDED_VALUES = 8
+"""Numbers that are held for every voxel while atoms are told from each other and decided on, labels included."""
 _LONGER_WAY = 1.15
 """Way of a ray through a box with a margin, over its edge, at a mean angle."""
 

@@ -294,8 +294,8 @@ class Trainer:
     def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
         if self._is_undecided and self._fit is self._volume:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is undecided
-            at_start = None if self._search is None else self._search.mass_growth.at_start
-            if decide_on_whole_atoms(growth, self.grid, fraction=fraction, mass_at_start=at_start):
+            early = 0.0 if self._search is None else self._search.mass_growth.early
+            if decide_on_whole_atoms(growth, self.grid, fraction=fraction, early=early):
                 self._volume.renew()
                 self._is_undecided = is_undecided(growth)
         step = self.step - self._progress.first_step

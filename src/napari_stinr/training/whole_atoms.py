@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from napari_stinr.fields.atoms import IS_SPECIMEN, Atoms
+from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.filters import filtered
 from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, WITHOUT_ATOMS
 from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
-from napari_stinr.training.watershed import atoms_of, height_of_borders, some_rows, sums_of, within_reach
+from napari_stinr.training.watershed import atoms_of, height_of_borders, sums_of, within_reach
 
 if TYPE_CHECKING:
     from napari_stinr.data.geometry import VoxelGrid
@@ -30,10 +30,11 @@ this edge. What is farther than this from the surface is not specimen either: th
 _RESOLVED = 0.35
 """Density where an atom meets others, by that at its peak, below which it is told from them: 0.11 to 0.16 for half of
 the mass of simulated atoms, 0.6 for bodies without any."""
-_CERTAINLY_SPECIMEN = 0.7
-"""Share of an atom above which it is specimen where there would be too much of that otherwise."""
-_TOO_MUCH = 1.05
-"""How much more specimen than there was in the first projection is too much: sums of pixels have their errors, too."""
+_DEPTH = 4
+"""Distance from the surface up to which it counts how far an atom is inside or outside [voxel]."""
+_TRUST = 0.08
+"""What a voxel of this distance adds to the share of an atom, where all contamination arrives in the first tenth of the
+time: it is missing in so few projections that its share may be anything [1/voxel]."""
 _LITTLE = 1e-3
 """Weight of what is inside the surface for the time at which an atom arrives if it does: by the grids for outside."""
 
@@ -45,9 +46,7 @@ def is_undecided(field: GrowthField) -> bool:
     return field.regions is not None and bool((field.regions == NEAR_SURFACE).any())
 
 
-def decide_on_whole_atoms(
-    field: GrowthField, grid: VoxelGrid, *, fraction: float, mass_at_start: float | None = None
-) -> bool:
+def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: float, early: float = 0.0) -> bool:
     """Take the next step towards whole atoms where it is time for one.
 
     First atoms are told from each other, and each gets one arrival time and a share that was always there. These are
@@ -63,9 +62,9 @@ def decide_on_whole_atoms(
         The voxels of the reconstruction.
     fraction : float
         Part of the fit of the volume that is over, 0 to 1.
-    mass_at_start : float, optional
-        Mass in the first projection, as a part of that in the last: of a burst of contamination, all but very few
-        projections show it like specimen, but the mass tells how much there can be. None: not known [1].
+    early : float
+        Part of the contamination that arrives early, by the mass of the projections: the more, the less do shares tell,
+        and the more counts the surface, 0 to 1 [1].
 
     Returns
     -------
@@ -80,24 +79,39 @@ def decide_on_whole_atoms(
             field.regions[field.regions == NEAR_SURFACE] = WITHOUT_ATOMS
         return fraction >= TOLD_AT
     if fraction >= DECIDED_AT:
-        _decide(field, field.atoms, grid, mass_at_start)
+        _decide(field, field.atoms, grid, early)
     return fraction >= DECIDED_AT
 
 
-def _decide(field: GrowthField, atoms: Atoms, grid: VoxelGrid, mass_at_start: float | None) -> None:
-    """Decide by the shares, of what is near to the surface, and no more than the mass allows."""
+def _decide(field: GrowthField, atoms: Atoms, grid: VoxelGrid, early: float) -> None:
+    """Decide by the shares, and by the surface where these are uncertain, of what is near to it."""
     assert field.regions is not None
-    near, is_near = (field.regions != OUTSIDE).float(), torch.zeros_like(atoms.share, dtype=torch.bool)
+    inside = (field.regions != OUTSIDE).float()
+    near, is_near = inside, torch.zeros_like(atoms.share, dtype=torch.bool)
     for axis in range(3):
         near = _highest_within(near, _reach(grid), axis=axis)
-    for rows in some_rows(near):
-        is_near[atoms.labels[rows][near[rows] > 0]] = True
+    near, depths = near > 0, _depths(inside)
+    mass, deep = torch.zeros(2, len(is_near), dtype=torch.float64, device=inside.device)
+    z, y, x = lattice_of(grid.fitted)
     with torch.no_grad():
+        for rows in rows_at_a_time(grid.fitted):
+            density, labels = field.density.on_lattice(z, y[rows], x), atoms.labels[rows]
+            is_near[labels[near[rows]]] = True
+            sums_of(labels, density, mass)
+            sums_of(labels, density * depths[rows], deep)
+        atoms.share.add_((deep / mass.clamp(min=torch.finfo(mass.dtype).tiny)).float(), alpha=_TRUST * early)
         atoms.share[~is_near] = 0.0
-    share, mass = atoms.share.detach(), _masses(field, atoms, grid)
-    most = math.inf if mass_at_start is None else _TOO_MUCH * mass_at_start * float(mass.sum())
-    is_too_much = float(mass[share > IS_SPECIMEN].sum()) > most
-    atoms.decide(least_share=_CERTAINLY_SPECIMEN if is_too_much else IS_SPECIMEN)
+    atoms.decide()
+
+
+def _depths(inside: torch.Tensor) -> torch.Tensor:
+    """`(rows, depth, width)` how many voxels from the surface, at most `_DEPTH`: inside positive, outside negative."""
+    depths, grown, outgrown = torch.zeros_like(inside), inside, 1 - inside
+    for _ in range(_DEPTH):
+        depths += grown - outgrown
+        for axis in range(3):
+            grown, outgrown = (_highest_within(values, 1, axis=axis) for values in (grown, outgrown))
+    return depths
 
 
 def _highest_within(values: torch.Tensor, reach: int, *, axis: int) -> torch.Tensor:
@@ -151,13 +165,3 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
             sums_of(labels[rows], values, sums)
     tiny = torch.finfo(torch.float64).tiny
     return Atoms(labels, share=(early / (total + tiny)).float(), arrival=(weighted / (weight + tiny)).float())
-
-
-def _masses(field: GrowthField, atoms: Atoms, grid: VoxelGrid) -> torch.Tensor:
-    """`(n_atoms,)` float64 sum of the density of each atom [V]."""
-    z, y, x = lattice_of(grid.fitted)
-    mass = torch.zeros_like(atoms.share, dtype=torch.float64)
-    for rows in rows_at_a_time(grid.fitted):
-        with torch.no_grad():
-            sums_of(atoms.labels[rows], field.density.on_lattice(z, y[rows], x), mass)
-    return mass
