@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"README.md": ("demo", "matrix", "neural", "benchmarks"), "docs/guide.md": ("matrix",)}
+PAGES = {"README.md": ("demo", "matrix", "neural", "gpu", "benchmarks"), "docs/guide.md": ("matrix",)}
 """Parts of every page."""
 SOURCES = {
     "demo": Path("demo/scores.json"),
     "matrix": Path("benchmarks/results/matrix.md"),
     "neural": Path("benchmarks/results/neural.md"),
+    "gpu": Path("benchmarks/results/gpu.md"),
     "benchmarks": Path("benchmarks/results/table.md"),
 }
 COLUMNS = ("static", "growth", "truth")

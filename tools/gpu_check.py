@@ -357,36 +357,48 @@ def paper(check: Check) -> None:
 
 
 COLUMNS = {
-    "projector": ("size", "back_end", "kind", "project_ms", "backproject_ms", "giga_voxel_tilts_per_s"),
     "steps": ("size", "preset", "ms_per_step", "launches", "peak_gigabytes"),
+    "runs": ("size", "steps", "seconds", "is_extrapolated", "peak_gigabytes"),
     "demo": ("device", "steps", "seconds", "removed", "nrmse"),
     "paper": ("rays", "ms_per_step", "mega_samples_per_s", "peak_gigabytes"),
-    "runs": ("size", "steps", "seconds", "is_extrapolated", "peak_gigabytes"),
 }
-"""What the tables show of each part."""
+"""What the tables show of each part, but for the projector."""
 TITLES = {
-    "projector": "Projection and back-projection",
-    "steps": "Steps of a training without a surface; launches: kernels and copies on the device",
-    "demo": "Gaussian atoms, half of them contamination, 181 tilts of 88 × 40: quality by number of steps",
-    "paper": "Preset `paper`, 181 tilts of 88 × 40",
-    "runs": "Default runs of `growth` from start to end",
+    "steps": "**Steps of a training** without a surface; launches: kernels and copies on the device",
+    "runs": "**Default runs** of `growth` on Gaussian atoms, from start to end; size: tilts × rows × columns",
+    "demo": "**Quality by number of steps**, `growth` on 160 Gaussian atoms, half of them late, 181 tilts of 88 × 40",
+    "paper": "**Preset `paper`**, 181 tilts of 88 × 40",
 }
 
 
 def tables(result: dict[str, Any]) -> str:
     """Return the results as Markdown."""
     rows = result.get("numbers", [])
-    wrong = [row for row in rows if not row["right"]]
-    lines = [
-        f"{result['device']}, torch {result['torch']}: {len(rows) - len(wrong)} of {len(rows)} comparisons with the"
-    ]
-    lines[0] += f" compiled kernels of the CPU agree within {ACCURACY:g}."
+    n_right = sum(row["right"] for row in rows)
+    agree = f"{n_right} of {len(rows)} comparisons with the compiled kernels of the CPU agree within {ACCURACY:g}"
+    parts = [f"{result['device']}, torch {result['torch']}: {agree}."]
+    if result.get("projector"):
+        parts.append(_projector_table(result["projector"]))
     for name, columns in COLUMNS.items():
         if result.get(name):
-            lines += ["", f"{TITLES[name]}:", "", "| " + " | ".join(c.replace("_", " ") for c in columns) + " |"]
-            lines += ["|---" * len(columns) + "|"]
-            lines += ["| " + " | ".join(_cell(row.get(c)) for c in columns) + " |" for row in result[name]]
-    return "\n".join([*lines, *(f"\nNot done: {note}" for note in result["notes"])])
+            cells = [[_cell(row.get(column)) for column in columns] for row in result[name]]
+            parts.append(f"{TITLES[name]}:\n\n{_table([column.replace('_', ' ') for column in columns], cells)}")
+    return "\n\n".join([*parts, *(f"Not done: {note}" for note in result["notes"])])
+
+
+def _projector_table(rows: list[dict[str, Any]]) -> str:
+    """Voxels per second of every size, by back end and kind of slices."""
+    kinds = list(dict.fromkeys((row["back_end"], row["kind"]) for row in rows))
+    speeds = {(row["size"], row["back_end"], row["kind"]): row["giga_voxel_tilts_per_s"] for row in rows}
+    sizes = dict.fromkeys(row["size"] for row in rows)
+    cells = [[size, *(_cell(speeds.get((size, *kind))) for kind in kinds)] for size in sizes]
+    head = ["forward + backward, 10⁹ voxels per second and tilt", *(f"{name}, {kind}" for name, kind in kinds)]
+    return "**Projector**:\n\n" + _table(head, cells)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "| --- |" + " ---: |" * (len(head) - 1), *lines[1:]])
 
 
 def _cell(value: Any) -> str:
