@@ -8,10 +8,12 @@ import torch
 
 from helpers.series_cases import CONTAMINATION, SPECIMEN, growing_series
 from napari_stinr import Trainer, preset_config
+from napari_stinr.cli.describe import describe_run
 from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, GrowthField
+from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.reconstruction.rendering import lattice_of
 from napari_stinr.training import watershed, whole_atoms
 from napari_stinr.training.watershed import atoms_of, height_of_borders, within_reach
@@ -182,6 +184,21 @@ def test_an_atom_is_shown_as_what_it_would_be_decided_to_be() -> None:
     assert torch.equal(field.potential(*lattice, 0.0), shown)
     peaks = [float(shown[atom]) / density()[atom] for atom in ATOMS]
     assert peaks == pytest.approx([1, 0, 1], abs=1e-2)
+
+
+def test_what_might_as_well_be_on_the_other_side_can_be_looked_at() -> None:
+    field = told((0.7, 0.1, 0.5))
+    field.atoms.decide()  # type: ignore[union-attr]  # it has atoms
+    reconstruction = Reconstruction(field.eval(), preset_config("growth"), GRID)
+    uncertain = reconstruction.uncertain()
+    assert uncertain.shape == GRID.shape
+    found = [float(uncertain[plane, row, column]) / density()[row, plane, column] for row, plane, column in ATOMS]
+    assert found == pytest.approx([1, 0, 1], abs=1e-2)
+    share = uncertain.sum() / reconstruction.render().sum()
+    assert any(f"{share:.1%} of the mass" in line for line in describe_run(reconstruction))
+    field.atoms.share.data.fill_(0.95)  # type: ignore[union-attr]
+    assert not reconstruction.uncertain().any()
+    assert not any("on the other side" in line for line in describe_run(reconstruction))
 
 
 def test_atoms_are_told_and_decided_on_in_turn() -> None:

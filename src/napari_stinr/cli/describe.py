@@ -141,8 +141,21 @@ def describe_run(reconstruction: Reconstruction) -> list[str]:
         _line("voxel size", f"{reconstruction.voxel_size:g} {reconstruction.length_unit}"),
         _line("times", f"{first:g} to {last:g}{unit}"),
         *(_line(name.replace("_", " "), str(value)) for name, value in reconstruction.provenance.items()),
+        *_uncertain(reconstruction),
     ]
     return [*lines, "", "config:", *(f"  {line}".rstrip() for line in config.to_yaml().splitlines())]
+
+
+def _uncertain(reconstruction: Reconstruction) -> list[str]:
+    """How much of what is there at t = 0 might as well be contamination, or the reverse."""
+    if not reconstruction.field.has_arrival:
+        return []
+    volumes = (reconstruction.uncertain(), reconstruction.render())
+    uncertain, specimen = (float(volume.sum(dtype=np.float64)) for volume in volumes)
+    if not uncertain > 0 or not specimen > 0:
+        return []
+    share = f"{uncertain / specimen:.1%} of the mass of the specimen"
+    return [_line("uncertain", f"atoms with {share} might be on the other side")]
 
 
 def evaluation_table(evaluations: Mapping[str, Evaluation], *, seconds: Mapping[str, float] | None = None) -> Table:

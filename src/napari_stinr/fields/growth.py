@@ -227,6 +227,24 @@ class GrowthField(Field):
         index = torch.round(positions / self._voxel_size + (n_voxels - 1) / 2).long()
         return index.clamp(0, n_voxels - 1)
 
+    def uncertain(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return the density of atoms that might as well be specimen as contamination, before the blur.
+
+        Parameters
+        ----------
+        z, y, x : Tensor
+            `(depth,)`, `(rows,)`, `(width,)` positions; see :meth:`slices`.
+
+        Returns
+        -------
+        Tensor
+            `(rows, depth, width)` density [V]; 0 where nothing is decided by atoms.
+        """
+        density = self.density.on_lattice(z, y, x)
+        if self.atoms is None:
+            return torch.zeros_like(density)
+        return density * self.atoms.are_uncertain[self._at_voxels(self.atoms.labels, z, y, x)]
+
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
     ) -> tuple[ParameterGroup, ...]:

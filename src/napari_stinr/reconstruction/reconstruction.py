@@ -17,13 +17,15 @@ from napari_stinr.config import ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import Field, build_field
-from napari_stinr.reconstruction.rendering import potential_at, sampled_blocks, total_potential
+from napari_stinr.reconstruction.rendering import potential_at, sampled_blocks, total_potential, uncertain_potential
 from napari_stinr.reconstruction.run_file import RunFile, damaged, read_run, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from napari_stinr.fields import GrowthField
 
 _FIELD_PREFIX, _STATE_PREFIX = "field.", "training."
 
@@ -162,18 +164,36 @@ class Reconstruction:
         StinrError
             The field has no arrival time: it is not a growth field.
         """
-        if not self.field.has_arrival:
-            raise StinrError(
-                f"the preset of this reconstruction is {self.config.preset!r}",
-                expected="growth, the one that has an arrival time",
-                cure="Train with --preset growth.",
-            )
+        self._check_is_growth()
         grid = self.grid_at(voxel_size)
         volume = np.empty(grid.shape, dtype=np.float32)
         for rows, (part,) in sampled_blocks(self.field, grid, 0.0):
             assert part.arrival is not None
             volume[:, rows] = part.arrival.transpose(0, 1).numpy()
         return volume
+
+    def uncertain(self, *, voxel_size: float | None = None) -> NDArray[np.float32]:
+        """Sample the atoms that might as well be specimen as contamination, as the data do not tell.
+
+        Parameters
+        ----------
+        voxel_size : float, optional
+            Edge of the voxels; that of the data by default [length_unit].
+
+        Returns
+        -------
+        ndarray
+            `(z, y, x)` float32 potential of these atoms, wherever they were put; 0 everywhere where nothing grew, or
+            where the volume shows no atoms [V].
+
+        Raises
+        ------
+        StinrError
+            The field is no growth field.
+        """
+        self._check_is_growth()
+        growth: GrowthField = self.field  # type: ignore[assignment]  # no other has an arrival time
+        return uncertain_potential(growth, self.grid_at(voxel_size))
 
     def growth_curve(self, n_times: int = 21) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how much contamination there was at each time.
@@ -193,6 +213,14 @@ class Reconstruction:
         times = np.linspace(0.0, 1.0, n_times)
         totals = total_potential(self.field, self.grid, times)
         return times, (totals - totals[0]) * self.grid.voxel_size**3
+
+    def _check_is_growth(self) -> None:
+        if not self.field.has_arrival:
+            raise StinrError(
+                f"the preset of this reconstruction is {self.config.preset!r}",
+                expected="growth, the one that has an arrival time",
+                cure="Train with --preset growth.",
+            )
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write everything into one file, whole or not at all.

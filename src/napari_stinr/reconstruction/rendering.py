@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stinr.data.geometry import VoxelGrid
-    from napari_stinr.fields import Field
+    from napari_stinr.fields import Field, GrowthField
     from napari_stinr.fields.base import Slices
 
 RENDERED_AT_ONCE = 1_000_000
@@ -71,6 +71,21 @@ def potential_at(
             volume[:, rows] = field.potential(z, y[rows], x, t).transpose(0, 1).numpy()
         if progress is not None:
             progress(rows.stop, grid.height)
+    return volume
+
+
+def uncertain_potential(field: GrowthField, grid: VoxelGrid) -> NDArray[np.float32]:
+    """`(z, y, x)` float32 potential of the atoms of a field that are on one side as well as on the other [V]."""
+    volume = np.empty(grid.shape, dtype=np.float32)
+    z, y, x = lattice_of(grid)
+    for rows in rows_at_a_time(grid):
+
+        def sampled(z: torch.Tensor, x: torch.Tensor, some: torch.Tensor = y[rows]) -> torch.Tensor:
+            return field.uncertain(z, some, x)
+
+        with torch.inference_mode():
+            values = sampled(z, x) if field.blur is None else field.blur.on_lattice(sampled, z, x)
+        volume[:, rows] = values.transpose(0, 1).numpy()
     return volume
 
 

@@ -123,6 +123,24 @@ def test_contamination_and_arrival_time_are_layers_in_the_place_of_the_clean_one
     assert np.median(arrival.data[truth > 0.5 * truth.max()]) < 0.05
 
 
+def test_uncertain_atoms_are_a_layer_and_none_are_said(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    window = open_window(make_napari_viewer, tmp_path)
+    add_series(window, steps=100)
+    train(qtbot, window)
+    said = []
+    monkeypatch.setattr("napari_stinr.plugin.docks.explore.show_info", said.append)
+    atoms = window.session.reconstruction.field.atoms
+    atoms.share.data.fill_(1.0)
+    window.explore.show_uncertain()
+    settle(qtbot, window)
+    assert [text.partition(":")[0] for text in said] == ["No atom is uncertain"]
+    atoms.share.data.fill_(float(atoms.least_share) - 0.1)
+    window.explore.show_uncertain()
+    settle(qtbot, window)
+    assert float(window.layer("uncertain").data.max()) > 0
+    assert len(said) == 1
+
+
 def test_double_click_on_remove_contamination_adds_one_layer(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=5)

@@ -25,6 +25,7 @@ TABLE = {
     Action.LOAD_RUN: IDLE,
     Action.EXPLORE: ALWAYS,
     Action.SHOW_ARRIVAL: ALWAYS,
+    Action.SHOW_UNCERTAIN: ALWAYS,
 }
 WITH_ALL = {"has_reconstruction": True, "has_arrival": True}
 CELLS = pytest.mark.parametrize(("state", "action"), list(itertools.product(RunState, Action)))

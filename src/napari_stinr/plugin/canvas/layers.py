@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.reconstruction import Reconstruction
 
-CLEAN, CONTAMINATION, ARRIVAL = "clean (t = 0)", "contamination", "arrival time"
+CLEAN, CONTAMINATION, ARRIVAL, UNCERTAIN = "clean (t = 0)", "contamination", "arrival time", "uncertain"
+_OVER_THE_CLEAN = (CONTAMINATION, ARRIVAL, UNCERTAIN)
 _VISIBLE_CHANGE = 0.02
 _LEAST_DENSITY = 0.05  # of the highest: below, there is no matter that could have arrived
 
@@ -95,7 +96,7 @@ class ViewerLayers(QObject):
         if is_new or (again and self._stream_layer is None):
             self._add_stream_layer(reconstruction)
         if again and self._stream_layer is not None:
-            self._hide(*self._made(CLEAN, CONTAMINATION, ARRIVAL))
+            self._hide(*self._made(CLEAN, *_OVER_THE_CLEAN))
             self._stream_layer.visible = True
             self._viewer.layers.selection.active = self._stream_layer
 
@@ -104,8 +105,8 @@ class ViewerLayers(QObject):
     ) -> Image:
         """Add the layer of a volume `(z, y, x)` made from a reconstruction, or show the same one again."""
         mark = (what, options.get("name"), self._number_of(reconstruction))
-        # Contamination and arrival time lie over the clean specimen, one of them at a time; a clean one stands alone.
-        self._hide(*self._made(CONTAMINATION, ARRIVAL, *((CLEAN,) if what == CLEAN else ())))
+        # What lies over the clean specimen does so one at a time; a clean one stands alone.
+        self._hide(*self._made(*_OVER_THE_CLEAN, *((CLEAN,) if what == CLEAN else ())))
         same = next((layer for layer in self._viewer.layers if entry_of(layer, "mark") == mark), None)
         if same is not None:
             same.visible = True
@@ -129,15 +130,18 @@ class ViewerLayers(QObject):
     def add_contamination(self, volume: NDArray[np.float32], t: float, reconstruction: Reconstruction) -> Image:
         """Add what has grown until t [t], to be seen over the clean specimen."""
         name = f"{_series_name(reconstruction)} {CONTAMINATION} (t = {t:.3f})"
-        return self.add_volume(
-            volume,
-            CONTAMINATION,
-            reconstruction,
-            name=name,
-            colormap="bop orange",
-            blending="additive",
-            contrast_limits=(0.0, max(float(np.quantile(volume, 0.999)), 1e-6)),
-        )
+        return self._add_over_the_clean(volume, CONTAMINATION, reconstruction, name=name, colormap="bop orange")
+
+    def add_uncertain(self, volume: NDArray[np.float32], reconstruction: Reconstruction) -> Image:
+        """Add the atoms that might as well be on the other side, to be seen over the clean specimen."""
+        name = f"{_series_name(reconstruction)} {UNCERTAIN}"
+        return self._add_over_the_clean(volume, UNCERTAIN, reconstruction, name=name, colormap="cyan")
+
+    def _add_over_the_clean(
+        self, volume: NDArray[np.float32], what: str, reconstruction: Reconstruction, **options: Any
+    ) -> Image:
+        limits = (0.0, max(float(np.quantile(volume, 0.999)), 1e-6))
+        return self.add_volume(volume, what, reconstruction, blending="additive", contrast_limits=limits, **options)
 
     def add_arrival(
         self, arrival: NDArray[np.float32], density: NDArray[np.float32], reconstruction: Reconstruction
@@ -181,7 +185,7 @@ class ViewerLayers(QObject):
 
     def hide_results(self) -> None:
         """Hide what was made from a reconstruction that is no longer worked on."""
-        self._hide(*self._made(CLEAN, CONTAMINATION, ARRIVAL))
+        self._hide(*self._made(CLEAN, *_OVER_THE_CLEAN))
 
     def _add_stream_layer(self, reconstruction: Reconstruction) -> None:
         assert self.stream is not None

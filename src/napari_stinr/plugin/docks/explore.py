@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_stinr.plugin.session.tasks import Progress
     from napari_stinr.plugin.widgets.theme import ThemeColours
+    from napari_stinr.reconstruction import Reconstruction
 
 _CURVE_TIMES = 41
 _FEW_TIMES = 11
@@ -113,6 +114,20 @@ class ExploreDock(Dock):
                 lambda found, made: self.binding.layers.add_arrival(found[0], found[1], made),
             )
 
+    def show_uncertain(self) -> None:
+        """Add the atoms that might as well be on the other side."""
+        reconstruction = self.session.reconstruction
+        if reconstruction is None:
+            return
+
+        def add(volume: NDArray[np.float32], made: Reconstruction) -> None:
+            if volume.any():
+                self.binding.layers.add_uncertain(volume, made)
+            else:
+                show_info("No atom is uncertain: nothing grew, or the volume shows no atoms, or each was told clearly.")
+
+        self._render("uncertain", reconstruction.uncertain, add)
+
     def show_4d(self) -> None:
         """Show the 4D layer, also where it was deleted."""
         if self.session.reconstruction is not None:
@@ -124,10 +139,16 @@ class ExploreDock(Dock):
             (
                 ("Contamination", "Add what has grown until t.", self.show_contamination, Action.EXPLORE),
                 ("Arrival time", "Add the map of when matter arrived.", self.show_arrival_time, Action.SHOW_ARRIVAL),
+                (
+                    "Uncertain",
+                    "Add the atoms that might as well be specimen as contamination.",
+                    self.show_uncertain,
+                    Action.SHOW_UNCERTAIN,
+                ),
                 ("4D volume", "Show the layer that follows the time slider.", self.show_4d, Action.EXPLORE),
             )
         ):
-            grid.addWidget(self.button(text, tip, pressed, action), 0, column)
+            grid.addWidget(self.button(text, tip, pressed, action), column // 2, column % 2)
         return grid
 
     def _connect(self) -> None:

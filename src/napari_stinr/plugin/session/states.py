@@ -34,6 +34,7 @@ class Action(StrEnum):
     LOAD_RUN = "open a reconstruction"
     EXPLORE = "look at the reconstruction"
     SHOW_ARRIVAL = "show the arrival time"
+    SHOW_UNCERTAIN = "show what is uncertain"
 
 
 ACTIVE = frozenset({RunState.RUNNING, RunState.PAUSED, RunState.STOPPING})
@@ -87,6 +88,7 @@ _RULES: dict[Action, _Rule] = {
     Action.LOAD_RUN: _Rule(_IDLE, _WHEN_BUSY),
     Action.EXPLORE: _Rule(_ALL, {}, needs_reconstruction=True),
     Action.SHOW_ARRIVAL: _Rule(_ALL, {}, needs_reconstruction=True, needs_arrival=True),
+    Action.SHOW_UNCERTAIN: _Rule(_ALL, {}, needs_reconstruction=True, needs_arrival=True),
 }
 
 
