@@ -139,7 +139,7 @@ def numbers(check: Check) -> None:
             lines = reference.project(here, rays)
             residual = torch.randn(lines.shape, generator=torch.Generator().manual_seed(2))
             expected = (lines, *reference.backproject(residual, here, rays))
-            for back_end in serving(check) if not rows else check.result["back_ends"]:
+            for back_end in check.result["back_ends"]:
                 projector = back_end.build(shape, device=check.device, threads=1)
                 twice = [
                     (projector.project(there, rays), *projector.backproject(residual.to(check.device), there, rays))
@@ -152,7 +152,11 @@ def numbers(check: Check) -> None:
                 ]
                 same = all(a is None or torch.equal(a, b) for a, b in zip(*twice, strict=True))
                 rows.append({"back_end": back_end.name, "shape": [n_rows, depth, width], "tilts": m, "kind": kind})
-                rows[-1] |= {"error": max(errors), "right": max(errors) < ACCURACY, "same_bits_twice": same}
+                rows[-1] |= {
+                    "error": max(errors),
+                    "right": all(error < ACCURACY for error in errors),
+                    "same_bits_twice": same,
+                }
                 print(f"numbers {rows[-1]}", flush=True)
     check.result["numbers"] = rows
 
@@ -247,7 +251,7 @@ def _bells(axis: np.ndarray, centres: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def trained(check: Check, trainer: Trainer, *, limit: float) -> tuple[int, int, float]:
-    """Train to the end or for so long; steps done, steps in all, and seconds, without those of the first two steps."""
+    """Train to the end or for so long; steps done, steps in all, and seconds."""
     check.wait()
     begin, n_steps = time.perf_counter(), 0
     for report in trainer.run():

@@ -191,3 +191,19 @@ def test_blur_is_no_narrower_than_atoms_are(voxel_size: float, unit: str, expect
     found, same = peak(StaticFieldConfig(coarsest_nodes=6)), StaticFieldConfig(coarsest_nodes=6, least_blur=0.0)
     assert torch.equal(found, peak(same.model_copy(update={"blur": expected})))
     assert not torch.equal(found, peak(same.model_copy(update={"blur": 0.8 * expected})))
+
+
+def test_grids_know_positions_again_but_not_what_they_were_before() -> None:
+    grid = VoxelGrid(5, 6, 7)
+    level = FeatureGrid(grid, spacing=2.0)
+    with torch.no_grad():
+        level.values.copy_(torch.rand(level.values.shape, generator=torch.Generator().manual_seed(1)))
+    z, y, x = (torch.from_numpy(grid.axis_positions(axis)) for axis in range(3))
+    with torch.inference_mode():
+        shown = level.on_lattice(z, y, x).clone()
+    level.on_lattice(z, y, x).sum().backward()  # what was made for the renderer serves the training, too
+    assert level.values.grad is not None
+    torch.testing.assert_close(level.on_lattice(z, y, x).detach(), shown)
+    elsewhere = level.on_lattice(z, y, x + 0.4).detach()
+    x += 0.4
+    assert torch.equal(level.on_lattice(z, y, x).detach(), elsewhere)

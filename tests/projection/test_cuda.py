@@ -8,6 +8,7 @@ import subprocess
 from importlib import resources
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+NEEDS_CUDA = pytest.mark.skipif(torch.version.cuda is None, reason="this torch is not built for CUDA")
 NEEDS_COMPILER = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler g++ on this machine")
 
 
@@ -51,7 +53,9 @@ def greatest_error(ours: CudaProjector, shape: SliceShape, kind: str, *, rows: i
     found = (ours.project(there, rays), *ours.backproject(residual.to(ours.device), there, rays))
     assert [value is None for value in expected] == [value is None for value in found]
     pairs = zip(expected, found, strict=True)
-    return max(float((a - b.cpu()).abs().max() / a.abs().max()) for a, b in pairs if a is not None)
+    errors = [float((a - b.cpu()).abs().max() / a.abs().max()) for a, b in pairs if a is not None]
+    assert all(np.isfinite(errors))
+    return max(errors)
 
 
 CASES = pytest.mark.parametrize(
@@ -126,6 +130,7 @@ def test_a_torch_without_cuda_has_no_compiler_for_kernels() -> None:
 
 
 @pytest.mark.gpu
+@NEEDS_CUDA
 @KINDS
 @CASES
 def test_a_gpu_gives_the_numbers_of_the_cpu_and_the_same_bits_again(
@@ -139,6 +144,7 @@ def test_a_gpu_gives_the_numbers_of_the_cpu_and_the_same_bits_again(
 
 
 @pytest.mark.gpu
+@NEEDS_CUDA
 def test_compiled_kernels_are_kept_and_what_is_damaged_is_compiled_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,3 +159,15 @@ def test_compiled_kernels_are_kept_and_what_is_damaged_is_compiled_again(
     kept.write_bytes(b"damaged")
     cuda_kernels.Kernels(GPU)
     assert kept.read_bytes() == whole
+
+
+@pytest.mark.parametrize("changed", ["double", "narrow"])
+def test_slices_that_kernels_would_misread_are_refused(changed: str) -> None:
+    shape, rays = SliceShape(6, 7, 7), views(3, width=7).rays
+    slices = slices_of(2, 6, 7, "growth")
+    density = slices.density.double() if changed == "double" else slices.density[..., :5]
+    for projector in (CompiledProjector(shape), CudaProjector(shape, device=CPU, kernels=CppKernels())):
+        with pytest.raises(ValueError, match=r"expected float32 of \(2, 6, 7\)"):
+            projector.project(Slices(density), rays)
+        with pytest.raises(ValueError, match=r"expected float32 of \(2, 6, 7\)"):
+            projector.backproject(torch.zeros(3, 2, 7), Slices(slices.density, density), rays)

@@ -195,6 +195,8 @@ def test_what_might_as_well_be_on_the_other_side_can_be_looked_at() -> None:
     found = [float(uncertain[plane, row, column]) / density()[row, plane, column] for row, plane, column in ATOMS]
     assert found == pytest.approx([1, 0, 1], abs=1e-2)
     share = uncertain.sum() / reconstruction.render().sum()
+    assert reconstruction.uncertain_part() == pytest.approx(share, rel=0.02)
+    share = reconstruction.uncertain_part()
     assert any(f"{share:.1%} of the mass" in line for line in describe_run(reconstruction))
     field.atoms.share.data.fill_(0.95)  # type: ignore[union-attr]
     assert not reconstruction.uncertain().any()

@@ -148,14 +148,12 @@ def describe_run(reconstruction: Reconstruction) -> list[str]:
 
 def _uncertain(reconstruction: Reconstruction) -> list[str]:
     """How much of what is there at t = 0 might as well be contamination, or the reverse."""
-    if not reconstruction.field.has_arrival:
-        return []
-    volumes = (reconstruction.uncertain(), reconstruction.render())
-    uncertain, specimen = (float(volume.sum(dtype=np.float64)) for volume in volumes)
-    if not uncertain > 0 or not specimen > 0:
-        return []
-    share = f"{uncertain / specimen:.1%} of the mass of the specimen"
-    return [_line("uncertain", f"atoms with {share} might be on the other side")]
+    part = reconstruction.uncertain_part()
+    return (
+        [_line("uncertain", f"atoms with {part:.1%} of the mass of the specimen might be on the other side")]
+        if part
+        else []
+    )
 
 
 def evaluation_table(evaluations: Mapping[str, Evaluation], *, seconds: Mapping[str, float] | None = None) -> Table:

@@ -28,7 +28,9 @@ class TrainingConfig(Settings):
     tilts_per_step: int = Field(32, ge=1, description="Tilts in a block.")
     early_tilts: int = Field(3, ge=0, description="Tilts nearest t = 0 that are part of every block.")
     voxels_per_step: int = Field(
-        400_000, ge=1, description="Voxels in a block: decides how many rows are used at a time."
+        400_000,
+        ge=1,
+        description="Voxels in a block: decides how many rows are used at a time; more on a GPU by default.",
     )
     rays_per_step: int = Field(256, ge=1, description="Rays in a step, where the batches are rays.")
     density_rate: float = Field(

@@ -74,7 +74,10 @@ def _weights_between_nodes(
     positions: torch.Tensor, n_nodes: int, distance: float, like: torch.Tensor
 ) -> torch.Tensor | None:
     """`(n, n_nodes)` weights of the nodes at `(n,)` positions, or `(n,)` nodes where all are on one; None: on all."""
-    known = _KNOWN.setdefault(positions, {})  # type: ignore[no-untyped-call]
+    as_they_were, known = _KNOWN.get(positions, (None, {}))  # type: ignore[no-untyped-call]
+    if as_they_were is None or not torch.equal(as_they_were, positions):
+        known = {}
+        _KNOWN[positions] = (positions.clone(), known)
     key = (n_nodes, distance, like.dtype, like.device)
     if key not in known:
         # What is made in a renderer's inference mode could not be used in training.

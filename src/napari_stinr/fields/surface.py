@@ -155,7 +155,7 @@ class SurfaceField(Field):
     def centre_of_specimen(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[float, float]:
         """Return the centre of mass (z, x) of what is inside the surface, from the centre of the grid [voxel]."""
         with torch.no_grad():
-            mass = (self.density.on_lattice(z, y, x) * self.inside(z, y, x)).double().sum(0)
+            mass = (self.density.on_lattice(z, y, x) * self.inside(z, y, x)).cpu().double().sum(0)
             total = mass.sum().clamp(min=torch.finfo(torch.float64).tiny)
             positions = [p.to(mass) / self._voxel_size for p in (z, x)]
             along_z, along_x = (mass.sum(1) @ positions[0]) / total, (mass.sum(0) @ positions[1]) / total

@@ -17,7 +17,13 @@ from napari_stinr.config import ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import Field, build_field
-from napari_stinr.reconstruction.rendering import potential_at, sampled_blocks, total_potential, uncertain_potential
+from napari_stinr.reconstruction.rendering import (
+    potential_at,
+    sampled_blocks,
+    total_potential,
+    uncertain_part,
+    uncertain_potential,
+)
 from napari_stinr.reconstruction.run_file import RunFile, damaged, read_run, write_run
 
 if TYPE_CHECKING:
@@ -194,6 +200,17 @@ class Reconstruction:
         self._check_is_growth()
         growth: GrowthField = self.field  # type: ignore[assignment]  # no other has an arrival time
         return uncertain_potential(growth, self.grid_at(voxel_size))
+
+    def uncertain_part(self) -> float:
+        """Return how much of the specimen might as well be contamination, or the reverse.
+
+        Returns
+        -------
+        float
+            Mass of the atoms of :meth:`uncertain` by that of the specimen; 0 where nothing is decided by atoms [1].
+        """
+        growth: GrowthField = self.field  # type: ignore[assignment]  # no other has an arrival time
+        return uncertain_part(growth, self.grid) if self.field.has_arrival else 0.0
 
     def growth_curve(self, n_times: int = 21) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how much contamination there was at each time.

@@ -89,6 +89,20 @@ def uncertain_potential(field: GrowthField, grid: VoxelGrid) -> NDArray[np.float
     return volume
 
 
+def uncertain_part(field: GrowthField, grid: VoxelGrid) -> float:
+    """Mass of the atoms that are on one side as well as on the other, by that of the specimen; 0 without atoms [1]."""
+    if field.atoms is None:
+        return 0.0
+    z, y, x = lattice_of(grid.fitted)
+    uncertain, specimen = 0.0, 0.0
+    for rows in rows_at_a_time(grid.fitted):
+        with torch.inference_mode():
+            density, labels = field.density.on_lattice(z, y[rows], x), field.atoms.labels[rows]
+            uncertain += float(density[field.atoms.are_uncertain[labels]].sum(dtype=torch.float64))
+            specimen += float(density[field.atoms.are_specimen[labels]].sum(dtype=torch.float64))
+    return uncertain / specimen if specimen > 0 else 0.0
+
+
 def check_time(t: float) -> None:
     """Check that a time is finite; a StinrError says that it is not."""
     if not np.isfinite(t):

@@ -187,7 +187,11 @@ class _Training:
         order, trainer = self._order, self._prepared()
         if self._control.is_stopped:
             return Abandoned()
-        self._post(Prepared(trainer.series, trainer.config, trainer.notes))
+        config = trainer.config
+        if self._order.resume is None and self._order.config is not None:
+            # The size of blocks that suits this device is no choice of the person, and not of the next run.
+            config = config.with_training(voxels_per_step=self._order.config.training.voxels_per_step)
+        self._post(Prepared(trainer.series, config, trainer.notes))
         self._train(trainer)
         result, kept = trainer.reconstruction(), Kept()
         if order.path is not None:
@@ -206,7 +210,9 @@ class _Training:
 
     def _prepared(self) -> Trainer:
         from napari_stinr.config import preset_config
+        from napari_stinr.devices import resolve_device
         from napari_stinr.reconstruction import load_reconstruction
+        from napari_stinr.training.batching import blocks_for
         from napari_stinr.training.trainer import Trainer
 
         order = self._order
@@ -214,7 +220,7 @@ class _Training:
         if order.resume is None:
             config = order.config or preset_config("growth")
             # Before the trainer takes its time and memory.
-            self._check(series, config, 0)
+            self._check(series, blocks_for(config, resolve_device(order.device)), 0)
             trainer = Trainer(series, config, device=order.device, threads=order.threads)
         else:
             run = load_reconstruction(order.resume)

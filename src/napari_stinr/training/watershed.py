@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,15 +67,21 @@ def within_reach(atoms: torch.Tensor, peaks: torch.Tensor, *, reach: int) -> tup
     peak = torch.stack([peaks // (depth * width), peaks // width % depth, peaks % width]).int()
     n_cells = [-(-n // reach) for n in atoms.shape]
     places = [torch.arange(n, dtype=torch.int32, device=atoms.device) for n in atoms.shape]
-    are_far, keys = torch.empty(atoms.shape, dtype=torch.bool, device=atoms.device), []
-    for rows in some_rows(atoms):
+
+    def far(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which voxels of some rows no atom reaches, and what their atom and cell are together."""
         here = (places[0][rows, None, None], places[1][:, None], places[2])
-        squared = sum((place - of_peak[atoms[rows]]) ** 2 for place, of_peak in zip(here, peak, strict=True))
-        are_far[rows] = is_far = squared > reach**2
+        of_peak = (positions[atoms[rows]] for positions in peak)
+        squared = reduce(add, ((place - of_it) ** 2 for place, of_it in zip(here, of_peak, strict=True)))
+        is_far = squared > reach**2
         cell = ((here[0] // reach * n_cells[1] + here[1] // reach) * n_cells[2] + here[2] // reach)[is_far]
-        keys.append(atoms[rows][is_far].long() * math.prod(n_cells) + cell)
-    different, numbers = torch.unique(torch.cat(keys), return_inverse=True)
-    atoms[are_far] = (len(peaks) + numbers).int()
+        return is_far, atoms[rows][is_far].long() * math.prod(n_cells) + cell
+
+    # Twice, so that the keys of all voxels need not be held.
+    different = torch.unique(torch.cat([torch.unique(far(rows)[1]) for rows in some_rows(atoms)]))
+    for rows in some_rows(atoms):
+        is_far, keys = far(rows)
+        atoms[rows][is_far] = (len(peaks) + torch.searchsorted(different, keys)).int()
     return atoms, len(peaks) + len(different)
 
 

@@ -35,6 +35,7 @@ _DEPTH = 4
 _TRUST = 0.08
 """What a voxel of this distance adds to the share of an atom, where all contamination arrives in the first tenth of the
 time: it is missing in so few projections that its share may be anything [1/voxel]."""
+_ROWS_TOGETHER = 16
 _LITTLE = 1e-3
 """Weight of what is inside the surface for the time at which an atom arrives if it does: by the grids for outside."""
 
@@ -86,8 +87,9 @@ def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: floa
 def _decide(field: GrowthField, atoms: Atoms, grid: VoxelGrid, early: float) -> None:
     """Decide by the shares, and by the surface where these are uncertain, of what is near to it."""
     assert field.regions is not None
-    inside = (field.regions != OUTSIDE).float()
-    near, is_near = inside, torch.zeros_like(atoms.share, dtype=torch.bool)
+    work = _where_to_divide(field)
+    inside = (field.regions != OUTSIDE).float().to(work)
+    near, is_near = inside, torch.zeros(len(atoms.share), dtype=torch.bool, device=work)
     for axis in range(3):
         near = _highest_within(near, _reach(grid), axis=axis)
     near, depths = near > 0, _depths(inside)
@@ -95,12 +97,13 @@ def _decide(field: GrowthField, atoms: Atoms, grid: VoxelGrid, early: float) -> 
     z, y, x = lattice_of(grid.fitted)
     with torch.no_grad():
         for rows in rows_at_a_time(grid.fitted):
-            density, labels = field.density.on_lattice(z, y[rows], x), atoms.labels[rows]
+            density, labels = field.density.on_lattice(z, y[rows], x).to(work), atoms.labels[rows].to(work)
             is_near[labels[near[rows]]] = True
             sums_of(labels, density, mass)
             sums_of(labels, density * depths[rows], deep)
-        atoms.share.add_((deep / mass.clamp(min=torch.finfo(mass.dtype).tiny)).float(), alpha=_TRUST * early)
-        atoms.share[~is_near] = 0.0
+        depth = (deep / mass.clamp(min=torch.finfo(mass.dtype).tiny)).float()
+        atoms.share.add_(depth.to(atoms.share.device), alpha=_TRUST * early)
+        atoms.share[~is_near.to(atoms.share.device)] = 0.0
     atoms.decide()
 
 
@@ -118,7 +121,10 @@ def _highest_within(values: torch.Tensor, reach: int, *, axis: int) -> torch.Ten
     """`(rows, depth, width)` highest of all values that are so near along one axis."""
     kernel = [2 * reach + 1 if other == axis else 1 for other in range(3)]
     padding = [reach if other == axis else 0 for other in range(3)]
-    return functional.max_pool3d(values[None, None], kernel, stride=1, padding=padding)[0, 0]
+    # Piece by piece along another axis, as torch holds the places of the highest, too.
+    pieces = values.split(_ROWS_TOGETHER, dim=1 if axis == 0 else 0)  # type: ignore[no-untyped-call]
+    pooled = [functional.max_pool3d(piece[None, None], kernel, stride=1, padding=padding)[0, 0] for piece in pieces]
+    return torch.cat(pooled, dim=1 if axis == 0 else 0)
 
 
 def _reach(grid: VoxelGrid) -> int:
@@ -143,7 +149,8 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
     """
     assert field.regions is not None
     z, y, x = lattice_of(grid.fitted)
-    density = torch.empty(field.regions.shape, device=field.regions.device)
+    work = _where_to_divide(field)
+    density = torch.empty(field.regions.shape, device=work)
     with torch.no_grad():
         for rows in rows_at_a_time(grid.fitted):
             density[rows] = field.density.on_lattice(z, y[rows], x)
@@ -157,11 +164,18 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
     total, early, weight, weighted = torch.zeros(4, n_atoms, dtype=torch.float64, device=labels.device)
     for rows in rows_at_a_time(grid.fitted):
         with torch.no_grad():
-            arrival = field.arrival_of_grids(z, y[rows], x)
-            later = field.arrival_of_grids(z, y[rows], x, outside=True)
+            arrival = field.arrival_of_grids(z, y[rows], x).to(work)
+            later = field.arrival_of_grids(z, y[rows], x, outside=True).to(work)
         mass = density[rows].double()
-        counts = torch.where(field.regions[rows] == OUTSIDE, mass, _LITTLE * mass)
+        counts = torch.where(field.regions[rows].to(work) == OUTSIDE, mass, _LITTLE * mass)
         for sums, values in (total, mass), (early, mass * (arrival < 0)), (weight, counts), (weighted, counts * later):
             sums_of(labels[rows], values, sums)
     tiny = torch.finfo(torch.float64).tiny
-    return Atoms(labels, share=(early / (total + tiny)).float(), arrival=(weighted / (weight + tiny)).float())
+    share, time = (early / (total + tiny)).float(), (weighted / (weight + tiny)).float()
+    return Atoms(labels, share=share, arrival=time).to(field.regions.device)
+
+
+def _where_to_divide(field: GrowthField) -> torch.device:
+    """Return the device of the field, or the CPU where that has no double precision."""
+    assert field.regions is not None
+    return torch.device("cpu") if field.regions.device.type == "mps" else field.regions.device

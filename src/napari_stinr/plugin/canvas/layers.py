@@ -140,7 +140,10 @@ class ViewerLayers(QObject):
     def _add_over_the_clean(
         self, volume: NDArray[np.float32], what: str, reconstruction: Reconstruction, **options: Any
     ) -> Image:
-        limits = (0.0, max(float(np.quantile(volume, 0.999)), 1e-6))
+        highest = float(volume.max())
+        # Of what is there: a few atoms are less than a thousandth of all voxels.
+        there = volume[volume > _LEAST_DENSITY * highest]
+        limits = (0.0, max(float(np.quantile(there, 0.99)) if there.size else 0.0, 1e-6))
         return self.add_volume(volume, what, reconstruction, blending="additive", contrast_limits=limits, **options)
 
     def add_arrival(

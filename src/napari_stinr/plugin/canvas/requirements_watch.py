@@ -90,6 +90,7 @@ def _look(
     draft: SeriesDraft | None, config: ReconstructionConfig, *, device: str, threads: int
 ) -> tuple[tuple[DeviceInfo, ...], Estimate | None]:
     from napari_stinr.devices import list_devices, resolve_device
+    from napari_stinr.training.batching import blocks_for
     from napari_stinr.training.estimates import measure_speed
 
     devices = list_devices()
@@ -102,7 +103,7 @@ def _look(
     speed = _fastest(measured) if is_cpu else None
     return devices, estimate_run(
         draft.shape,
-        config,
+        blocks_for(config, resolve_device(device)),
         binning=draft.binning,
         available=free_memory(device),
         speed=speed,

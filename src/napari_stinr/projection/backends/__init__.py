@@ -13,6 +13,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from torch import float32  # not torch itself: a module of this folder has that name
+
 if TYPE_CHECKING:
     import torch
 
@@ -41,6 +43,28 @@ class SlicesGradient(NamedTuple):
     density: torch.Tensor
     arrival: torch.Tensor | None = None
     share: torch.Tensor | None = None
+
+
+def check_slices(slices: Slices, shape: SliceShape) -> None:
+    """Check what compiled kernels cannot: they would read other numbers, or beyond the end.
+
+    Parameters
+    ----------
+    slices : Slices
+        What is projected.
+    shape : SliceShape
+        What the projector was made for.
+
+    Raises
+    ------
+    ValueError
+        A tensor has another shape or another type of numbers.
+    """
+    expected = (len(slices.density), shape.depth, shape.width)
+    for values in (slices.density, slices.arrival, slices.share):
+        if values is not None and (values.dtype != float32 or tuple(values.shape) != expected):
+            found = f"{values.dtype} of {tuple(values.shape)}"
+            raise ValueError(f"slices to be projected are {found}, expected float32 of {expected}")
 
 
 class Projector(Protocol):
@@ -158,7 +182,7 @@ def projector_for(shape: SliceShape, *, device: torch.device, threads: int = 1) 
     Returns
     -------
     Projector
-        Compiled on a CPU, in plain torch elsewhere.
+        Compiled on a CPU and for CUDA, in plain torch elsewhere.
 
     Raises
     ------

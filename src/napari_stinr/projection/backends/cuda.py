@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from napari_stinr.projection.backends import BackEnd, SlicesGradient, register
+from napari_stinr.projection.backends import BackEnd, SlicesGradient, check_slices, register
 from napari_stinr.projection.backends.cuda_kernels import Launcher, kernels_for
 from napari_stinr.projection.footprint import fixed_point
 
@@ -48,6 +48,7 @@ class CudaProjector:
 
     def project(self, slices: Slices, rays: TiltRays) -> torch.Tensor:
         """`(m, rows, n_pixels)` detector lines; see :meth:`~Projector.project`."""
+        check_slices(slices, self.shape)
         n_rows, m, shape = len(slices.density), len(rays.times), self.shape
         density, arrival, share = (self._rows_last(v) for v in (slices.density, slices.arrival, slices.share))
         quads = -(-n_rows // _ROWS)
@@ -67,6 +68,7 @@ class CudaProjector:
 
     def backproject(self, lines: torch.Tensor, slices: Slices, rays: TiltRays) -> SlicesGradient:
         """`(rows, depth, width)` gradients; see :meth:`~Projector.backproject`."""
+        check_slices(slices, self.shape)
         n_rows, m, shape = len(slices.density), len(rays.times), self.shape
         cells = functional.pad(lines * shape.voxel_size, (_MARGIN, _EXTRA_CELLS - _MARGIN)).contiguous()
         density, arrival, share = (
@@ -100,4 +102,5 @@ def _build(shape: SliceShape, *, device: torch.device, threads: int) -> CudaProj
     return CudaProjector(shape, device=device, threads=threads)
 
 
-register(BackEnd("cuda", _build, devices=("cuda",), needs="a driver of NVIDIA and a torch built for CUDA", rank=10))
+if torch.version.hip is None:  # torch calls AMD's devices by the same name
+    register(BackEnd("cuda", _build, devices=("cuda",), needs="a driver of NVIDIA and a torch built for CUDA", rank=10))

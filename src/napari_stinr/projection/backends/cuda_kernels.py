@@ -11,9 +11,7 @@ import ctypes
 import hashlib
 import importlib.util
 import logging
-import os
 import sys
-import tempfile
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -21,6 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import platformdirs
 import torch
+
+from napari_stinr.errors import StinrError
+from napari_stinr.io.output.atomic import atomic_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +81,8 @@ class Kernels:
     def _loaded(self, architecture: str) -> ctypes.c_void_p:
         module, text = ctypes.c_void_p(), source()
         kept = _kept(text, architecture)
-        if kept.is_file() and self._driver.cuModuleLoadData(ctypes.byref(module), kept.read_bytes()) == 0:
+        binary = _read(kept)
+        if binary and self._driver.cuModuleLoadData(ctypes.byref(module), binary) == 0:
             return module
         binary = _compiled(text, architecture)
         self._check(self._driver.cuModuleLoadData(ctypes.byref(module), binary))
@@ -173,13 +175,20 @@ def _kept(text: str, architecture: str) -> Path:
     return Path(platformdirs.user_cache_dir("napari-stinr")) / "kernels" / f"{architecture}-{key}.cubin"
 
 
+def _read(path: Path) -> bytes:
+    """Machine code that was kept as a whole, else nothing."""
+    try:
+        digest, binary = path.read_bytes().split(b"\n", 1)
+    except (OSError, ValueError):
+        return b""
+    return binary if hashlib.sha256(binary).hexdigest().encode() == digest else b""
+
+
 def _keep(path: Path, binary: bytes) -> None:
-    """Keep machine code as a whole or not at all; where it cannot be kept, the next start compiles again."""
+    """Keep machine code; where it cannot be kept, the next start compiles again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(binary)
-        Path(name).replace(path)
-    except OSError as error:
+        with atomic_output(path) as temporary:
+            temporary.write_bytes(hashlib.sha256(binary).hexdigest().encode() + b"\n" + binary)
+    except (OSError, StinrError) as error:
         logger.info("Compiled kernels cannot be kept in %s: %s", path, error)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_stinr.projection.backends import ROWS_TOGETHER, BackEnd, SlicesGradient, register
+from napari_stinr.projection.backends import ROWS_TOGETHER, BackEnd, SlicesGradient, check_slices, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,7 @@ class CompiledProjector:
         self, slices: Slices
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
         """`(tiles, depth * width * LANES)` density, arrival and share."""
+        check_slices(slices, self.shape)
         arrival = None if slices.arrival is None else self._to_tiles(slices.arrival)
         share = None if slices.share is None else self._to_tiles(slices.share)
         return self._to_tiles(slices.density), arrival, share
