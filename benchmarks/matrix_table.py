@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ def tabulate(records: Sequence[Record]) -> dict[str, Any]:
         "devices": sorted({record["device"] for record in records}),
         "base_seed": records[-1]["base_seed"],
         "size": records[-1]["size"],
-        "seeds": len({record["seed_number"] for record in records}),
+        "seeds": _range(Counter(record["case"] for record in records).values()),
         "cases": len({record["case"] for record in records}),
         "runs": len(records),
         "commits": commits,
@@ -155,6 +156,12 @@ def tabulate(records: Sequence[Record]) -> dict[str, Any]:
         "rows": rows,
         "factors": {title: aggregate(group) for title, group in groups.items()},
     }
+
+
+def _range(numbers: Iterable[int]) -> str:
+    """The least and the most of some numbers."""
+    least, most = min(held := list(numbers)), max(held)
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def quality_table(measured: Mapping[str, Any]) -> str:
