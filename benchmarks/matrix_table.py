@@ -159,7 +159,7 @@ def tabulate(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _range(numbers: Iterable[int]) -> str:
-    """The least and the most of some numbers."""
+    """Return the least and the most of some numbers."""
     least, most = min(held := list(numbers)), max(held)
     return f"{least}" if least == most else f"{least} to {most}"
 
