@@ -12,8 +12,8 @@ IS_SPECIMEN = 0.6
 so that its share errs by more than that of an atom of the specimen."""
 
 UNCERTAIN = 0.15
-"""How near to that a share tells little: on simulations it holds two thirds of all that is on the wrong side, and is
-4 % of the specimen."""
+"""How near to that a share tells little: on the simulations that this was chosen on, two thirds of all that is on the
+wrong side are there, and 4 % of the specimen."""
 
 
 class Atoms(nn.Module):

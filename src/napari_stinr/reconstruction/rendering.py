@@ -64,29 +64,32 @@ def potential_at(
     A StinrError says that the time is not a finite number.
     """
     check_time(t)
+    return _sampled(grid, lambda z, y, x: field.potential(z, y, x, t), progress)
+
+
+def _sampled(
+    grid: VoxelGrid,
+    sampled: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """`(z, y, x)` float32 values, of which `sampled(z, y, x)` has `(rows, depth, width)` ones."""
     volume = np.empty(grid.shape, dtype=np.float32)
     z, y, x = lattice_of(grid)
     for rows in rows_at_a_time(grid):
         with torch.inference_mode():
-            volume[:, rows] = field.potential(z, y[rows], x, t).transpose(0, 1).numpy()
+            volume[:, rows] = sampled(z, y[rows], x).transpose(0, 1).numpy()
         if progress is not None:
             progress(rows.stop, grid.height)
     return volume
 
 
 def uncertain_potential(field: GrowthField, grid: VoxelGrid) -> NDArray[np.float32]:
-    """`(z, y, x)` float32 potential of the atoms of a field that are on one side as well as on the other [V]."""
-    volume = np.empty(grid.shape, dtype=np.float32)
-    z, y, x = lattice_of(grid)
-    for rows in rows_at_a_time(grid):
+    """`(z, y, x)` float32 potential of the atoms of a field that might as well be on the other side [V]."""
+    return _sampled(grid, lambda z, y, x: _blurred(field, lambda z, x: field.uncertain(z, y, x), z, x))
 
-        def sampled(z: torch.Tensor, x: torch.Tensor, some: torch.Tensor = y[rows]) -> torch.Tensor:
-            return field.uncertain(z, some, x)
 
-        with torch.inference_mode():
-            values = sampled(z, x) if field.blur is None else field.blur.on_lattice(sampled, z, x)
-        volume[:, rows] = values.transpose(0, 1).numpy()
-    return volume
+def _blurred(field: Field, sampled: Callable[..., torch.Tensor], z: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return sampled(z, x) if field.blur is None else field.blur.on_lattice(sampled, z, x)
 
 
 def uncertain_part(field: GrowthField, grid: VoxelGrid) -> float:
