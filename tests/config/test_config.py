@@ -106,7 +106,7 @@ def test_settings_that_go_together_pass() -> None:
 
 def test_a_run_that_was_trained_with_what_had_no_effect_is_still_read() -> None:
     plain = preset_config("static")
-    stored = plain.model_dump_json().replace('"auto"', '"bfloat16"')
+    stored = plain.model_dump_json().replace('"precision":"auto"', '"precision":"bfloat16"')
     assert ReconstructionConfig.from_run(stored).training.precision == "bfloat16"
     with pytest.raises(ValueError, match="blocks"):
         ReconstructionConfig.from_run(plain.model_dump_json().replace('"blocks"', '"rays"'))

@@ -40,7 +40,7 @@ def test_only_what_counts_is_there() -> None:
     counted = np.abs(series.projections[series.mask])
     assert data.contrast == pytest.approx(np.percentile(counted, 99.9) / counted.mean(dtype=float))
     assert data.mean_absolute == pytest.approx(counted.mean(dtype=float))
-    assert data.power == pytest.approx(np.square(series.measured[series.used]).mean(), rel=1e-5)
+    assert data.power * data.unit**2 == pytest.approx(np.square(series.measured[series.used]).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("series", [growing_series(n_tilts=13, width=15, height=7), masked_series()])

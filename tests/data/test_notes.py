@@ -12,7 +12,7 @@ import pytest
 from helpers.series_cases import bin_series
 from napari_stinr import TiltSeries
 from napari_stinr.data.notes import Note, NoteKind, as_note
-from napari_stinr.data.preprocessing import invert_contrast
+from napari_stinr.data.preprocessing.contrast import invert_contrast
 
 
 def series_of(*notes: str, angles: np.ndarray | None = None) -> TiltSeries:

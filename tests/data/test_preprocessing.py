@@ -7,7 +7,7 @@ import pytest
 
 from helpers.series_cases import bin_series, growing_series
 from napari_stinr import TiltSeries, read_tilt_series, reconstruct, write_tilt_series
-from napari_stinr.data.preprocessing import invert_contrast
+from napari_stinr.data.preprocessing.contrast import invert_contrast
 from napari_stinr.errors import StinrError
 
 ANGLES = np.array([-60.0, -20.0, 0.0, 35.0, 70.0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig
-from napari_stinr.data.preprocessing import Binning
+from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.data.tilt_series import TiltSeries
 
 SPECIMEN = ((0.0, 0.0, 0.0, 9.0), (3.0, 1.0, -2.0, 6.0), (-2.0, -2.0, 3.0, 6.0))

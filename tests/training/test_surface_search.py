@@ -12,7 +12,7 @@ from helpers.series_cases import growing_series
 from napari_stinr import SimulationConfig, Trainer, preset_config, simulate
 from napari_stinr.data.geometry import VoxelGrid, grid_of
 from napari_stinr.data.measurements import Measurements
-from napari_stinr.data.preprocessing import Binning
+from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.fields.growth import OUTSIDE
 from napari_stinr.projection.views import Views
 from napari_stinr.training.stages import stages_of, total_steps

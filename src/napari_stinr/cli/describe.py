@@ -100,7 +100,10 @@ def describe_problem(error: Exception) -> StinrError:
 
 
 def describe_series(series: TiltSeries) -> list[str]:
-    """Describe a tilt series, and say where its angles, times and pixel size come from."""
+    """Describe a tilt series, say where its angles, times and pixel size come from, and what a training does to it."""
+    from napari_stinr.config import PreprocessingConfig
+    from napari_stinr.data.preprocessing.prepare import prepare
+
     angles = series.tilt_angles
     steps = np.abs(np.diff(np.sort(angles)))
     step = f"step {steps.mean():.4g}" if np.ptp(steps) < 0.05 else f"steps {steps.min():.4g} to {steps.max():.4g}"
@@ -118,7 +121,8 @@ def describe_series(series: TiltSeries) -> list[str]:
     if series.mask is not None:
         share = 100 * (1 - series.mask.mean())
         lines.append(_line("left out", f"{share:.3g} % of the pixels, {int((~series.used).sum())} whole projection(s)"))
-    return [*lines, *map(_note_line, series.notes), *map(_note_line, _margin_notes(series))]
+    prepared = prepare(series, PreprocessingConfig())
+    return [*lines, *map(_note_line, prepared.notes), *map(_note_line, _margin_notes(prepared))]
 
 
 def _margin_notes(series: TiltSeries) -> list[Note]:

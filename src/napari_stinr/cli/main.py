@@ -234,6 +234,20 @@ def train(
         int, typer.Option("--bin", min=1, metavar="N", help="Average N x N pixels; --axis-offset is before this.")
     ] = 1,
     invert_contrast: Annotated[bool, typer.Option("--invert-contrast", help="Matter is dark in the images.")] = False,
+    axis: Annotated[
+        str | None, typer.Option(metavar="auto|vertical|horizontal", help="Tilt axis in the images. Default: auto.")
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(metavar="auto|each|off|LEVEL", help="Level beside the specimen, to subtract. Default: auto."),
+    ] = None,
+    keep_blank: Annotated[bool, typer.Option("--keep-blank", help="Use images that show nothing, too.")] = False,
+    keep_bad_pixels: Annotated[
+        bool, typer.Option("--keep-bad-pixels", help="Use hot, dead and saturated pixels, too.")
+    ] = False,
+    keep_intensity: Annotated[
+        bool, typer.Option("--keep-intensity", help="Do not make up for gain and exposure of the images.")
+    ] = False,
     preset: Annotated[
         str | None, typer.Option(metavar="growth|paper|static", help="Kind of field. Default: growth.")
     ] = None,
@@ -253,7 +267,7 @@ def train(
     ] = 60.0,
 ) -> None:
     """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
-    from napari_stinr.cli.training import TrainingRequest
+    from napari_stinr.cli.training import TrainingRequest, preprocessing_options
     from napari_stinr.cli.training import train as train_request
     from napari_stinr.io.series.grouping import find_given_series
     from napari_stinr.io.series.reading import load_series
@@ -269,6 +283,13 @@ def train(
         device=device,
         threads=threads,
         checkpoint_every=checkpoint_every,
+        preprocessing=preprocessing_options(
+            axis=axis,
+            background=background,
+            keep_blank=keep_blank,
+            keep_bad_pixels=keep_bad_pixels,
+            keep_intensity=keep_intensity,
+        ),
     )
     series = load_series(
         find_given_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_stinr.cli.console import progress, say, step_reporter
@@ -17,7 +17,7 @@ from napari_stinr.training.interrupts import Stopped, StopRequest
 from napari_stinr.training.run import CHECKPOINT_EVERY, Control, Order, drive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari_stinr.config import ReconstructionConfig
@@ -45,6 +45,8 @@ class TrainingRequest:
     device: str = "auto"
     threads: int | None = None
     checkpoint_every: float = CHECKPOINT_EVERY
+    preprocessing: Mapping[str, object] = field(default_factory=dict)
+    """Settings of the preprocessing that were given, by their names."""
 
     def __post_init__(self) -> None:
         for first, second in (
@@ -62,6 +64,12 @@ class TrainingRequest:
                     if first == "resume"
                     else "Leave one out.",
                 )
+        if self.resume is not None and self.preprocessing:
+            raise StinrError(
+                f"both --resume and another {next(iter(self.preprocessing)).replace('_', ' ')} were given",
+                expected="projections as in the run to go on with",
+                cure="Leave it out: the run has it.",
+            )
         check_output(self.out)
 
     def order(self, series: TiltSeries) -> Order:
@@ -88,6 +96,7 @@ class TrainingRequest:
         else:
             settings = ReconstructionConfig.from_yaml(read_settings_text(self.config))
         changes = {"steps": self.steps, "seed": self.seed}
+        settings = settings.with_preprocessing(**self.preprocessing)
         return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
 
     def _check_replaceable(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
@@ -102,6 +111,20 @@ class TrainingRequest:
             # A run that has had its seconds may take no step at all.
             goal = max(step, goal or 0)
         check_run_replaceable(self.out, series, steps=goal)
+
+
+def preprocessing_options(
+    *, axis: str | None, background: str | None, keep_blank: bool, keep_bad_pixels: bool, keep_intensity: bool
+) -> dict[str, object]:
+    """Return the settings of the preprocessing for options of the command line; those not given are not there."""
+    given: dict[str, object] = {} if axis is None else {"axis": axis}
+    if background is not None:
+        try:
+            given["background_level"] = float(background)
+        except ValueError:
+            given["background"] = background
+    kept = {"blank_images": keep_blank, "bad_pixels": keep_bad_pixels, "intensity": keep_intensity}
+    return given | {name: "keep" for name, is_kept in kept.items() if is_kept}
 
 
 def train(order: Order, *, title: str = "train", tells_notes: bool = False) -> Reconstruction:
@@ -135,7 +158,7 @@ class _Listener:
     def __call__(self, event: Event) -> None:
         match event:
             case Prepared():
-                for note in (*(event.series.notes if self._tells_notes else ()), *event.notes):
+                for note in dict.fromkeys((*(event.series.notes if self._tells_notes else ()), *event.notes)):
                     say(note)
                 self._show = step_reporter(
                     self._stack.enter_context(progress(self._title)), seconds=self._order.seconds

@@ -10,6 +10,7 @@ from napari_stinr.config.field_settings import (
     JointFieldConfig,
     StaticFieldConfig,
 )
+from napari_stinr.config.preprocessing_settings import AS_RECORDED, PreprocessingConfig
 from napari_stinr.config.presets import PRESETS
 from napari_stinr.config.qualities import QUALITIES
 from napari_stinr.config.settings import ReconstructionConfig, preset_config
@@ -17,11 +18,13 @@ from napari_stinr.config.training_settings import TrainingConfig
 from napari_stinr.config.yaml_text import read_settings_text
 
 __all__ = [
+    "AS_RECORDED",
     "PRESETS",
     "QUALITIES",
     "FieldSettings",
     "GrowthFieldConfig",
     "JointFieldConfig",
+    "PreprocessingConfig",
     "ReconstructionConfig",
     "StaticFieldConfig",
     "TrainingConfig",

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from napari_stinr.config.faults import first_fault, settings_fault
 from napari_stinr.config.field_settings import FieldConfig, GrowthFieldConfig, Settings
+from napari_stinr.config.preprocessing_settings import AS_RECORDED, PreprocessingConfig
 from napari_stinr.config.presets import PARTS_OF_PRESETS, PRESETS
 from napari_stinr.config.qualities import changes_for
 from napari_stinr.config.training_settings import TrainingConfig
@@ -27,6 +28,7 @@ class ReconstructionConfig(Settings):
     preset: str = "growth"
     field: FieldConfig = Field(default_factory=GrowthFieldConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+    preprocessing: PreprocessingConfig = Field(default_factory=PreprocessingConfig)
 
     def to_yaml(self) -> str:
         """Return the settings as YAML that :meth:`from_yaml` reads back.
@@ -88,9 +90,31 @@ class ReconstructionConfig(Settings):
         StinrError
             A setting has an unknown name or a value that is out of range.
         """
-        given = {name: value for name, value in changes.items() if value is not None}
+        return self._with("training", changes)
+
+    def with_preprocessing(self, **changes: Any) -> ReconstructionConfig:
+        """Return these settings with other settings of the preprocessing.
+
+        Parameters
+        ----------
+        **changes
+            Names and values of :class:`PreprocessingConfig`; None leaves a setting as it is.
+
+        Returns
+        -------
+        ReconstructionConfig
+            The new settings.
+
+        Raises
+        ------
+        StinrError
+            A setting has an unknown name or a value that is out of range.
+        """
+        return self._with("preprocessing", changes)
+
+    def _with(self, part: str, changes: dict[str, Any]) -> ReconstructionConfig:
         merged = self.model_dump(mode="json")
-        merged["training"] = {**merged["training"], **given}
+        merged[part] |= {name: value for name, value in changes.items() if value is not None}
         return _validated(merged)
 
     def voxelwise(self) -> ReconstructionConfig:
@@ -150,8 +174,11 @@ class ReconstructionConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _keep_what_a_run_was(cls, values: Any, info: ValidationInfo) -> Any:
-        """Show a density of a run from before there was a blur, or one with a least length, as it was trained."""
-        field = values.get("field") if isinstance(values, dict) and info.context == _STORED else None
+        """Take a run from before there was a blur, one with a least length, or preprocessing, as it was trained."""
+        if not isinstance(values, dict) or info.context != _STORED:
+            return values
+        values = {"preprocessing": AS_RECORDED, **values}
+        field = values.get("field")
         if isinstance(field, dict) and field.get("kind") in ("static", "growth"):
             return {**values, "field": {"blur": 0.0, "least_blur": 0.0, **field}}
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ _MEDIAN_TO_SIGMA = 0.6745
 """Median absolute value of a normal deviate, in standard deviations."""
 _VALUES_AT_ONCE = 2**22
 """Pixels whose spectra are held at a time."""
+LEAST_POWER = 1e-30
+"""In place of 0, where it divides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,16 +98,25 @@ class Measurements:
             mean_absolute,
         )
 
+    @property
+    def unit(self) -> float:
+        """Power of two near the mean absolute value, by which numbers are divided before they are squared.
+
+        Series of 1e-20 and of 1e20 have squares beyond single precision; this division is exact [the unit of the
+        series].
+        """
+        return math.ldexp(1.0, round(math.log2(self.mean_absolute))) if self.mean_absolute > 0 else 1.0
+
     @cached_property
     def power(self) -> float:
-        """Mean square of the projections, never 0 [the unit of the series, squared]."""
+        """Mean square of the projections, never 0 [`unit` squared]."""
         # On the CPU, as the next: every device trains with the same weights.
-        return max(float(self.measured.cpu().square().mean()), 1e-30)
+        return max(float((self.measured.cpu() / self.unit).square_().mean()), LEAST_POWER)
 
     @cached_property
     def signal_fraction(self) -> torch.Tensor:
         """`(width + 1,)` how much of every frequency of the detector lines is signal, on the CPU [1]."""
-        return signal_fraction(self.measured.cpu())
+        return signal_fraction(self.measured.cpu(), unit=self.unit)
 
     def typical_potential(self, grid: VoxelGrid) -> float:
         """Return the potential that would give the projections if it filled the grid evenly.
@@ -169,16 +181,16 @@ def noise_level(projections: torch.Tensor) -> float:
     return float(detail.abs_().median()) / 2 / _MEDIAN_TO_SIGMA
 
 
-def signal_fraction(projections: torch.Tensor) -> torch.Tensor:
+def signal_fraction(projections: torch.Tensor, *, unit: float = 1.0) -> torch.Tensor:
     """`(width + 1,)` part of the power of `(n_tilts, height, width)` projections that is not white noise, 0 to 1."""
     # Wiener's filter, smoothed over neighbouring frequencies.
     width = projections.shape[-1]
     power = torch.zeros(width + 1)
     for stack in torch.split(projections, max(1, _VALUES_AT_ONCE // projections[0].numel())):
-        power += torch.fft.rfft(stack, n=2 * width).abs().square().sum(dim=(0, 1)).cpu()
+        power += torch.fft.rfft(stack / unit, n=2 * width).abs().square().sum(dim=(0, 1)).cpu()
     power /= projections.shape[0] * projections.shape[1]
     radius = max(1, width // 32)
     window = np.ones(2 * radius + 1) / (2 * radius + 1)
     smooth = np.convolve(np.pad(power.numpy(), radius, mode="edge"), window, mode="valid")
-    noise = noise_level(projections) ** 2 * width
-    return torch.from_numpy(np.clip(1 - noise / np.maximum(smooth, 1e-30), 0.0, 1.0)).float()
+    noise = (noise_level(projections) / unit) ** 2 * width
+    return torch.from_numpy(np.clip(1 - noise / np.maximum(smooth, LEAST_POWER), 0.0, 1.0)).float()

@@ -67,7 +67,7 @@ class NetworkRays:
         self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="stinr-rays") if threads > 1 else None
 
     def mean_square(
-        self, field: JointField, samples: RaySamples, measured: torch.Tensor
+        self, field: JointField, samples: RaySamples, measured: torch.Tensor, *, unit: float = 1.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compare the integrals along rays with what was measured.
 
@@ -78,22 +78,24 @@ class NetworkRays:
         samples : RaySamples
             Points of the rays.
         measured : Tensor
-            `(rays,)` float32 integrals of the potential [V times the unit of the grid].
+            `(rays,)` float32 integrals of the potential [`unit`].
+        unit : float
+            What they are measured in [V times the unit of the grid].
 
         Returns
         -------
         mean_square : Tensor
             Of the residuals, differentiable by the parameters of the field.
         residuals : Tensor
-            `(rays,)` predicted minus measured; nothing can be differentiated by them.
+            `(rays,)` predicted minus measured [`unit`]; nothing can be differentiated by them.
         """
         result: tuple[torch.Tensor, torch.Tensor] = _MeanSquare.apply(  # type: ignore[no-untyped-call]
-            self, field, samples, measured, *field.network.parameters()
+            self, field, samples, measured, unit, *field.network.parameters()
         )
         return result
 
     def residuals_and_gradients(
-        self, field: JointField, samples: RaySamples, measured: torch.Tensor
+        self, field: JointField, samples: RaySamples, measured: torch.Tensor, *, unit: float = 1.0
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """`(rays,)` residuals, and the gradient of their mean square by every parameter of the network."""
         layers = [layer for layer in field.network if isinstance(layer, nn.Linear)]
@@ -111,7 +113,7 @@ class NetworkRays:
             measured,
             torch.cat([field.encode_rays(samples.y, samples.times), torch.ones(len(measured), 1)], dim=1).t(),
             field.encode_position.frequencies[:, None] / field.half_extent,
-            float(field.scale) * samples.spacing,
+            float(field.scale) * samples.spacing / unit,
             room,
             torch.empty_like(measured),
         )
@@ -138,16 +140,17 @@ class _MeanSquare(torch.autograd.Function):
         field: JointField,
         samples: RaySamples,
         measured: torch.Tensor,
+        unit: float,
         *_parameters: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        residuals, gradients = rays.residuals_and_gradients(field, samples, measured)
+        residuals, gradients = rays.residuals_and_gradients(field, samples, measured, unit=unit)
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(residuals)
         return residuals.square().mean(), residuals
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return None, None, None, None, *(gradients[0] * gradient for gradient in ctx.saved_tensors)
+        return None, None, None, None, None, *(gradients[0] * gradient for gradient in ctx.saved_tensors)
 
 
 @dataclass(frozen=True, eq=False)

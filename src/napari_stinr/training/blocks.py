@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_stinr.data.measurements import LEAST_POWER
 from napari_stinr.projection.backends import projector_for
 from napari_stinr.projection.operator import project_field
 from napari_stinr.projection.views import SliceShape
@@ -52,10 +53,10 @@ class BlockObjective:
         predicted = self._predict(field, rows, self._views[self._data.tilts[tilts]])
         block = (tilts[:, None].to(self._device), rows[None, :].to(self._device))
         measured = self._data.measured[block]
-        residual = predicted - measured
+        residual = (predicted - measured) / self._data.unit
         if self._data.mask is not None:
             residual = residual * self._data.mask[block]
-        relative = residual.detach().norm() / measured.norm().clamp(min=1e-30)
+        relative = residual.detach().norm() / (measured / self._data.unit).norm().clamp(min=LEAST_POWER)
         return balanced_loss(residual, self._weights) / self._data.power, relative
 
     def held_out_loss(self, field: Field) -> float:
@@ -66,7 +67,7 @@ class BlockObjective:
         with torch.no_grad():
             predicted = self._predict(field, held.rows, self._views[held.tilts])
             residual = (predicted - held.measured.to(self._device)) * held.mask.to(self._device)
-            return float(balanced_loss(residual, self._weights)) / self._data.power
+            return float(balanced_loss(residual / self._data.unit, self._weights)) / self._data.power
 
     def state(self) -> dict[str, torch.Tensor]:
         """State of the bags; see :meth:`~Objective.state`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_stinr.data.measurements import LEAST_POWER
 from napari_stinr.fields import JointField
 from napari_stinr.fields.network_rays import NetworkRays, RaySamples
 from napari_stinr.training.held_out import evenly_spread
@@ -32,7 +33,8 @@ class RayObjective:
         self._pixels = None if data.mask is None else data.mask.cpu().reshape(-1).nonzero()[:, 0]
         self._views, self._all_views = fit.views[data.tilts], fit.views
         # By numpy, whose sum is rounded in another way than torch's: a run must go on as it began.
-        self._power = max(float(np.square(data.measured.cpu().numpy()).mean()), 1e-30)
+        self._unit = data.unit
+        self._power = max(float(np.square(data.measured.cpu().numpy() / data.unit).mean()), LEAST_POWER)
         self._by_hand = None
         if self._device.type == "cpu":
             self._by_hand = NetworkRays(threads=fit.threads, bfloat16=fit.bfloat16)
@@ -51,13 +53,14 @@ class RayObjective:
             pixels = self._pixels[pixels]
         jitter = torch.rand(len(pixels), 1, generator=generator) - 0.5
         views = self._views[pixels // (self._grid.height * self._width)]
-        measured = self._measured[pixels.to(self._device)]
+        measured = self._measured[pixels.to(self._device)] / self._unit
         if self._by_hand is not None and isinstance(field, JointField) and not views.changes_intensity:
-            mean_square, residual = self._by_hand.mean_square(field, self._samples(views, pixels, jitter), measured)
+            samples = self._samples(views, pixels, jitter)
+            mean_square, residual = self._by_hand.mean_square(field, samples, measured, unit=self._unit)
         else:
-            residual = self._predict(field, views, pixels, jitter) - measured
+            residual = self._predict(field, views, pixels, jitter) / self._unit - measured
             mean_square = residual.square().mean()
-        relative = residual.detach().norm() / measured.norm().clamp(min=1e-30)
+        relative = residual.detach().norm() / measured.norm().clamp(min=LEAST_POWER)
         return mean_square / self._power, relative
 
     def held_out_loss(self, field: Field) -> float:
@@ -70,7 +73,7 @@ class RayObjective:
         tilts, pixels, measured = self._held_out
         with torch.no_grad():
             predicted = self._predict(field, self._all_views[tilts], pixels, torch.zeros(len(pixels), 1))
-            return float((predicted - measured.to(self._device)).square().mean()) / self._power
+            return float(((predicted - measured.to(self._device)) / self._unit).square().mean()) / self._power
 
     def state(self) -> dict[str, torch.Tensor]:
         """Nothing: rays are drawn afresh; see :meth:`~Objective.state`."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.training import StepReport, Trainer
 
@@ -179,6 +180,7 @@ class _Training:
     def __init__(self, order: Order, post: Callable[[Event], None], control: Control) -> None:
         self._order, self._post, self._control = order, post, control
         self._trainer: Trainer | None = None
+        self._prepared_notes: tuple[Note, ...] = ()
         self._first_step = self._saved_step = 0
         self._saved_at = 0.0
 
@@ -191,7 +193,7 @@ class _Training:
         if self._order.resume is None and self._order.config is not None:
             # The size of blocks that suits this device is no choice of the person, and not of the next run.
             config = config.with_training(voxels_per_step=self._order.config.training.voxels_per_step)
-        self._post(Prepared(trainer.series, config, trainer.notes))
+        self._post(Prepared(trainer.series, config, (*self._prepared_notes, *trainer.notes)))
         self._train(trainer)
         result, kept = trainer.reconstruction(), Kept()
         if order.path is not None:
@@ -216,20 +218,30 @@ class _Training:
         from napari_stinr.training.trainer import Trainer
 
         order = self._order
-        series = order.series() if callable(order.series) else order.series
+        recorded = order.series() if callable(order.series) else order.series
         if order.resume is None:
             config = order.config or preset_config("growth")
+            series = self._preprocessed(recorded, config)
             # Before the trainer takes its time and memory.
             self._check(series, blocks_for(config, resolve_device(order.device)), 0)
             trainer = Trainer(series, config, device=order.device, threads=order.threads)
         else:
             run = load_reconstruction(order.resume)
+            series = self._preprocessed(recorded, run.config)
             # Which compares the series with that of the run: what is wrong with it is said first.
             trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
             self._check(series, run.config, run.step)
         self._first_step = self._saved_step = trainer.step
         self._trainer = trainer
         return trainer
+
+    def _preprocessed(self, recorded: TiltSeries, config: ReconstructionConfig) -> TiltSeries:
+        """Do to the projections what the settings ask for, and remember the notes that it makes."""
+        from napari_stinr.data.preprocessing.prepare import prepare
+
+        series = prepare(recorded, config.preprocessing)
+        self._prepared_notes = series.notes[len(recorded.notes) :]
+        return series
 
     def _check(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
         if self._order.check is not None:

@@ -14,7 +14,7 @@ from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.data.mass import MassGrowth
 from napari_stinr.data.measurements import Measurements
-from napari_stinr.data.preprocessing import Binning
+from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, SPECIMEN
 from napari_stinr.fields.surface import SurfaceField
@@ -287,7 +287,7 @@ def _smoothed(image: NDArray[np.float32], counts: NDArray[np.bool_] | None, sigm
 def first_guess(data: Measurements, views: Views) -> Guess:
     """Guess the axis of the specimen from the centres of mass of all projections, the radius from the last ones."""
     lines = data.measured.cpu().double().clamp(min=0).sum(1)
-    mass = lines.sum(1).clamp(min=1e-30)
+    mass = lines.sum(1).clamp(min=torch.finfo(torch.float64).tiny)
     views = views[data.tilts]
     u = torch.arange(lines.shape[1], dtype=torch.float64) - views.rays.origins[:, None]
     # A point (z, x) lands at u = x cos + z sin: design, section 3.

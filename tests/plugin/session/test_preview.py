@@ -17,7 +17,8 @@ from napari.utils import notifications
 
 from helpers.plugin_cases import same_series
 from napari_stinr import read_tilt_series
-from napari_stinr.data.preprocessing import Binning, background_level
+from napari_stinr.data.preprocessing.binning import Binning
+from napari_stinr.data.preprocessing.contrast import background_level
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_series
 from napari_stinr.io.formats.stored import StoredImages

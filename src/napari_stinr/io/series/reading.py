@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stinr.data.preprocessing import Binning
-from napari_stinr.data.preprocessing import invert_contrast as inverted
+from napari_stinr.data.preprocessing.binning import Binning
+from napari_stinr.data.preprocessing.contrast import invert_contrast as inverted
 from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import checked_images

@@ -11,7 +11,7 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
 from superqt import QCollapsible
 
-from napari_stinr.data.preprocessing import background_level
+from napari_stinr.data.preprocessing.contrast import background_level
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_series
 from napari_stinr.plugin.canvas.layer_data import entry_of, time_axis_of

@@ -14,7 +14,7 @@ import numpy as np
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
 from napari_stinr.data.checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times, is_same_size
 from napari_stinr.data.notes import Note, NoteKind
-from napari_stinr.data.preprocessing import Binning
+from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.errors import StinrError
 from napari_stinr.io.series.found import Found
 from napari_stinr.io.series.reading import load_series, read_projections

@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_stinr.data.checks import check_finite
 from napari_stinr.data.margin import EdgeMatter
-from napari_stinr.data.preprocessing import Binning
+from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.io.formats.stored import StoredImages
 from napari_stinr.io.series.reading import read_projections
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIXED = ("kind", "batches")
 """Settings that follow from the kind of field."""
-PARTS = ("field", "training")
+PARTS = ("preprocessing", "field", "training")
 
 
 class ConfigForm(QWidget):

@@ -1,0 +1,1 @@
+"""What is done to measured projections before they are reconstructed."""

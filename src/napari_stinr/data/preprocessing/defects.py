@@ -1,0 +1,271 @@
+"""Images and pixels that show nothing of the specimen: beam off, half written, saturated, hot and dead pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+_BLANK = 0.2
+"""Signal below which an image is blank, as a part of that of its neighbours in time."""
+_NEIGHBOURS = 4
+_ERRORS = 3.0
+_SEEN = 31
+"""Projections that tell which pixels are always hot or dead."""
+_SHARP = 5.0
+"""How far a hot pixel rises above what lies around, in units of its third-brightest neighbour: an atom is wider."""
+_DEVIATIONS = 12.0
+_NOTHING = 1e-6
+_HIGH = 2.0
+"""How far a pixel that is hot once rises above the brightest of a typical image."""
+_CUT = 2
+"""Fewer rows than this are no half-written image."""
+_ALIVE = 0.1
+"""Variation of the neighbours of a dead pixel, as a part of that of pixels that see the specimen."""
+_FULL = 1e-4
+"""Part of an image that is saturated at least, and how much rarer the values just below the highest are."""
+_FEWER = 1 / 3
+_JUST_BELOW = 0.02
+_RING = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
+
+
+@dataclass(frozen=True, eq=False)
+class Defects:
+    """Where projections show nothing of the specimen.
+
+    Parameters
+    ----------
+    blank : ndarray
+        `(n_tilts,)` bool, True where the beam was off, or there is nothing in an image.
+    cut : dict of int to int
+        Rows at an end of an image that were not written, by its position in the stack.
+    pixels : ndarray or None
+        `(n_tilts, height, width)` bool, True where a pixel is bad in an image that is not blank; None for none.
+    n_hot, n_dead, n_spikes, n_saturated : int
+        Detector pixels that are always too bright and always the same; pixels that are too bright or dark in one image;
+        pixels at the upper end of what the detector counts.
+    """
+
+    blank: NDArray[np.bool_]
+    cut: dict[int, int]
+    pixels: NDArray[np.bool_] | None
+    n_hot: int = 0
+    n_dead: int = 0
+    n_spikes: int = 0
+    n_saturated: int = 0
+
+    @classmethod
+    def of(
+        cls, projections: NDArray[np.float32], mask: NDArray[np.bool_] | None, times: NDArray[np.float64]
+    ) -> Defects:
+        """Look for them.
+
+        Parameters
+        ----------
+        projections : ndarray
+            `(n_tilts, height, width)` projections [the unit of the file].
+        mask : ndarray or None
+            `(n_tilts, height, width)` bool, True where a pixel counts.
+        times : ndarray
+            `(n_tilts,)` when each was recorded [any unit].
+
+        Returns
+        -------
+        Defects
+            What was found.
+        """
+        used: NDArray[np.bool_] = np.ones(len(projections), dtype=bool)
+        if mask is not None:
+            used &= mask.any(axis=(1, 2))
+        bad = _Bad(projections.shape)
+        hot, dead = _always(projections if used.all() else projections[used])
+        for k in map(int, np.flatnonzero(used)):
+            bad.add(k, hot | dead)
+        blank = _blank(projections, used, np.argsort(times, kind="stable"), hot | dead)
+        seen = np.flatnonzero(used & ~blank)
+        n_spikes = _add_spikes(bad, projections, seen)
+        n_saturated = _add_saturated(bad, projections, seen)
+        cut = _cut_rows(projections, seen)
+        for image, n_rows in cut.items():
+            bad.add(image, _rows(n_rows, projections.shape[1])[:, None])
+        return cls(blank, {k: abs(n) for k, n in cut.items()}, bad.pixels, int(hot.sum()), int(dead.sum()), n_spikes,
+                   n_saturated)  # fmt: skip
+
+
+class _Bad:
+    """Bad pixels, for which there is memory where there are any."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self.pixels: NDArray[np.bool_] | None = None
+
+    def add(self, index: int, pixels: NDArray[np.bool_]) -> None:
+        """Add `(height, width)` pixels of one image."""
+        if not pixels.any():
+            return
+        if self.pixels is None:
+            self.pixels = np.zeros(self._shape, dtype=bool)
+        self.pixels[index] |= pixels
+
+
+def _blank(
+    projections: NDArray[np.float32], used: NDArray[np.bool_], in_time: NDArray[np.int64], bad: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """`(n_tilts,)` where an image has far less signal than its neighbours in time."""
+    signal, errors = np.array(
+        [_signal(np.where(bad, np.median(image), image) if bad.any() else image) for image in projections]
+    ).T
+    order = [k for k in in_time if used[k]]
+    typical = float(np.median(signal[order]))
+    blank = np.zeros(len(projections), dtype=bool)
+    if typical < _ERRORS * float(np.median(errors[order])):
+        return blank
+    for place, k in enumerate(order):
+        near = order[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1]
+        # Contamination may be far more than the specimen: then all of the first images have little signal.
+        blank[k] = signal[k] < _BLANK * min(typical, float(np.median(signal[near])))
+    # Of more than half, these would be the typical ones.
+    return blank if not blank[order].all() else np.zeros_like(blank)
+
+
+def _signal(image: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the standard deviation of an image without its white noise, and what is none."""
+    variance, noise = float(image.var(dtype=np.float64)), white_noise(image)
+    # The variance of n normal deviates is known to a part of sqrt(2 / n).
+    return float(np.sqrt(max(variance - noise**2, 0.0))), noise * (2 / image.size) ** 0.25
+
+
+def white_noise(image: NDArray[np.float32]) -> float:
+    """Return the standard deviation of white noise in an image `(height, width)`, by its finest details."""
+    # As in data/measurements.noise_level, without torch.
+    even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
+    detail = even[::2, ::2] - even[1::2, ::2] - even[::2, 1::2] + even[1::2, 1::2]
+    return float(np.median(np.abs(detail))) / 2 / 0.6745 if detail.size else 0.0
+
+
+def _always(projections: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """`(height, width)` pixels that are too bright in all images, and that never change while their neighbours do."""
+    some = projections[:: max(1, len(projections) // _SEEN)]
+    typical = np.median(some, axis=0)
+    ring = np.sort(_ring(typical), axis=0)
+    middle, third = ring[3:5].mean(axis=0), ring[5]
+    difference = typical - middle
+    deviation = 1.4826 * float(np.median(np.abs(difference - np.median(difference))))
+    steep = np.abs(difference) > _SHARP * np.maximum(third - middle, middle - ring[2])
+    # Beside a pixel that is much too bright, nothing is.
+    high = 0.5 * float(np.quantile(typical, 0.99) - typical.min())
+    outlying = np.abs(difference) > max(_DEVIATIONS * deviation, high)
+    hot = steep & outlying
+    if hot.any() and not np.ptp(typical[~hot]) > _NOTHING * np.abs(difference[hot]).max():
+        hot[:] = False  # a specimen of single pixels
+    variation = np.ptp(some, axis=0)
+    alive = _ring(variation).min(axis=0) > _ALIVE * float(np.quantile(variation, 0.9))
+    dead = (variation == 0) & alive & ~hot
+    return hot, dead & (np.ptp(projections, axis=0) == 0) if dead.any() else dead
+
+
+def _ring(image: NDArray[np.floating]) -> NDArray[np.floating]:
+    """`(8, height, width)` neighbours of every pixel; beyond the edge as mirrored at it."""
+    padded = np.pad(image, 1, mode="reflect" if min(image.shape) > 1 else "edge")
+    height, width = image.shape
+    return np.stack([padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for dy, dx in _RING])
+
+
+def _add_spikes(bad: _Bad, projections: NDArray[np.float32], seen: NDArray[np.int64]) -> int:
+    """Add pixels that stand out of one image alone, by a cosmic ray or a lost bit."""
+    known = bad.pixels
+    highest = [_limits(projections[k], None if known is None else known[k]) for k in seen]
+    low, high = (float(np.median(values)) for values in np.array(highest).reshape(-1, 2).T)
+    n_spikes = 0
+    for k in seen:
+        image = projections[k]
+        outlying = (image - high > (_HIGH - 1) * (high - low)) | (low - image > (_HIGH - 1) * (high - low))
+        if known is not None:
+            outlying &= ~known[k]
+        if not outlying.any():
+            continue
+        spikes = np.zeros_like(outlying)
+        for y, x in np.argwhere(outlying):
+            spikes[y, x] = _stands_alone(image, y, x)
+        bad.add(k, spikes)
+        n_spikes += int(spikes.sum())
+    return n_spikes
+
+
+def _limits(image: NDArray[np.float32], known: NDArray[np.bool_] | None) -> tuple[float, float]:
+    values = image if known is None or known.all() else image[~known]
+    return float(values.min()), float(values.max())
+
+
+def _stands_alone(image: NDArray[np.float32], y: int, x: int) -> bool:
+    """Whether a pixel is steeper than an atom can be: compared with its third most different neighbour."""
+    height, width = image.shape
+    around = [image[y + dy, x + dx] for dy, dx in _RING if 0 <= y + dy < height and 0 <= x + dx < width]
+    middle = float(np.median(around))
+    differences = np.sort(np.abs(np.asarray(around, dtype=np.float64) - middle))
+    return bool(abs(float(image[y, x]) - middle) > _SHARP * differences[max(0, len(differences) - 3)])
+
+
+def _add_saturated(bad: _Bad, projections: NDArray[np.float32], seen: NDArray[np.int64]) -> int:
+    """Add pixels at the one highest value of several images, where it is more frequent than the values below."""
+    if not len(seen):
+        return 0
+    known = bad.pixels
+    good = {int(k): projections[k] if known is None else projections[k][~known[k]] for k in seen}
+    top = max((float(values.max()) for values in good.values() if values.size), default=0.0)
+    full = [(k, projections[k] == top) for k, values in good.items() if values.size and values.max() == top]
+    full = [(k, pixels if known is None else pixels & ~known[k]) for k, pixels in full]
+    # Where nothing else is to be seen, that is the specimen.
+    full = [(k, pixels) for k, pixels in full if _varies(projections[k][~pixels])]
+    numbers = [int(pixels.sum()) for _, pixels in full]
+    if len(full) < 2 or sum(numbers) < max(10, _FULL * projections[0].size):
+        return 0
+    below = top - _JUST_BELOW * (top - min(float(values.min()) for values in good.values() if values.size))
+    n_below = sum(int(((projections[k] >= below) & ~pixels).sum()) for k, pixels in full)
+    if n_below > _FEWER * sum(numbers):
+        return 0
+    for k, pixels in full:
+        bad.add(k, pixels)
+    return sum(numbers)
+
+
+def _varies(values: NDArray[np.float32]) -> bool:
+    return values.size > 0 and bool(values.max() > values.min())
+
+
+def _cut_rows(projections: NDArray[np.float32], seen: NDArray[np.int64]) -> dict[int, int]:
+    """Rows at the end of an image, below 0 at its start, that hold one number while they hold more in most others."""
+    constant = {k: np.ptp(projections[k], axis=1) == 0 for k in seen}
+    usually = np.median(list(constant.values()), axis=0) > 0 if constant else np.zeros(0, dtype=bool)
+    cut = {}
+    for k, flags in constant.items():
+        for sign, rows in ((1, flags[::-1]), (-1, flags)):
+            n_rows = len(rows) if rows.all() else int(np.argmin(rows))
+            edge = projections[k][::-sign][:n_rows, 0]
+            if n_rows >= _CUT and np.ptp(edge) == 0 and not usually[::-sign][:n_rows].any():
+                cut[int(k)] = sign * n_rows
+    return cut
+
+
+def _rows(n_rows: int, height: int) -> NDArray[np.bool_]:
+    """`(height,)` the last rows, or the first for a number below 0."""
+    rows = np.arange(height)
+    return rows >= height - n_rows if n_rows > 0 else rows < -n_rows
+
+
+def ranges(positions: Iterable[int]) -> str:
+    """Return positions in the stack as a person writes them: ``3, 7-9``, at most six groups."""
+    groups: list[list[int]] = []
+    for position in positions:
+        if groups and int(position) == groups[-1][1] + 1:
+            groups[-1][1] = int(position)
+        else:
+            groups.append([int(position)] * 2)
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in groups]
+    return ", ".join(texts[:6]) + (f" and {len(texts) - 6} more" if len(texts) > 6 else "")
