@@ -18,8 +18,9 @@ _NEIGHBOURS = 4
 _ERRORS = 3.0
 _SEEN = 31
 """Projections that tell which pixels are always hot or dead."""
-_SHARP = 5.0
-"""How far a hot pixel rises above what lies around, in units of its third-brightest neighbour: an atom is wider."""
+_SHARP = 8.0
+"""How far a hot pixel rises above what lies around, in units of its third most different neighbour: an atom is wider,
+unless its deviation is below half a pixel."""
 _DEVIATIONS = 12.0
 _NOTHING = 1e-6
 _HIGH = 2.0
@@ -32,7 +33,6 @@ _FULL = 1e-4
 """Part of an image that is saturated at least, and how much rarer the values just below the highest are."""
 _FEWER = 1 / 3
 _JUST_BELOW = 0.02
-_RING = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +153,11 @@ def _always(projections: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArra
     """`(height, width)` pixels that are too bright in all images, and that never change while their neighbours do."""
     some = projections[:: max(1, len(projections) // _SEEN)]
     typical = np.median(some, axis=0)
-    ring = np.sort(_ring(typical), axis=0)
-    middle, third = ring[3:5].mean(axis=0), ring[5]
-    difference = typical - middle
+    base = np.median(_ring(typical, 2), axis=0)
+    difference = typical - base
+    third = np.sort(np.abs(_ring(typical, 1) - base), axis=0)[-3]
     deviation = 1.4826 * float(np.median(np.abs(difference - np.median(difference))))
-    steep = np.abs(difference) > _SHARP * np.maximum(third - middle, middle - ring[2])
+    steep = np.abs(difference) > _SHARP * third
     # Beside a pixel that is much too bright, nothing is.
     high = 0.5 * float(np.quantile(typical, 0.99) - typical.min())
     outlying = np.abs(difference) > max(_DEVIATIONS * deviation, high)
@@ -165,16 +165,23 @@ def _always(projections: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArra
     if hot.any() and not np.ptp(typical[~hot]) > _NOTHING * np.abs(difference[hot]).max():
         hot[:] = False  # a specimen of single pixels
     variation = np.ptp(some, axis=0)
-    alive = _ring(variation).min(axis=0) > _ALIVE * float(np.quantile(variation, 0.9))
+    alive = _ring(variation, 1).min(axis=0) > _ALIVE * float(np.quantile(variation, 0.9))
     dead = (variation == 0) & alive & ~hot
     return hot, dead & (np.ptp(projections, axis=0) == 0) if dead.any() else dead
 
 
-def _ring(image: NDArray[np.floating]) -> NDArray[np.floating]:
-    """`(8, height, width)` neighbours of every pixel; beyond the edge as mirrored at it."""
-    padded = np.pad(image, 1, mode="reflect" if min(image.shape) > 1 else "edge")
+def _ring(image: NDArray[np.floating], radius: int) -> NDArray[np.floating]:
+    """`(8 radius, height, width)` pixels of the square about every pixel; beyond the edge as mirrored at it."""
+    padded = np.pad(image, radius, mode="symmetric")
     height, width = image.shape
-    return np.stack([padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for dy, dx in _RING])
+    return np.stack([padded[dy : dy + height, dx : dx + width] for dy, dx in radius + _square(radius)])
+
+
+def _square(radius: int) -> NDArray[np.int64]:
+    """`(8 radius, 2)` steps in y and x to the pixels of a square."""
+    steps = np.argwhere(np.ones((2 * radius + 1,) * 2)) - radius
+    chosen: NDArray[np.int64] = steps[np.abs(steps).max(axis=1) == radius]
+    return chosen
 
 
 def _add_spikes(bad: _Bad, projections: NDArray[np.float32], seen: NDArray[np.int64]) -> int:
@@ -205,11 +212,17 @@ def _limits(image: NDArray[np.float32], known: NDArray[np.bool_] | None) -> tupl
 
 def _stands_alone(image: NDArray[np.float32], y: int, x: int) -> bool:
     """Whether a pixel is steeper than an atom can be: compared with its third most different neighbour."""
-    height, width = image.shape
-    around = [image[y + dy, x + dx] for dy, dx in _RING if 0 <= y + dy < height and 0 <= x + dx < width]
-    middle = float(np.median(around))
-    differences = np.sort(np.abs(np.asarray(around, dtype=np.float64) - middle))
-    return bool(abs(float(image[y, x]) - middle) > _SHARP * differences[max(0, len(differences) - 3)])
+
+    def around(radius: int) -> NDArray[np.float64]:
+        places = np.array([y, x]) + _square(radius)
+        places = places[((places >= 0) & (places < image.shape)).all(axis=1)]
+        values: NDArray[np.float64] = image[tuple(places.T)].astype(np.float64)
+        return values
+
+    base = float(np.median(around(2) if min(image.shape) > 2 else image))
+    differences = np.sort(np.abs(around(1) - base))
+    third = differences[max(0, len(differences) - 3)] if len(differences) else 0.0
+    return bool(abs(float(image[y, x]) - base) > _SHARP * third)
 
 
 def _add_saturated(bad: _Bad, projections: NDArray[np.float32], seen: NDArray[np.int64]) -> int:
