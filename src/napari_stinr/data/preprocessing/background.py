@@ -56,12 +56,15 @@ class Background:
         How far a typical projection rises above its level; above 0 where there is any specimen [the same].
     lowest : float
         What the darkest twentieth of a typical projection reaches up to [the same].
+    darkest : float
+        The same of the darkest two hundredth [the same].
     """
 
     levels: NDArray[np.float64]
     errors: NDArray[np.float64]
     height: float
     lowest: float
+    darkest: float = 0.0
 
     @classmethod
     def of(cls, projections: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> Background:
@@ -79,18 +82,19 @@ class Background:
         Background
             What was found in each of them.
         """
-        heights, lows = np.full((2, len(projections)), np.nan)
+        heights, lows, darkest = np.full((3, len(projections)), np.nan)
         found = np.full((len(projections), 2), np.nan)
         for k, image in enumerate(projections):
             counts = None if mask is None else mask[k]
             if counts is not None and not counts.any():
                 continue
             pixels = image if counts is None else image[counts]
-            lows[k], high = np.quantile(pixels, (_DARKEST, _HIGH))
+            darkest[k], lows[k], high = np.quantile(pixels, (1 - _HIGH, _DARKEST, _HIGH))
             heights[k] = max(high, float(pixels.max()) * _LEAST_PART) - lows[k]
             found[k] = _level(image, counts, heights[k])
-        height, lowest = (float(np.nanmedian(values)) for values in (heights, lows))
-        return cls(found[:, 0], found[:, 1], max(height, 0.0), lowest)
+        typical = (float(np.nanmedian(values)) for values in (heights, lows, darkest))
+        height, lowest, dark = typical
+        return cls(found[:, 0], found[:, 1], max(height, 0.0), lowest, dark)
 
     @property
     def is_known(self) -> bool:
@@ -104,6 +108,14 @@ class Background:
             return False
         near = np.abs(self.levels - self._lowest) <= _SAME_LEVEL * self.height + _ERRORS * self._error
         return bool(np.mean(near[np.isfinite(self.levels)]) >= 0.5)
+
+    @property
+    def is_upper(self) -> bool:
+        """Whether there is more below the level than above it, as where matter is dark."""
+        if not self.is_known:
+            return False
+        level = float(np.nanmedian(self.levels))
+        return level - self.darkest > self.lowest + self.height - level
 
     @property
     def common(self) -> float:

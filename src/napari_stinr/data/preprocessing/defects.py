@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_BLANK = 0.2
+_BLANK = 0.1
 """Signal below which an image is blank, as a part of that of its neighbours in time."""
 _NEIGHBOURS = 4
 _ERRORS = 3.0
@@ -29,6 +29,8 @@ _CUT = 2
 """Fewer rows than this are no half-written image."""
 _ALIVE = 0.1
 """Variation of the neighbours of a dead pixel, as a part of that of pixels that see the specimen."""
+_CHANGES = 0.5
+"""In how many of the projections neighbours of a dead pixel change at least."""
 _FULL = 1e-4
 """Part of an image that is saturated at least, and how much rarer the values just below the highest are."""
 _FEWER = 1 / 3
@@ -165,7 +167,9 @@ def _always(projections: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArra
     if hot.any() and not np.ptp(typical[~hot]) > _NOTHING * np.abs(difference[hot]).max():
         hot[:] = False  # a specimen of single pixels
     variation = np.ptp(some, axis=0)
-    alive = _ring(variation, 1).min(axis=0) > _ALIVE * float(np.quantile(variation, 0.9))
+    # Where counts are rare, most pixels show 0 most of the time.
+    changes = (some[1:] != some[:-1]).mean(axis=0)
+    alive = _ring(np.where(variation > _ALIVE * np.quantile(variation, 0.9), changes, 0), 1).min(axis=0) > _CHANGES
     dead = (variation == 0) & alive & ~hot
     return hot, dead & (np.ptp(projections, axis=0) == 0) if dead.any() else dead
 

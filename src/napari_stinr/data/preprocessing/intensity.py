@@ -132,7 +132,8 @@ def _curve(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     # Gains let the mass fall again and again, and those of neighbours have nothing to do with each other; what a line
     # misses of steps and of a burst does neither.
     likeness = float(rest[1:] @ rest[:-1]) / max(float(rest @ rest), 1e-30)
-    return rising if likeness > _BURST or np.std(logs - rising) < _STEPS * np.std(rest) else smooth
+    part = float(np.std(logs - rising)) / max(float(np.std(rest)), 1e-15)
+    return rising if part < _STEPS or (likeness > _BURST and part < 1) else smooth
 
 
 def _robust_lines(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -58,12 +58,11 @@ def prepare(series: TiltSeries, config: PreprocessingConfig) -> TiltSeries:
     if config.blank_images == "mask" or config.bad_pixels == "mask":
         work.mask_defects(blank=config.blank_images == "mask", pixels=config.bad_pixels == "mask")
     work.subtract_background(config)
-    # Before the axis is looked for, which exposures would disturb, and once more where another way lies across.
-    for _ in range(2):
-        if config.intensity == "auto":
-            work.equalise()
-        if not work.turn(config.axis):
-            break
+    if config.intensity == "auto":
+        # Before the axis is looked for, which exposures would disturb, and after, as then other edges are the sides.
+        work.equalise()
+    if work.turn(config.axis) and config.intensity == "auto":
+        work.equalise()
     return work.result()
 
 
@@ -201,7 +200,7 @@ class _Work:
         if config.background == "each" and found.is_known:
             self._subtract(found.each, "one for every projection")
         elif self._is_dark(found):
-            self._say(NoteKind.BACKGROUND, "The borders are brighter than the specimen, so no background was "
+            self._say(NoteKind.BACKGROUND, "What is empty is brighter than the specimen, so no background was "
                       "subtracted: if matter is dark in these projections, invert the contrast.")  # fmt: skip
         elif found.is_common:
             if found.common:
@@ -247,6 +246,8 @@ class _Work:
     def _is_dark(self, found: Background) -> bool:
         if not found.is_known:
             return False
+        if found.is_upper:
+            return True
         # Left and right, or above and below, as long as the axis is not known.
         sides = [
             background_level(stack, mask)

@@ -42,7 +42,8 @@ class TiltSeriesDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         # Looking at every pixel of a large stack takes a second: once for each stack.
-        self._intensity_of: tuple[Any, NDArray[np.float64], str] | None = None
+        self._intensity_of: tuple[Any, NDArray[np.float64]] | None = None
+        self._axis_of: tuple[Any, NDArray[np.float64], str] | None = None
         self._background_of: tuple[Any, float] | None = None
         self._is_read = ""
         tip = "Open a stack, or all files of a series with one file for every tilt, with lists of angles and times."
@@ -273,13 +274,15 @@ class TiltSeriesDock(Dock):
         values: Any = preview.values
         mask = preview.mask
         if self._intensity_of is None or self._intensity_of[0] is not preview:
-            self._intensity_of = preview, mean_intensity(values, mask), axis_warning(values)
+            self._intensity_of = preview, mean_intensity(values, mask)
+        if self._axis_of is None or self._axis_of[0] is not preview or self._axis_of[1] is not draft.tilt_angles:
+            self._axis_of = preview, draft.tilt_angles, axis_warning(values, draft.tilt_angles)
         intensity = self._intensity_of[1]
         if draft.invert_contrast:
             if self._background_of is None or self._background_of[0] is not preview:
                 self._background_of = preview, background_level(values, mask)
             intensity = self._background_of[1] - intensity
-        self.verdict(self.axis_line, self._intensity_of[2], False)
+        self.verdict(self.axis_line, self._axis_of[2], False)
         label = time_axis_of(draft).label
         self.plot.set_data(draft.times, intensity, unit="", used=draft.used, time_label=label)
         self.growth_line.setText(growth_text(draft.times[draft.used], intensity[draft.used]))

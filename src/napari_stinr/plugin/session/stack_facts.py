@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.data.preprocessing.axis import AxisDirection
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -13,9 +15,6 @@ _LEAST_CHANGE = 0.05
 """Part of the first intensity by which it must change to be worth a word."""
 _GROWTH_NOISE = 3.0
 """A change of the intensity counts when it is larger than this many times the error of the line through it."""
-_CLEARLY = 2.0
-"""How many times more than the columns the rows must vary to say that the axis lies horizontally."""
-_LEAST_VARIATION = 0.1
 
 
 def mean_intensity(stack: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -69,38 +68,27 @@ def growth_text(times: NDArray[np.float64], intensity: NDArray[np.float64]) -> s
     return f"The total intensity {verb} by {percent:.0f} % from the first projection to the last: {meaning}."
 
 
-def axis_warning(stack: NDArray[Any]) -> str:
-    """Say with the cure that the tilt axis of projections seems to lie horizontally.
-
-    What lies on a detector row perpendicular to the axis stays on it at every tilt, so the sums of the rows vary little
-    where the axis is vertical, and the sums of the columns do where it is horizontal.
+def axis_warning(stack: NDArray[Any], tilt_angles: NDArray[np.float64]) -> str:
+    """Say what a training does where the tilt axis of projections seems to lie along the rows.
 
     Parameters
     ----------
     stack : ndarray
         `(n_tilts, height, width)` projections [any unit].
+    tilt_angles : ndarray
+        `(n_tilts,)`, NaN where not known [degrees].
 
     Returns
     -------
     str
         "" where it does not.
     """
-    rows, columns = (_variation(np.stack([_sums(image, axis) for image in stack])) for axis in (1, 0))
-    if not rows > max(_LEAST_VARIATION, _CLEARLY * columns):
-        return ""
-    return (
-        f"The tilt axis seems to lie horizontally (from tilt to tilt, sums of rows vary by {100 * rows:.0f} %, of "
-        f"columns by {100 * columns:.0f} %); it is expected to be vertical. Turn the stack by 90 degrees."
-    )
-
-
-def _sums(image: NDArray[Any], axis: int) -> NDArray[np.float64]:
-    sums = np.sum(image, axis=axis, dtype=np.float64)
-    # Leaving out what was not measured takes a copy and ten times as long: only where there is something to leave out.
-    return np.asarray(np.nansum(image, axis=axis, dtype=np.float64) if np.isnan(sums).any() else sums)
-
-
-def _variation(sums: NDArray[np.float64]) -> float:
-    """Return how much `(n_tilts, n)` sums vary from tilt to tilt, relative to their spread from 0 or background."""
-    sums = sums - sums.min()
-    return float(sums.std(axis=0).mean() / max(float(sums.mean()), 1e-300))
+    direction = AxisDirection.of(stack, tilt_angles)
+    if direction.is_horizontal:
+        return (
+            "The tilt axis lies horizontally: neighbouring tilts are alike along the columns. The projections are "
+            "turned by 90 degrees before they are reconstructed, unless preprocessing.axis is vertical."
+        )
+    if direction.is_doubtful:
+        return "The tilt axis may lie horizontally: set preprocessing.axis if the volume looks smeared."
+    return ""
