@@ -73,6 +73,15 @@ def test_masses_too_uneven_to_rule_it_out_do_not() -> None:
 
 def test_where_a_pixel_does_not_count_the_growth_is_not_known() -> None:
     mask = np.ones((N_TILTS, 12, 40), dtype=bool)
-    mask[3, 2, 2] = False
+    mask[3, :, :10] = False
     assert growth(np.full(N_TILTS, 2.0), mask=mask).fraction is None
     assert growth(2.0 + TIMES, mask=mask).early == 0
+
+
+def test_a_few_pixels_that_do_not_count_are_made_up_for() -> None:
+    mask = np.ones((N_TILTS, 12, 40), dtype=bool)
+    mask[3, 2, 2] = mask[5, 6:8, 19] = mask[:, 5, 20] = False
+    whole, masked = growth(2.0 + TIMES), growth(2.0 + TIMES, mask=mask)
+    assert masked.fraction == pytest.approx(whole.fraction, rel=0.02)
+    assert masked.scatter < 0.01
+    assert growth(np.full(N_TILTS, 2.0), mask=mask).is_none

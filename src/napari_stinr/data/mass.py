@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.optimize import isotonic_regression
+from torch.nn import functional
 
 from napari_stinr.data.notes import Note, NoteKind
 
@@ -26,6 +27,10 @@ _EMPTY = 0.05
 """Part of the pixels that is taken to show no matter: what stands there dilutes the growth of what is matter."""
 _EARLY = 0.1
 """Part of the time that is early."""
+_LEAST_COUNTING = 0.9
+"""Part of a projection that has to count where its mass is to be known."""
+_AROUND = 5
+"""Edge of the square whose mean stands for a pixel in it that does not count [pixel]."""
 _LOOKED_AT = 2**20
 """Pixels that tell the level of the empty ones."""
 
@@ -61,20 +66,22 @@ class MassGrowth:
         Parameters
         ----------
         measurements : Measurements
-            The projections; whatever pixel does not count in one of them makes the growth unknown.
+            The projections; where a tenth of one of them does not count, the growth is unknown.
 
         Returns
         -------
         MassGrowth
             How much it grew.
         """
-        if measurements.mask is not None:
+        measured, mask = measurements.measured, measurements.mask
+        if mask is not None and bool((mask.float().mean((1, 2)) < _LEAST_COUNTING).any()):
             return cls(None)
-        measured = measurements.measured
-        pixels = measured.reshape(-1)
+        pixels = measured.reshape(-1) if mask is None else measured[mask]
         some = pixels[:: max(1, len(pixels) // _LOOKED_AT)].cpu().float()
         background = max(0.0, float(some.kthvalue(max(1, round(_EMPTY * len(some)))).values))
         masses = measured.sum((1, 2), dtype=torch.float64).cpu() - background * measured[0].numel()
+        if mask is not None:
+            masses += _unseen(measured, mask).cpu()
         order = torch.argsort(measurements.times, stable=True)
         times, in_time = measurements.times[order].double().numpy(), masses[order].numpy()
         rising = isotonic_regression(in_time).x
@@ -138,3 +145,16 @@ class MassGrowth:
             "taken for contamination. Images that were normalised one by one hide growth: give them as "
             "recorded.",
         )
+
+
+def _unseen(measured: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """`(n,)` mass in the pixels of `(n, height, width)` projections that do not count, as that around them."""
+    unseen = torch.zeros(len(measured), dtype=torch.float64, device=measured.device)
+    for k in (~mask).any(2).any(1).nonzero()[:, 0]:
+        counts = mask[k].float()
+        sums, numbers = (
+            functional.avg_pool2d(values[None, None], _AROUND, stride=1, padding=_AROUND // 2)[0, 0]
+            for values in (measured[k] * counts, counts)
+        )
+        unseen[k] = (sums / numbers.clamp(min=1e-6))[~mask[k]].sum(dtype=torch.float64)
+    return unseen
