@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from napari_stinr.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from napari_stinr.alignment.align import Alignment, align
+    from napari_stinr.alignment.pose import Pose
     from napari_stinr.analysis.metrics import evaluate
     from napari_stinr.api import reconstruct
     from napari_stinr.config import PRESETS, ReconstructionConfig, preset_config
@@ -35,14 +37,17 @@ except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0+unknown"
 
 _HOMES = {
+    "Alignment": "alignment.align",
     "PRESETS": "config",
     "Reconstruction": "reconstruction.reconstruction",
     "ReconstructionConfig": "config",
     "SimulationConfig": "simulation",
+    "Pose": "alignment.pose",
     "StepReport": "training.trainer",
     "StinrError": "errors",
     "TiltSeries": "data.tilt_series",
     "Trainer": "training.trainer",
+    "align": "alignment.align",
     "evaluate": "analysis.metrics",
     "load_reconstruction": "reconstruction.reconstruction",
     "preset_config": "config",
@@ -60,6 +65,8 @@ _HOMES = {
 
 __all__ = [
     "PRESETS",
+    "Alignment",
+    "Pose",
     "Reconstruction",
     "ReconstructionConfig",
     "SimulationConfig",
@@ -68,6 +75,7 @@ __all__ = [
     "TiltSeries",
     "Trainer",
     "__version__",
+    "align",
     "evaluate",
     "load_reconstruction",
     "preset_config",

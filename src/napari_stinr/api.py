@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from napari_stinr.config import preset_config
+from napari_stinr.alignment.align import align as align_series
+from napari_stinr.config import AS_RECORDED, preset_config
+from napari_stinr.errors import StinrError
 from napari_stinr.training.events import Event, Finished, Prepared, Reported
 from napari_stinr.training.run import Order, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_stinr.alignment.align import Alignment
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
@@ -31,6 +34,7 @@ def reconstruct(
     device: str = "auto",
     threads: int | None = None,
     callback: Callable[[StepReport], Any] | None = None,
+    align: str | Alignment = "off",
 ) -> Reconstruction:
     """Reconstruct a tilt series in space and time.
 
@@ -54,6 +58,8 @@ def reconstruct(
         CPU threads; all cores by default.
     callback : callable, optional
         Called with the :class:`StepReport` of every step.
+    align : {"off", "coarse"} or Alignment
+        ``coarse``: find the pose of every projection first, see :func:`napari_stinr.align`; or what that has found.
 
     Returns
     -------
@@ -67,7 +73,16 @@ def reconstruct(
     TrainingError
         The loss is not finite.
     """
+    alignment = _alignment(series, align)
+    if alignment is not None:
+        for note in alignment.notes:
+            logger.warning("%s", note)
+        series = alignment.apply(series)
     chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
+
+    if alignment is not None:
+        # It is done, and the frames of the warped images are not empty parts.
+        chosen = chosen.with_preprocessing(**AS_RECORDED.model_dump())
 
     def listen(event: Event) -> None:
         if isinstance(event, Prepared):
@@ -81,3 +96,11 @@ def reconstruct(
     outcome = drive(order, listen, raises=True)
     assert isinstance(outcome, Finished)  # errors came out, and nobody else could stop it
     return outcome.reconstruction
+
+
+def _alignment(series: TiltSeries, choice: str | Alignment) -> Alignment | None:
+    if not isinstance(choice, str):
+        return choice
+    if choice not in ("off", "coarse"):
+        raise StinrError(f"the alignment is {choice!r:.60}", expected="off or coarse", cure="Choose one of these.")
+    return align_series(series) if choice == "coarse" else None

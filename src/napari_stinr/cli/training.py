@@ -113,20 +113,6 @@ class TrainingRequest:
         check_run_replaceable(self.out, series, steps=goal)
 
 
-def preprocessing_options(
-    *, axis: str | None, background: str | None, keep_blank: bool, keep_bad_pixels: bool, keep_intensity: bool
-) -> dict[str, object]:
-    """Return the settings of the preprocessing for options of the command line; those not given are not there."""
-    given: dict[str, object] = {} if axis is None else {"axis": axis}
-    if background is not None:
-        try:
-            given["background_level"] = float(background)
-        except ValueError:
-            given["background"] = background
-    kept = {"blank_images": keep_blank, "bad_pixels": keep_bad_pixels, "intensity": keep_intensity}
-    return given | {name: "keep" for name, is_kept in kept.items() if is_kept}
-
-
 def train(order: Order, *, title: str = "train", tells_notes: bool = False) -> Reconstruction:
     """Train with a bar; Ctrl-C and SIGTERM stop at the next step border, with everything saved."""
     # `Stopped` says so; a StinrError that the training failed, or that its result could not be saved where that was

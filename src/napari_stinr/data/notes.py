@@ -28,6 +28,7 @@ class NoteKind(StrEnum):
     DEFECTS = "defects"
     BACKGROUND = "background"
     INTENSITY = "intensity"
+    ALIGNED = "aligned"
     MARGIN = "margin"
     GROWTH = "growth"
     OTHER = "other"

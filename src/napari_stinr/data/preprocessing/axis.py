@@ -15,8 +15,12 @@ _APART, _TOO_FAR = 6.0, 15.0
 """How far the tilts are apart that are compared [degrees]."""
 _REACH = 0.15
 """Largest shift between them that is looked for, as a part of the image."""
-_CLEARLY, _PERHAPS = 1.35, 1.1
-"""How much less alike sums of rows must be than sums of columns, where the axis is horizontal, and where it may be."""
+_BOTH = 1.25
+"""How much less alike sums of rows must be than sums of columns, where the axis is horizontal, by both comparisons."""
+_MOVES, _NOT_LESS = 2.7, 0.7
+"""The same by the first alone, and the least by the second: a straight needle looks the same when it is shifted."""
+_PERHAPS = 1.1
+"""Geometric mean of both where the axis may be horizontal."""
 _EMPTY = 0.02
 
 
@@ -30,11 +34,12 @@ class AxisDirection:
 
     Parameters
     ----------
-    ratio : float
-        Geometric mean of both comparisons, rows over columns; NaN where it is not known [1].
+    as_they_are, shifted : float
+        Differences of rows over those of columns, by both comparisons; NaN where they are not known [1].
     """
 
-    ratio: float
+    as_they_are: float
+    shifted: float
 
     @classmethod
     def of(cls, stack: NDArray[Any], tilt_angles: NDArray[np.float64]) -> AxisDirection:
@@ -55,23 +60,24 @@ class AxisDirection:
         known = np.flatnonzero(np.isfinite(tilt_angles))
         in_order = known[np.argsort(tilt_angles[known], kind="stable")]
         if min(stack.shape[1:]) < _LEAST_PIXELS or len(in_order) < 2:
-            return cls(np.nan)
+            return cls(np.nan, np.nan)
         pairs = list(_pairs(in_order, tilt_angles))
         images = [np.asarray(image) for image in stack]
         rows, columns = (_misfits(np.stack([_sums(image, axis) for image in images]), pairs) for axis in (1, 0))
         if not pairs or not min(columns) > 0:
-            return cls(np.nan)
-        return cls(float(np.sqrt(rows[0] / columns[0] * rows[1] / columns[1])))
+            return cls(np.nan, np.nan)
+        return cls(rows[0] / columns[0], rows[1] / columns[1])
 
     @property
     def is_horizontal(self) -> bool:
         """Whether the axis clearly lies along the rows."""
-        return self.ratio > _CLEARLY
+        both = min(self.as_they_are, self.shifted)
+        return both > _BOTH or (self.as_they_are > _MOVES and self.shifted > _NOT_LESS)
 
     @property
     def is_doubtful(self) -> bool:
         """Whether it may lie along the rows, and nothing tells."""
-        return _PERHAPS < self.ratio <= _CLEARLY
+        return not self.is_horizontal and self.as_they_are * self.shifted > _PERHAPS**2
 
 
 def _pairs(in_order: NDArray[np.int64], tilt_angles: NDArray[np.float64]) -> list[tuple[int, int]]:

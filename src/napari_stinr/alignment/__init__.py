@@ -1,0 +1,1 @@
+"""Where every projection of a tilt series really was: finding the pose, and undoing it."""
