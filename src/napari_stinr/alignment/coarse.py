@@ -31,6 +31,8 @@ _MIRRORED, _NEAR = 180.0, 2.5
 """Tilts this far apart, within the second number, are mirror images [degrees]."""
 _MIRROR_REACH = (4, 10)
 _ROTATIONS = np.arange(-4.0, 4.01, 0.5)
+_CLEARER = 0.05
+"""How much more alike mirror images must be where they are shifted."""
 _ROUNDS = 3
 _RIDGE = np.array([0.0, 0.0, 1e-3, 1e-3, 1e-2])
 """Penalties of the first moments and of the axis offset."""
@@ -89,8 +91,8 @@ def coarse_pose(
     if mask is not None:
         used &= mask.any(axis=(1, 2))
     order = np.flatnonzero(used)[np.argsort(tilt_angles[used], kind="stable")]
-    images = _filled(projections, mask)
-    chain, score, before = _chained(images, order, report)
+    images = filled(projections, mask)
+    chain, score, before = chained(images, order, report)
     pairs = _mirror_pairs(order, tilt_angles)
     pose = chain
     for _ in range(_ROUNDS if pairs else 0):
@@ -101,12 +103,12 @@ def coarse_pose(
     return CoarsePose(_where_unused(pose, used, tilt_angles), score, before, len(pairs))
 
 
-def _filled(projections: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+def filled(projections: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """Pixels that do not count as 0, the background."""
     return projections if mask is None else np.where(mask, projections, np.float32(0))
 
 
-def _chained(
+def chained(
     images: NDArray[np.float32], order: NDArray[np.int64], report: Callable[[float], None] | None
 ) -> tuple[Pose, NDArray[np.float64], NDArray[np.float64]]:
     """Shifts of every projection from those before it in angle; its correlation with the last, shifted and not."""
@@ -177,6 +179,29 @@ def _mirror_pairs(order: NDArray[np.int64], tilt_angles: NDArray[np.float64]) ->
     angles = tilt_angles[order]
     apart = np.abs(angles[None] - angles[:, None] - _MIRRORED) <= _NEAR
     return [(int(order[i]), int(order[j])) for i, j in np.argwhere(apart)]
+
+
+def mirror_offset(
+    images: NDArray[np.float32], order: NDArray[np.int64], tilt_angles: NDArray[np.float64]
+) -> float | None:
+    """Return the axis offset of `(n_tilts, height, width)` images as recorded [pixel].
+
+    None without mirror images, and where they are as much alike without a shift: a lattice repeats itself.
+    """
+    pairs = _mirror_pairs(order, tilt_angles)
+    if not pairs:
+        return None
+    height, width = images.shape[1:]
+    reach = max(1, height // 8), max(1, width // 4)
+    shifts, gains = [], []
+    for i, j in pairs:
+        first, second = band_passed(images[i]), band_passed(images[j])
+        likeness = correlations(Spectrum.of(second), Spectrum.of(first[:, ::-1]), reach)
+        _, shift, height_of_peak = peak(likeness)
+        shifts.append(shift)
+        gains.append(height_of_peak - float(likeness[:, reach[1] - 1 : reach[1] + 2].max()))
+    shift = float(np.median(shifts))
+    return shift / 2 if abs(shift) <= 1 or np.median(gains) > _CLEARER else None
 
 
 def _from_mirrors(images: NDArray[np.float32], pose: Pose, pairs: list[tuple[int, int]]) -> tuple[float, float]:

@@ -87,7 +87,7 @@ def warped(
         inside &= map_coordinates(counts.astype(np.float32), places, order=1, mode="nearest") >= _COUNTS
     coefficients = spline_filter(image, 3, output=np.float32, mode="mirror")
     values: NDArray[np.float32] = map_coordinates(
-        coefficients, places, order=3, prefilter=False, mode="nearest", output=np.float32
+        coefficients, places, order=3, prefilter=False, mode="mirror", output=np.float32
     )
     return values, inside
 

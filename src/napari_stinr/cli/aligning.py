@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_stinr.alignment.align import Alignment
     from napari_stinr.data.tilt_series import TiltSeries
 
-_STACKS = (".mrc", ".tif", ".tiff")
+_STACKS = (".mrc", ".mrcs", ".st", ".ali", ".preali")
 _POSES = (".yaml", ".yml")
 
 
@@ -58,12 +58,9 @@ def align_command(
     """Find how the projections were shifted and turned, and write the aligned stack or the pose."""
     from napari_stinr.io.output.targets import check_output
 
-    ending = out.suffix.lower()
-    if ending not in _STACKS + _POSES:
-        raise StinrError(
-            f"--out is {out.name}", expected="a name that ends in .mrc, .tif or .yaml", cure="Give another ending."
-        )
-    check_output(out)
+    check_output(out, endings=_STACKS + _POSES)
+    if any(out.resolve() == path.resolve() for path in stack):
+        raise StinrError(f"--out is {out.name}, the stack itself", expected="another file", cure="Give another name.")
     series = given_series(
         stack,
         angles=angles,
@@ -144,6 +141,7 @@ def _with_pose(series: "TiltSeries", path: Path, preprocessing: Mapping[str, obj
 def _write(alignment: "Alignment", series: "TiltSeries", out: Path) -> None:
     from napari_stinr.io import write_tilt_angles, write_tilt_series, write_times
     from napari_stinr.io.output.atomic import atomic_output
+    from napari_stinr.io.output.targets import lists_beside
 
     if out.suffix.lower() in _POSES:
         with atomic_output(out) as temporary:
@@ -151,6 +149,7 @@ def _write(alignment: "Alignment", series: "TiltSeries", out: Path) -> None:
         return
     done = alignment.apply(series)
     write_tilt_series(out, done.measured, pixel_size=done.pixel_size)
-    write_tilt_angles(out.with_suffix(".rawtlt"), done.tilt_angles)
+    angles, times = lists_beside(out)
+    write_tilt_angles(angles, done.tilt_angles)
     first, last = done.time_range
-    write_times(out.with_name(f"{out.stem}_times.csv"), done.tilt_angles, first + (last - first) * done.times)
+    write_times(times, done.tilt_angles, first + (last - first) * done.times)

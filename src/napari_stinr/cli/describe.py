@@ -101,6 +101,7 @@ def describe_problem(error: Exception) -> StinrError:
 
 def describe_series(series: TiltSeries) -> list[str]:
     """Describe a tilt series, say where its angles, times and pixel size come from, and what a training does to it."""
+    from napari_stinr.alignment.check import misalignment
     from napari_stinr.config import PreprocessingConfig
     from napari_stinr.data.preprocessing.prepare import prepare
 
@@ -122,7 +123,9 @@ def describe_series(series: TiltSeries) -> list[str]:
         share = 100 * (1 - series.mask.mean())
         lines.append(_line("left out", f"{share:.3g} % of the pixels, {int((~series.used).sum())} whole projection(s)"))
     prepared = prepare(series, PreprocessingConfig())
-    return [*lines, *map(_note_line, prepared.notes), *map(_note_line, _margin_notes(prepared))]
+    shifted = misalignment(prepared)
+    notes = [*prepared.notes, *_margin_notes(prepared), *([shifted] if shifted else [])]
+    return [*lines, *map(_note_line, notes)]
 
 
 def _margin_notes(series: TiltSeries) -> list[Note]:

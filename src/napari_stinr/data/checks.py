@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MINIMUM_TILTS = 3
 _SAME_SIZE = 1e-3
 """Pixels or voxels whose sizes differ by no more than this part are of the same size."""
-_MANY_TILTS, _SMALL_STEP = 20, 0.2
-"""So many tilts at steps below this are a whole series in radians rather than a small range [degrees]."""
+_ENOUGH_TILTS, _HALF_TURN = 5, np.pi + 0.005
+"""So many tilts, none of them beyond half a turn in radians (3.14, 3.142, ...), may be a series in radians."""
 
 
 def is_same_size(size: float, other: float) -> bool:
@@ -138,10 +138,9 @@ def asked_about_radians(notes: tuple[Note, ...], angles: NDArray[np.float64]) ->
     tuple of Note
         The others in their order, the question last.
     """
-    # Nothing is refused: so small a range can be meant.
+    # A question: so small a range can be meant, and nothing is refused.
     kept = tuple(note for note in notes if note.kind is not NoteKind.RADIANS)
-    is_small = len(angles) >= _MANY_TILTS and np.abs(angles).max() <= np.pi * (1 + 1e-6)
-    if not is_small or np.median(np.diff(np.unique(angles))) >= _SMALL_STEP:
+    if len(angles) < _ENOUGH_TILTS or np.abs(angles).max() > _HALF_TURN:
         return kept
     question = f"The tilt angles span only {np.ptp(angles):.3g} degrees: are they in radians? Give them in degrees."
     return (*kept, Note(NoteKind.RADIANS, question))

@@ -237,10 +237,12 @@ class _Training:
 
     def _preprocessed(self, recorded: TiltSeries, config: ReconstructionConfig) -> TiltSeries:
         """Do to the projections what the settings ask for, and remember the notes that it makes."""
+        from napari_stinr.alignment.check import misalignment
         from napari_stinr.data.preprocessing.prepare import prepare
 
         series = prepare(recorded, config.preprocessing)
-        self._prepared_notes = series.notes[len(recorded.notes) :]
+        shifted = misalignment(series)
+        self._prepared_notes = (*series.notes[len(recorded.notes) :], *([shifted] if shifted else []))
         return series
 
     def _check(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:

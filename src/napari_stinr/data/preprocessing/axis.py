@@ -21,6 +21,8 @@ _MOVES, _NOT_LESS = 2.7, 0.7
 """The same by the first alone, and the least by the second: a straight needle looks the same when it is shifted."""
 _PERHAPS = 1.1
 """Geometric mean of both where the axis may be horizontal."""
+_LEAST = 0.06
+"""Difference of the sums of rows below which they are alike: a straight, aligned needle looks the same at all tilts."""
 _EMPTY = 0.02
 
 
@@ -64,7 +66,7 @@ class AxisDirection:
         pairs = list(_pairs(in_order, tilt_angles))
         images = [np.asarray(image) for image in stack]
         rows, columns = (_misfits(np.stack([_sums(image, axis) for image in images]), pairs) for axis in (1, 0))
-        if not pairs or not min(columns) > 0:
+        if not pairs or not min(columns) > 0 or rows[0] < _LEAST:
             return cls(np.nan, np.nan)
         return cls(rows[0] / columns[0], rows[1] / columns[1])
 

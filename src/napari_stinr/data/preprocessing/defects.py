@@ -46,7 +46,7 @@ class Defects:
     blank : ndarray
         `(n_tilts,)` bool, True where the beam was off, or there is nothing in an image.
     cut : dict of int to int
-        Rows at an end of an image that were not written, by its position in the stack.
+        Pixels in rows or columns at an edge of an image that were not written, by its position in the stack.
     pixels : ndarray or None
         `(n_tilts, height, width)` bool, True where a pixel is bad in an image that is not blank; None for none.
     n_hot, n_dead, n_spikes, n_saturated : int
@@ -93,11 +93,18 @@ class Defects:
         seen = np.flatnonzero(used & ~blank)
         n_spikes = _add_spikes(bad, projections, seen)
         n_saturated = _add_saturated(bad, projections, seen)
-        cut = _cut_rows(projections, seen)
-        for image, n_rows in cut.items():
-            bad.add(image, _rows(n_rows, projections.shape[1])[:, None])
-        return cls(blank, {k: abs(n) for k, n in cut.items()}, bad.pixels, int(hot.sum()), int(dead.sum()), n_spikes,
-                   n_saturated)  # fmt: skip
+        cut = _cut_lines(projections, seen)
+        for image, pixels in cut.items():
+            bad.add(image, pixels)
+        return cls(
+            blank,
+            {k: int(pixels.sum()) for k, pixels in cut.items()},
+            bad.pixels,
+            n_hot=int(hot.sum()),
+            n_dead=int(dead.sum()),
+            n_spikes=n_spikes,
+            n_saturated=n_saturated,
+        )
 
 
 class _Bad:
@@ -256,24 +263,29 @@ def _varies(values: NDArray[np.float32]) -> bool:
     return values.size > 0 and bool(values.max() > values.min())
 
 
-def _cut_rows(projections: NDArray[np.float32], seen: NDArray[np.int64]) -> dict[int, int]:
-    """Rows at the end of an image, below 0 at its start, that hold one number while they hold more in most others."""
-    constant = {k: np.ptp(projections[k], axis=1) == 0 for k in seen}
-    usually = np.median(list(constant.values()), axis=0) > 0 if constant else np.zeros(0, dtype=bool)
-    cut = {}
-    for k, flags in constant.items():
-        for sign, rows in ((1, flags[::-1]), (-1, flags)):
-            n_rows = len(rows) if rows.all() else int(np.argmin(rows))
-            edge = projections[k][::-sign][:n_rows, 0]
-            if n_rows >= _CUT and np.ptp(edge) == 0 and not usually[::-sign][:n_rows].any():
-                cut[int(k)] = sign * n_rows
+def _cut_lines(projections: NDArray[np.float32], seen: NDArray[np.int64]) -> dict[int, NDArray[np.bool_]]:
+    """`(height, width)` rows and columns at an edge of an image that hold one number, while they hold more in most."""
+    cut: dict[int, NDArray[np.bool_]] = {}
+    for axis in (1, 2):
+        constant = np.ptp(projections[seen], axis=axis) == 0 if len(seen) else np.zeros((0, 0), dtype=bool)
+        usually = constant.mean(axis=0) > 0.5 if len(seen) else np.zeros(0, dtype=bool)
+        for k, flags in zip(map(int, seen), constant & ~usually, strict=True):
+            lines = _at_the_ends(projections[k].take(0, axis=axis - 1), flags)
+            if lines.any():
+                pixels = lines[:, None] if axis == 2 else lines[None]
+                cut[k] = cut.get(k, np.zeros(projections[k].shape, dtype=bool)) | pixels
     return cut
 
 
-def _rows(n_rows: int, height: int) -> NDArray[np.bool_]:
-    """`(height,)` the last rows, or the first for a number below 0."""
-    rows = np.arange(height)
-    return rows >= height - n_rows if n_rows > 0 else rows < -n_rows
+def _at_the_ends(values: NDArray[np.float32], constant: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`(n,)` lines at both ends of an image that are constant and equal, where there are enough of them."""
+    found = np.zeros(len(constant), dtype=bool)
+    for step in (1, -1):
+        flags = constant[::step] & (values[::step] == values[::step][0])
+        n_lines = len(flags) if flags.all() else int(np.argmin(flags))
+        if n_lines >= _CUT:
+            found[::step][:n_lines] = True
+    return found
 
 
 def ranges(positions: Iterable[int]) -> str:

@@ -139,8 +139,8 @@ def _pixels_text(found: Defects) -> str:
     ]
     parts = [f"{number} {what}" for number, what in kinds if number]
     if found.cut:
-        rows = "; ".join(f"{n} rows of image {k}" for k, n in list(found.cut.items())[:6])
-        parts.append(f"images that were not written to the end ({rows}, from 0)")
+        n_pixels, which = sum(found.cut.values()), ranges(sorted(found.cut))
+        parts.append(f"{n_pixels} pixel(s) at edges that were not written or not measured, in images {which} (from 0)")
     return f"Left out: {', '.join(parts)}."
 
 

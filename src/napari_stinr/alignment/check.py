@@ -1,0 +1,62 @@
+"""Whether a series looks as if it were not aligned: said before anything is fitted to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stinr.alignment.coarse import chained, filled, mirror_offset
+from napari_stinr.data.notes import Note, NoteKind
+from napari_stinr.data.preprocessing.binning import Binning
+
+if TYPE_CHECKING:
+    from napari_stinr.data.tilt_series import TiltSeries
+
+_SIZE = 128
+"""Images larger than this are binned for the look [pixel]."""
+_LEAST_PIXELS = 8
+_LEAST_TILTS = 9
+_SHIFT, _OFFSET = 0.6, 1.5
+"""Shifts along the axis and offset of the axis that are worth a word [pixel of the search]."""
+_MAD = 1.4826
+_SECOND_DIFFERENCE = 6**0.5
+"""Standard deviation of the second difference of white noise, in its own."""
+
+
+def misalignment(series: TiltSeries) -> Note | None:
+    """Return a note where the projections of a series seem to be shifted.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        Without background.
+
+    Returns
+    -------
+    Note or None
+        By how much, and the cure; None where it looks aligned, or where there is too little to tell.
+    """
+    used = np.flatnonzero(series.used)
+    if min(series.height, series.width) < _LEAST_PIXELS or len(used) < _LEAST_TILTS:
+        return None
+    order = used[np.argsort(series.tilt_angles[used], kind="stable")]
+    factor = -(-max(series.height, series.width) // _SIZE)
+    way = Binning.of(series.height, series.width, factor)
+    images = np.stack([way.image(image, None)[0] for image in filled(series.projections, series.mask)])
+    pose, _, _ = chained(images.astype(np.float32), order, None)
+    dy, dx = pose.dy[order], pose.dx[order]
+    # A few slips by a period of a lattice are no shift; along x, only what is not smooth is none of the specimen's.
+    along_y = _MAD * float(np.median(np.abs(dy - np.median(dy))))
+    along_x = _MAD * float(np.median(np.abs(np.diff(dx, 2)))) / _SECOND_DIFFERENCE
+    offset = mirror_offset(images.astype(np.float32), order, series.tilt_angles)
+    found = []
+    if max(along_x, along_y) > _SHIFT:
+        found.append(f"shifted against each other by about {factor * max(along_x, along_y):.1f} pixels")
+    if offset is not None and abs(offset - series.axis_offset / factor) > _OFFSET:
+        found.append(f"recorded with the tilt axis {factor * offset:.1f} pixels from their centre")
+    if not found:
+        return None
+    return Note(
+        NoteKind.ALIGNED, f"The projections seem to be {' and '.join(found)}: align them first (--align coarse)."
+    )

@@ -1,0 +1,94 @@
+"""The coarse step finds what the simulated instrument did, and the look before a training says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import napari_stinr as stinr
+from helpers.recorded_cases import recorded, series_of
+from napari_stinr.alignment.check import misalignment
+from napari_stinr.data.notes import NoteKind
+from napari_stinr.simulation import Simulation, SimulationConfig, simulate
+from napari_stinr.simulation.instrument import Instrument
+
+MOVED = Instrument(drift_x=6, drift_y=3, jitter=0.7, axis_offset=3, axis_rotation=1.5, angle_error=0.3, gain_error=0.03)
+
+
+def simulated(instrument: Instrument, *, stop: float = 180, seed: int = 12, noise: float = 0.03) -> Simulation:
+    start = 0 if stop == 180 else -stop
+    return simulate(
+        SimulationConfig(
+            specimen="particle", grid=(56, 32, 56), pixel_size=0.55, tilt_start=start, tilt_stop=stop, tilt_step=3,
+            growth="side", noise=noise, seed=seed, instrument=instrument,
+        )
+    )  # fmt: skip
+
+
+def errors(simulation: Simulation, pose: stinr.Pose) -> tuple[float, float]:
+    """RMS errors of dx and dy beside a movement of the object, and an offset with less than 180 degrees."""
+    true, angles = simulation.pose, np.deg2rad(simulation.series.tilt_angles)
+    psi = np.deg2rad(true.axis_rotation)
+    dx = pose.dx + pose.axis_offset - true.dx - np.cos(psi) * true.axis_offset
+    waves = [np.cos(angles), np.sin(angles)] + ([] if np.ptp(angles) > 3 else [np.ones_like(angles)])
+    model = np.stack(waves, axis=1)
+    dx = dx - model @ np.linalg.lstsq(model, dx, rcond=None)[0]
+    dy = pose.dy - true.dy
+    return float(np.sqrt(np.mean(dx**2))), float(np.std(dy))
+
+
+@pytest.mark.parametrize("stop", [180, 60])
+def test_the_pose_is_found(stop: float) -> None:
+    simulation = simulated(MOVED, stop=stop)
+    found = stinr.align(simulation.series)
+    dx, dy = errors(simulation, found.pose)
+    assert (dx, dy) < (0.3, 0.3)
+    assert found.correlation[np.isfinite(found.correlation)].min() > 0.6
+    assert np.nanmedian(found.correlation) > np.nanmedian(found.correlation_before)
+    if stop == 180:
+        assert found.pose.axis_rotation == pytest.approx(1.5, abs=0.6)
+        assert not found.notes
+    else:
+        assert "180 degrees" in found.notes[0]
+
+
+def test_one_object_explains_aligned_projections() -> None:
+    simulation = simulated(MOVED)
+    residuals = []
+    for how in ("off", "coarse"):
+        reports: list[stinr.StepReport] = []
+        stinr.reconstruct(simulation.series, preset="static", steps=80, threads=1, align=how, callback=reports.append)
+        residuals.append(np.mean([report.relative_residual for report in reports[-8:]]))
+    assert residuals[1] < 0.75 * residuals[0]
+
+
+@pytest.mark.parametrize("stop", [180, 60])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_said_of_an_aligned_series(stop: float, seed: int) -> None:
+    assert misalignment(simulated(Instrument(), stop=stop, seed=seed).series) is None
+
+
+@pytest.mark.parametrize("instrument", [Instrument(jitter=1.0), Instrument(drift_y=4), Instrument(axis_offset=3)])
+def test_shifts_are_said_before_a_training(instrument: Instrument) -> None:
+    note = misalignment(simulated(instrument).series)
+    assert note is not None
+    assert note.kind is NoteKind.ALIGNED
+
+
+def test_excluded_projections_are_moved_with_their_neighbours() -> None:
+    simulation = simulated(Instrument(drift_x=5, drift_y=5))
+    found = stinr.align(simulation.series.exclude([0, 20, 60]))
+    assert np.isnan(found.correlation[[0, 20, 60]]).all()
+    assert found.pose.dy[20] == pytest.approx((found.pose.dy[19] + found.pose.dy[21]) / 2, abs=1e-6)
+
+
+def test_report_and_figure(tmp_path) -> None:
+    found = stinr.align(series_of(recorded(noise=0.02)))
+    assert "axis offset" in found.report()
+    found.plot(tmp_path / "shifts.png")
+    assert (tmp_path / "shifts.png").stat().st_size > 5000
+
+
+def test_an_unknown_way_is_refused() -> None:
+    with pytest.raises(stinr.StinrError, match="coarse"):
+        stinr.reconstruct(series_of(recorded()), align="perfect")

@@ -1,0 +1,92 @@
+"""A pose is what the simulated instrument does, can be undone, and survives a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from helpers.recorded_cases import ANGLES, recorded, series_of
+from napari_stinr.alignment.pose import Pose
+from napari_stinr.alignment.warp import aligned
+from napari_stinr.errors import StinrError
+from napari_stinr.simulation import SimulationConfig, simulate
+from napari_stinr.simulation.instrument import Instrument
+
+N = len(ANGLES)
+
+
+def pose_of(**values: object) -> Pose:
+    return replace(Pose.identity(N), **values)  # type: ignore[arg-type]
+
+
+def test_nothing_is_done_to_an_aligned_series() -> None:
+    series = series_of(recorded())
+    assert aligned(series, Pose.identity(N)) is series
+
+
+def test_a_shift_by_whole_pixels_is_exact_and_what_was_not_seen_does_not_count() -> None:
+    stack = recorded()
+    moved = np.roll(stack, (2, -3), axis=(1, 2))
+    back = aligned(series_of(moved), pose_of(dx=np.full(N, -3.0), dy=np.full(N, 2.0)))
+    assert back.mask is not None
+    assert not back.mask[:, -2:].any()
+    assert not back.mask[:, :, :3].any()
+    assert back.mask[:, :-2, 3:].all()
+    np.testing.assert_allclose(back.projections[back.mask], stack[back.mask], atol=1e-4)
+
+
+def test_the_pose_of_the_simulated_instrument_is_undone() -> None:
+    instrument = Instrument(
+        drift_x=2, drift_y=-1.5, jitter=0.6, axis_offset=1.5, axis_rotation=2, gain_error=0.05, angle_error=0.0
+    )
+    config = SimulationConfig(grid=(48, 24, 48), pixel_size=0.5, tilt_step=15, seed=3)
+    clean = simulate(config).series
+    simulation = simulate(config.model_copy(update={"instrument": instrument}))
+    true = simulation.pose
+    pose = Pose(true.dx, true.dy, true.angle_error, true.gain, true.axis_offset, true.axis_rotation)
+    back = aligned(simulation.series, pose)
+    assert back.mask is not None
+    inner = back.mask[:, 4:-4, 6:-6]
+    found, expected = back.projections[:, 4:-4, 6:-6][inner], clean.projections[:, 4:-4, 6:-6][inner]
+    assert np.linalg.norm(found - expected) < 0.02 * np.linalg.norm(expected)
+
+
+def test_bad_pixels_stay_bad() -> None:
+    series = series_of(recorded()).exclude([4])
+    back = aligned(series, pose_of(dx=np.full(N, 0.4)))
+    assert back.mask is not None
+    assert not back.mask[4].any()
+
+
+def test_a_pose_survives_a_file() -> None:
+    rng = np.random.default_rng(1)
+    pose = Pose(*rng.normal(size=(3, N)), rng.uniform(0.5, 2, N), axis_offset=1.25, axis_rotation=-3)  # type: ignore[misc]
+    again = Pose.from_yaml(pose.to_yaml())
+    for name in ("dx", "dy", "angle_error", "gain", "axis_offset", "axis_rotation"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(pose, name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1, 2]",
+        "dx: [1, 2]\ndy: [1]",
+        "dx: a",
+        "dx: [.nan]",
+        "dx: [0]\nother: 1",
+        "dx: [0]\ngain: [0]",
+        "dx: {a: 1}",
+    ],
+)
+def test_what_is_no_pose_is_refused(text: str) -> None:
+    with pytest.raises(StinrError):
+        Pose.from_yaml(text)
+
+
+def test_other_pixels_have_other_shifts() -> None:
+    pose = pose_of(dx=np.full(N, 3.0), axis_offset=2.0, axis_rotation=1.5)
+    half = pose.scaled(0.5)
+    assert (half.dx[0], half.axis_offset, half.axis_rotation) == (1.5, 1.0, 1.5)
