@@ -47,7 +47,7 @@ def test_python_lines_do_what_they_say(folder: Path) -> None:
 
 def test_shell_lines_do_what_they_say(folder: Path) -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("stinr ")]
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         assert main(shlex.split(command, comments=True)[1:]) == 0, command
     assert {"run.stinr", "clean.tif", "movie.tif"} <= {path.name for path in folder.iterdir()}
