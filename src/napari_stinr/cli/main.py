@@ -1,4 +1,4 @@
-"""The command line: ``stinr demo | simulate | info | train | export | evaluate``.
+"""The command line: ``stinr demo | simulate | info | align | train | export | evaluate``.
 
 Results go to stdout; progress, notes and errors to stderr. Exit codes: 0 done; 2 the input or an option is wrong (one
 line says what was found, what was expected and how to mend it); 130 stopped, with what was trained saved. Libraries
@@ -13,7 +13,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_stinr.cli.aligning import align_command, aligned_series, as_aligned
 from napari_stinr.cli.console import forgiving_output, messages_as_lines, progress, say
+from napari_stinr.cli.series_options import (
+    STACK_HELP,
+    Angles,
+    Axis,
+    AxisOffset,
+    Background,
+    Bin,
+    Exclude,
+    FlipTilt,
+    InvertContrast,
+    KeepBadPixels,
+    KeepBlank,
+    KeepIntensity,
+    PixelSize,
+    Times,
+    given_series,
+    preprocessing_options,
+)
 from napari_stinr.errors import StinrError
 from napari_stinr.training.interrupts import Stopped, terminate_as_interrupt
 
@@ -30,7 +49,6 @@ app = typer.Typer(
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:0|mps", help="Where to compute.")]
 _SPECIMEN, _GROWTH, _INSTRUMENT = "Specimen", "Contamination", "Instrument"
-_STACK_HELP = "Tilt series: a stack, a folder, several files with one tilt each, or an .mdoc; lists for it."
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed; the same one gives the same result.")]
 
 
@@ -211,7 +229,7 @@ def simulate(
 def info(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="STACK|RUN", help=f"{_STACK_HELP} Or a reconstruction (.stinr).", show_default=False),
+        typer.Argument(metavar="STACK|RUN", help=f"{STACK_HELP} Or a reconstruction (.stinr).", show_default=False),
     ],
 ) -> None:
     """Say what is in a file, where angles, times and pixel size come from, and what is missing."""
@@ -220,34 +238,29 @@ def info(
     typer.echo("\n".join(describe_files(paths)))
 
 
+app.command("align")(align_command)
+
+
 @app.command()
 def train(
-    stack: Annotated[list[Path], typer.Argument(metavar="STACK", help=_STACK_HELP, show_default=False)],
+    stack: Annotated[list[Path], typer.Argument(metavar="STACK", help=STACK_HELP, show_default=False)],
     out: Annotated[Path, typer.Option(metavar="RUN.stinr", help="File for the reconstruction.", show_default=False)],
-    angles: Annotated[str | None, typer.Option(metavar="FILE|START:STEP", help="Tilt angles in degrees.")] = None,
-    times: Annotated[str | None, typer.Option(metavar="FILE|ORDER", help="Times, or the order of recording.")] = None,
-    pixel_size: Annotated[float | None, typer.Option(metavar="A", help="Width of a pixel in Å.")] = None,
-    flip_tilt: Annotated[bool, typer.Option("--flip-tilt", help="Opposite handedness of the tilt.")] = False,
-    axis_offset: Annotated[float, typer.Option(metavar="PIXELS", help="Tilt axis from the centre of the image.")] = 0.0,
-    exclude: Annotated[str, typer.Option(metavar="0,5,60:62", help="Projections to leave out, from 0.")] = "",
-    binning: Annotated[
-        int, typer.Option("--bin", min=1, metavar="N", help="Average N x N pixels; --axis-offset is before this.")
-    ] = 1,
-    invert_contrast: Annotated[bool, typer.Option("--invert-contrast", help="Matter is dark in the images.")] = False,
-    axis: Annotated[
-        str | None, typer.Option(metavar="auto|vertical|horizontal", help="Tilt axis in the images. Default: auto.")
-    ] = None,
-    background: Annotated[
-        str | None,
-        typer.Option(metavar="auto|each|off|LEVEL", help="Level beside the specimen, to subtract. Default: auto."),
-    ] = None,
-    keep_blank: Annotated[bool, typer.Option("--keep-blank", help="Use images that show nothing, too.")] = False,
-    keep_bad_pixels: Annotated[
-        bool, typer.Option("--keep-bad-pixels", help="Use hot, dead and saturated pixels, too.")
-    ] = False,
-    keep_intensity: Annotated[
-        bool, typer.Option("--keep-intensity", help="Do not make up for gain and exposure of the images.")
-    ] = False,
+    angles: Angles = None,
+    times: Times = None,
+    pixel_size: PixelSize = None,
+    flip_tilt: FlipTilt = False,
+    axis_offset: AxisOffset = 0.0,
+    exclude: Exclude = "",
+    binning: Bin = 1,
+    invert_contrast: InvertContrast = False,
+    axis: Axis = None,
+    background: Background = None,
+    keep_blank: KeepBlank = False,
+    keep_bad_pixels: KeepBadPixels = False,
+    keep_intensity: KeepIntensity = False,
+    align: Annotated[
+        str, typer.Option(metavar="off|coarse|POSE.yaml", help="Align the projections first; see stinr align.")
+    ] = "off",
     preset: Annotated[
         str | None, typer.Option(metavar="growth|paper|static", help="Kind of field. Default: growth.")
     ] = None,
@@ -267,11 +280,16 @@ def train(
     ] = 60.0,
 ) -> None:
     """Reconstruct a tilt series. Ctrl-C stops, saves, and lets you go on with --resume."""
-    from napari_stinr.cli.training import TrainingRequest, preprocessing_options
+    from napari_stinr.cli.training import TrainingRequest
     from napari_stinr.cli.training import train as train_request
-    from napari_stinr.io.series.grouping import find_given_series
-    from napari_stinr.io.series.reading import load_series
 
+    preprocessing = preprocessing_options(
+        axis=axis,
+        background=background,
+        keep_blank=keep_blank,
+        keep_bad_pixels=keep_bad_pixels,
+        keep_intensity=keep_intensity,
+    )
     request = TrainingRequest(
         out=out,
         preset=preset,
@@ -283,22 +301,20 @@ def train(
         device=device,
         threads=threads,
         checkpoint_every=checkpoint_every,
-        preprocessing=preprocessing_options(
-            axis=axis,
-            background=background,
-            keep_blank=keep_blank,
-            keep_bad_pixels=keep_bad_pixels,
-            keep_intensity=keep_intensity,
-        ),
+        preprocessing=preprocessing if align == "off" else as_aligned(resumes=resume is not None),
     )
-    series = load_series(
-        find_given_series(stack, tilt_angles=angles, times=times, pixel_size=pixel_size),
+    series = given_series(
+        stack,
+        angles=angles,
+        times=times,
+        pixel_size=pixel_size,
         flip_tilt=flip_tilt,
         axis_offset=axis_offset,
-        exclude=_positions(exclude),
+        exclude=exclude,
         binning=binning,
         invert_contrast=invert_contrast,
     )
+    series = aligned_series(series, align, preprocessing)
     run = train_request(request.order(series), tells_notes=True)
     say(f"wrote {out} after {run.step} steps")
 
@@ -308,7 +324,8 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Reconstruction (.stinr).", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT.tif|OUT.mrc", help="File to write.", show_default=False)],
     time: Annotated[
-        list[float] | None, typer.Option(metavar="T", help="Time, 0 to 1; may be repeated. Default: 0.")
+        list[str] | None,
+        typer.Option(metavar="T", help="Time: 0 to 1, or in the unit of the run, as 30s; may be repeated. Default: 0."),
     ] = None,
     contamination: Annotated[
         bool, typer.Option("--contamination", help="What was added since t = 0; by default until 1.")
@@ -366,19 +383,3 @@ def _show_table(evaluations: "dict[str, Evaluation]", seconds: dict[str, float] 
     table = evaluation_table(evaluations, seconds=seconds)
     # The width of the table and not that of the terminal: a wrapped table cannot be read by anything.
     Console(file=sys.stdout, width=max(80, Console().measure(table).maximum), markup=False).print(table)
-
-
-def _positions(text: str) -> list[int]:
-    """Read positions such as ``0,5,60:62``, both ends of a range included."""
-    positions: list[int] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        first, _, last = part.partition(":")
-        try:
-            positions += range(int(first), int(last or first) + 1)
-        except ValueError as error:
-            raise StinrError(
-                f"--exclude has {part!r}",
-                expected="positions from 0 such as 0,5,60:62",
-                cure="Separate positions by commas, and the ends of a range by a colon.",
-            ) from error
-    return positions

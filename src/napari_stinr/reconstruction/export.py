@@ -27,7 +27,7 @@ def export_run(
     run: Path,
     target: Path,
     *,
-    times: Sequence[float] = (),
+    times: Sequence[float | str] = (),
     contamination: bool = False,
     voxel_size: float | None = None,
     progress: Update | None = None,
@@ -40,8 +40,9 @@ def export_run(
         Reconstruction.
     target : Path
         ``.tif``, ``.tiff`` or ``.mrc`` to write.
-    times : sequence of float
-        Times to render. Default: 0, and 1 for the contamination.
+    times : sequence of float or str
+        Times to render, from 0 to 1, or texts with the unit of the run such as ``"30s"``. Default: 0, and 1 for the
+        contamination.
     contamination : bool
         Write what was added since t = 0 in place of the whole volume.
     voxel_size : float, optional
@@ -52,17 +53,19 @@ def export_run(
     Raises
     ------
     StinrError
-        A file cannot be read or written, or the format does not hold several times.
+        A file cannot be read or written, the format does not hold several times, or a time lies outside the series.
     """
+    from napari_stinr.reconstruction.export_times import stated_time
     from napari_stinr.reconstruction.reconstruction import load_reconstruction
 
     _check_format(target, len(times))
     check_output(target, endings=WRITTEN_ENDINGS)
     check_replaceable(target)
+    reconstruction = load_reconstruction(run)
     export_volumes(
-        load_reconstruction(run),
+        reconstruction,
         target,
-        times=times,
+        times=[stated_time(time, reconstruction) for time in times],
         contamination=contamination,
         voxel_size=voxel_size,
         progress=progress,

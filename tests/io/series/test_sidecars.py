@@ -74,8 +74,12 @@ def test_equal_dates_are_no_times(tmp_path, npy):
 def test_dates_that_do_not_exist(tmp_path, date):
     path = tmp_path / "a.mdoc"
     path.write_text(mdoc_text((0, 0.0, date)))
-    with pytest.raises(StinrError, match="DateTime"):
-        read_mdoc(path)
+    mdoc = read_mdoc(path)
+    assert mdoc.timestamps is None
+    np.testing.assert_array_equal(mdoc.tilt_angles, [0])
+    assert mdoc.lost == (f"DateTime is '{date}' in section 0, which is no date like 30-Nov-15 15:21:38",)
+    with pytest.raises(StinrError, match=rf"a\.mdoc cannot be read \(DateTime is '{date}'"):
+        read_timetable(path)
 
 
 @pytest.mark.parametrize(
@@ -248,8 +252,10 @@ def test_binary_rubbish_is_one_clear_error(tmp_path, ending):
         (np.deg2rad(np.arange(-60, 61, 2)), "The tilt angles span only 2.09 degrees: are they in radians?"),
         (np.linspace(0, np.pi, 181), "only 3.14 degrees"),
         (np.linspace(-60, 60, 61), ""),
-        (np.linspace(-3, 3, 25), ""),
-        (np.linspace(-1, 1, 19), ""),
+        (np.linspace(0, np.pi, 16).round(2), "only 3.14 degrees"),
+        (np.arange(-3.0, 4.0), "span only 6 degrees"),  # they may be meant: it is a question
+        (np.linspace(-1, 1, 4), ""),
+        (np.linspace(-3.2, 3.2, 25), ""),
         (np.linspace(0, 9, 181), ""),
     ],
 )

@@ -68,6 +68,8 @@ class Stack:
         `(n_tilts,)` dates found in the file, as seconds since 1970 [s]; they come before `times`.
     pixel_size : float, optional
         Width of a pixel found in the file [Å].
+    pixel_height : float, optional
+        The same for its height, where the file states both [Å].
     mask : ndarray, optional
         `(n_tilts, height, width)` bool, True where a pixel counts.
     mask_images : Images, optional
@@ -91,6 +93,7 @@ class Stack:
     times: NDArray[np.float64] | None = None
     timestamps: NDArray[np.float64] | None = None
     pixel_size: float | None = None
+    pixel_height: float | None = None
     mask: NDArray[np.bool_] | None = None
     mask_images: Images | None = None
     time_unit: str = ""

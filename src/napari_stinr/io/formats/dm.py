@@ -62,6 +62,7 @@ def read_dm(path: Path) -> Stack:
         tilt_angles=angles,
         timestamps=None if seconds is None else np.array([seconds]),
         pixel_size=pixel_size(image),
+        pixel_height=pixel_size(image, 1),
         place="DM tags",
         angle_place=f"DM tags ({place})" if place else "",
         notes=(other,) if len(signals) > 1 else (),

@@ -49,12 +49,12 @@ def tilt_angles(image: Mapping[str, Any], n_tilts: int) -> tuple[NDArray[np.floa
     return None, ""
 
 
-def pixel_size(image: Mapping[str, Any]) -> float | None:
-    """Return the width of a pixel [Å] from the calibration of the first axis, None where it has none."""
+def pixel_size(image: Mapping[str, Any], axis: int = 0) -> float | None:
+    """Return the width of a pixel [Å] from the calibration of the first axis, its height from the second, else None."""
     calibrations = _calibrations(image)
-    if not calibrations:
+    if len(calibrations) <= axis:
         return None
-    scale, unit = value_at(calibrations[0], "Scale"), value_at(calibrations[0], "Units")
+    scale, unit = value_at(calibrations[axis], "Scale"), value_at(calibrations[axis], "Units")
     return stated_length(abs(scale), unit) if _number(scale) is not None and isinstance(unit, str) else None
 
 

@@ -118,7 +118,7 @@ def _stack(file: h5py.File, name: str, axes: list[_Axis], path: Path) -> Stack:
     images = _in_order([axis for axis in long if axis is not tilt])
     order = images if tilt is None else [tilt, *images]
     angles, notes = _tilt_angles(tilt, name, len(long))
-    pixel, pixel_note = _pixel_size(images[-2:])
+    height, width = (axis.spacing() for axis in images[-2:])
     scans = None if tilt is None else read_list(file, f"{name}/scan_ids", path)
     times, times_note = fitting_times(scans, order[0].length, f"{name}/scan_ids")
     order_note = "" if times is None else "The order of acquisition is that of scan_ids."
@@ -126,9 +126,10 @@ def _stack(file: h5py.File, name: str, axes: list[_Axis], path: Path) -> Stack:
         dataset_images(path, f"{name}/data", axes=tuple(axis.number for axis in order)),
         tilt_angles=angles,
         times=times,
-        pixel_size=pixel,
+        pixel_size=width or height,
+        pixel_height=height,
         place=f"EMD group {name}",
-        notes=tuple(note for note in (*notes, pixel_note, order_note, times_note, _mirror_note(tilt, images)) if note),
+        notes=tuple(note for note in (*notes, order_note, times_note, _mirror_note(tilt, images)) if note),
     )
 
 
@@ -165,10 +166,3 @@ def _tilt_angles(tilt: _Axis | None, name: str, n_axes: int) -> tuple[NDArray[np
     scale = angle_scale(tilt.unit)
     assumed = [] if scale is not None else [f"The tilt angles in {name} have no unit and were taken as degrees."]
     return tilt.values * (1.0 if scale is None else scale), assumed
-
-
-def _pixel_size(images: list[_Axis]) -> tuple[float | None, str]:
-    height, width = (axis.spacing() for axis in images)
-    if height and width and abs(height - width) > 0.01 * width:
-        return width, f"Pixels are {height:g} Å high and {width:g} Å wide; the width was taken."
-    return width or height, ""

@@ -43,6 +43,7 @@ class _Frame:
     date: float = math.nan
     stamp: float = math.nan
     pixel_size: float | None = None
+    pixel_height: float | None = None
     detector: str = ""
 
 
@@ -68,6 +69,7 @@ def read_velox(file: h5py.File, path: Path) -> Stack | None:
         tilt_angles=angles,
         timestamps=_timestamps(frames, most),
         pixel_size=frames[0].pixel_size,
+        pixel_height=frames[0].pixel_height,
         place="Velox metadata",
         notes=tuple(
             note
@@ -110,16 +112,21 @@ def _frame(text: bytes) -> _Frame:
     stamps = _at(metadata, "CustomProperties")
     keys = [key for key in stamps if key.endswith("].TimeStamp")] if isinstance(stamps, dict) else []
     own = next((key for key in keys if key == f"Detectors[{detector}].TimeStamp"), keys[0] if keys else "")
-    unit = _at(metadata, "BinaryResult", "PixelUnitX")
+    width, height = (_length(metadata, *edge) for edge in (("width", "PixelUnitX"), ("height", "PixelUnitY")))
     return _Frame(
         tilt_angle=math.degrees(_number(_at(metadata, "Stage", "AlphaTilt"))),
         date=_number(_at(metadata, "Acquisition", "AcquisitionStartDatetime", "DateTime")),
         stamp=_number(_at(stamps, own, "value")) / 1e6,
-        pixel_size=stated_length(
-            _number(_at(metadata, "BinaryResult", "PixelSize", "width")), unit if isinstance(unit, str) else "m"
-        ),
+        pixel_size=width,
+        pixel_height=height,
         detector=detector,
     )
+
+
+def _length(metadata: Any, edge: str, unit_name: str) -> float | None:
+    unit = _at(metadata, "BinaryResult", unit_name)
+    size = _number(_at(metadata, "BinaryResult", "PixelSize", edge))
+    return stated_length(size, unit if isinstance(unit, str) else "m")
 
 
 def _detector(metadata: Any) -> str:

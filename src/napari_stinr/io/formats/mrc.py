@@ -58,14 +58,14 @@ def read_mrc(path: Path) -> Stack:
     images: Images = StoredImages.of(path, header.shape, dtype=data.dtype, offset=offset)
     if convert is not _unchanged:
         images = images.changed(convert)
-    stack = Stack(images, pixel_size=header.voxel_size or None, notes=notes)
+    stack = Stack(images, pixel_size=header.voxel_size or None, pixel_height=header.voxel_height, notes=notes)
     if records is not None:
         return with_fei_records(stack, records)
     if header.extended_bytes == 0:
         return stack
     with path.open("rb") as stream:
         stream.seek(HEADER_BYTES)
-        return with_extended_header(stack, stream.read(header.extended_bytes), header)
+        return with_extended_header(stack, stream.read(header.extended_bytes), header, path)
 
 
 @contextlib.contextmanager

@@ -44,6 +44,8 @@ _LARGEST_NUMBER = 1e6
 _LARGEST_CLOCK = 1e30
 """Beyond any dose in electrons per square metre and any date."""
 _SERI_FIELD_BYTES = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
+_PIECES = 2
+"""Flag of the piece coordinates, which stand behind the tilt angle where there is one."""
 _AGARD_TILT, _AGARD_PIXEL_SIZE = 0, 11
 """Places of the tilt angle [degrees] and the pixel size [m] among the numbers of an Agard record."""
 
@@ -61,6 +63,7 @@ class MrcHeader:
     n_real: int
     imod_flags: int | None
     voxel_size: float
+    voxel_height: float | None
     has_map_string: bool
 
     @property
@@ -123,14 +126,14 @@ def _parse_header(raw: bytes) -> MrcHeader:
     if struct.unpack_from(f"{order}i", raw, 12)[0] not in known:
         swapped = "<" if order == ">" else ">"
         order = swapped if struct.unpack_from(f"{swapped}i", raw, 12)[0] in known else order
-    nx, ny, nz, mode, *_, mx = struct.unpack_from(f"{order}8i", raw, 0)
-    (cell_width,) = struct.unpack_from(f"{order}f", raw, 40)
+    nx, ny, nz, mode, _, _, _, mx, my = struct.unpack_from(f"{order}9i", raw, 0)
+    cell_width, cell_height = struct.unpack_from(f"{order}2f", raw, 40)
     (extended_bytes,) = struct.unpack_from(f"{order}i", raw, 92)
     n_int, n_real = struct.unpack_from(f"{order}2h", raw, 128)
     (imod_flags,) = struct.unpack_from(f"{order}i", raw, 156)
     kind = raw[104:108].decode("ascii", errors="replace").strip("\0 ")
     is_imod = raw[152:156] in (_IMOD_STAMP, _IMOD_STAMP[::-1])
-    voxel_size = cell_width / mx if mx > 0 else 0.0
+    voxel_size, voxel_height = (cell / n if n > 0 else 0.0 for cell, n in ((cell_width, mx), (cell_height, my)))
     return MrcHeader(
         order=order,
         shape=(nz, ny, nx),
@@ -141,14 +144,15 @@ def _parse_header(raw: bytes) -> MrcHeader:
         n_real=n_real,
         imod_flags=imod_flags if is_imod else None,
         voxel_size=_rounded(voxel_size) or 0.0,
+        voxel_height=_rounded(voxel_height),
         has_map_string=raw[208:211] == b"MAP",
     )
 
 
-def with_extended_header(stack: Stack, extended: bytes, header: MrcHeader) -> Stack:
+def with_extended_header(stack: Stack, extended: bytes, header: MrcHeader, path: Path) -> Stack:
     """Return a stack with tilt angles and pixel size of SerialEM's or FEI's old extended header."""
     if _is_seri(header):
-        return _with_seri(stack, extended, header)
+        return _with_seri(stack, extended, header, path)
     return _with_agard(stack, extended, header) if _is_agard(header) else stack
 
 
@@ -163,13 +167,36 @@ def _is_agard(header: MrcHeader) -> bool:
     return header.kind in ("", "AGAR") and fits
 
 
-def _with_seri(stack: Stack, extended: bytes, header: MrcHeader) -> Stack:
-    # The tilt angle is the first short of every record, in hundredths of a degree.
-    n_tilts = header.shape[0]
-    if not header.n_real & 1 or header.n_int < 2 or header.n_int * n_tilts > len(extended):
+def _shorts(records: NDArray[np.uint8], start: int, count: int, header: MrcHeader) -> NDArray[np.int16]:
+    """Return `(n_tilts, count)` numbers of two bytes that stand somewhere in every record."""
+    shorts: NDArray[np.int16] = records[:, start : start + 2 * count].copy().view(f"{header.order}i2")
+    return shorts
+
+
+def _check_pieces(places: NDArray[np.int16], path: Path) -> None:
+    """Refuse several images of one section that lie side by side; `(n_tilts, 3)` are their x, y and section."""
+    pieces = np.unique(places, axis=0)
+    if len(np.unique(pieces[:, 2])) < len(pieces):
+        raise StinrError(
+            f"{path.name} is a montage: its SerialEM extended header gives {len(pieces)} pieces of"
+            f" {len(np.unique(pieces[:, 2]))} section(s)",
+            expected="one image for every tilt",
+            cure="Blend the montage first, for instance with IMOD's blendmont.",
+        )
+
+
+def _with_seri(stack: Stack, extended: bytes, header: MrcHeader, path: Path) -> Stack:
+    n_tilts, length = header.shape[0], header.n_int
+    has_angles, has_pieces = bool(header.n_real & 1), bool(header.n_real & _PIECES)
+    if length < 2 * has_angles + 6 * has_pieces or length < 2 or length * n_tilts > len(extended):
         return stack
-    records = np.frombuffer(extended, dtype=np.uint8)[: header.n_int * n_tilts].reshape(n_tilts, header.n_int)
-    hundredths = records[:, :2].copy().view(f"{header.order}i2")[:, 0]
+    records = np.frombuffer(extended, dtype=np.uint8)[: length * n_tilts].reshape(n_tilts, length)
+    if has_pieces:
+        _check_pieces(_shorts(records, 2 * has_angles, 3, header), path)
+    if not has_angles:
+        return stack
+    # The tilt angle is the first short of every record, in hundredths of a degree.
+    hundredths = _shorts(records, 0, 1, header)[:, 0]
     return replace(stack, tilt_angles=_useful(hundredths / 100.0), place="SerialEM extended header")
 
 
@@ -182,7 +209,15 @@ def _with_agard(stack: Stack, extended: bytes, header: MrcHeader) -> Stack:
     pixel_size = stack.pixel_size if stack.pixel_size != 1.0 else None
     if pixel_size is None and header.n_real > _AGARD_PIXEL_SIZE:
         pixel_size = _rounded(float(real[0, _AGARD_PIXEL_SIZE]) * _ANGSTROM_PER_METRE)
-    return replace(stack, tilt_angles=_useful(real[:, _AGARD_TILT]), pixel_size=pixel_size, place="FEI extended header")
+    # The record has one size for both edges.
+    height = stack.pixel_height if pixel_size is not None and pixel_size == stack.pixel_size else None
+    return replace(
+        stack,
+        tilt_angles=_useful(real[:, _AGARD_TILT]),
+        pixel_size=pixel_size,
+        pixel_height=height,
+        place="FEI extended header",
+    )
 
 
 def with_fei_records(stack: Stack, records: NDArray[Any]) -> Stack:
@@ -192,13 +227,16 @@ def with_fei_records(stack: Stack, records: NDArray[Any]) -> Stack:
     if doses is not None and doses.max() < _LEAST_TOTAL_DOSE * doses.min():
         doses = None  # that of each image alone, which says nothing about their order
     ticks = _clock(records, "Acquisition time stamp") if doses is None else doses
+    sizes = (float(records[name][0]) * _ANGSTROM_PER_METRE for name in ("Pixel size X", "Pixel size Y"))
+    width, height = map(_rounded, sizes) if pixel_size is None else (pixel_size, stack.pixel_height)
     return replace(
         stack,
         tilt_angles=_useful(records["Alpha tilt"]),
         timestamps=None if days is None else days * _SECONDS_PER_DAY + _OLE_EPOCH,
         times=ticks,
         time_unit="" if doses is None else "e/m²",
-        pixel_size=pixel_size or _rounded(float(records["Pixel size X"][0]) * _ANGSTROM_PER_METRE),
+        pixel_size=width,
+        pixel_height=height,
         place="FEI extended header",
     )
 

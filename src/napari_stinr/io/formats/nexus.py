@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_stinr.io.formats.hdf5_tree import Tree
 
 _KEYS = ("image_key_control", "image_key")
-_PIXEL_SIZES = (("sample/x_pixel_size", ""), ("x_pixel_size", "It is that of the detector: mind the magnification."))
+_PIXEL_SIZES = (("sample/{}_pixel_size", ""), ("{}_pixel_size", "It is that of the detector: mind the magnification."))
 
 
 def read_nxtomo(file: h5py.File, tree: Tree, path: Path) -> Stack | None:
@@ -72,7 +72,7 @@ def _stack(file: h5py.File, entry: str, detector: str, path: Path) -> Stack:
     chosen = np.flatnonzero(keys == 0)
     dropped = n_frames - len(chosen)
     angles, angle_note = _angles(file, entry, chosen, n_frames, path)
-    pixel, pixel_note = _pixel_size(file, entry, detector, path)
+    pixel, height, pixel_note = _pixel_size(file, entry, detector, path)
     notes = (
         f"{dropped} of {n_frames} frames were left out by their image key: {_count(keys, 1)} flat fields,"
         f" {_count(keys, 2)} dark fields, {dropped - _count(keys, 1) - _count(keys, 2)} others; they were not applied."
@@ -87,6 +87,7 @@ def _stack(file: h5py.File, entry: str, detector: str, path: Path) -> Stack:
         tilt_angles=angles,
         times=chosen.astype(np.float64),
         pixel_size=pixel,
+        pixel_height=height,
         place=f"NXtomo entry {entry}",
         notes=tuple(note for note in notes if note),
     )
@@ -113,13 +114,18 @@ def _angles(
     return angles[chosen], note
 
 
-def _pixel_size(file: h5py.File, entry: str, detector: str, path: Path) -> tuple[float | None, str]:
-    for name, note in _PIXEL_SIZES:
-        place = f"{entry}/{name}" if "/" in name else f"{detector}/{name}"
-        values = read_list(file, place, path)
-        owner = find_object(file, place, path)
-        if values is not None and len(values) == 1 and owner is not None:
-            size = stated_length(float(values[0]), text_attribute(owner, "units"))
-            if size is not None:
-                return size, f"Pixel size from {place}. {note}".strip()
-    return None, ""
+def _pixel_size(file: h5py.File, entry: str, detector: str, path: Path) -> tuple[float | None, float | None, str]:
+    """Return width and height of a pixel, of one and the same place [Å], and what to say of it."""
+    for form, note in _PIXEL_SIZES:
+        places = [f"{entry if '/' in form else detector}/{form.format(edge)}" for edge in "xy"]
+        width, height = (_length(file, place, path) for place in places)
+        if width is not None:
+            return width, height, f"Pixel size from {places[0]}. {note}".strip()
+    return None, None, ""
+
+
+def _length(file: h5py.File, place: str, path: Path) -> float | None:
+    values, owner = read_list(file, place, path), find_object(file, place, path)
+    if values is None or len(values) != 1 or owner is None:
+        return None
+    return stated_length(float(values[0]), text_attribute(owner, "units"))

@@ -19,8 +19,9 @@ from napari_stinr.io.formats.guards.tiff_contents import check_ome, check_strips
 from napari_stinr.io.formats.guards.tiff_directories import check_directories
 from napari_stinr.io.formats.limits import check_expansion, check_stored
 from napari_stinr.io.formats.stored import StoredImages
-from napari_stinr.io.formats.tiff_checks import check_compression, check_others
-from napari_stinr.io.formats.tiff_facts import described_facts
+from napari_stinr.io.formats.tiff_checks import check_compression
+from napari_stinr.io.formats.tiff_facts import black_is_zero, described_facts
+from napari_stinr.io.formats.tiff_series import check_alike, left_out, n_images_of, series_of_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,24 +42,26 @@ def read_tiff(path: Path) -> Stack:
     try:
         with _opened(path) as file:
             check_ome(file, n_directories, path)
-            series = _checked_series(file, path)
-            shape = image_shape(series.shape, series.dtype, path)
-            check_others(file, path)
-            described = described_facts(file)
-            n_series = len(file.series)
-            images = _images(file, path, shape)
+            chosen = _checked_series(file, path)
+            first = chosen[0]
+            shape = image_shape(_shape(chosen), first.dtype, path)
+            check_alike(chosen, path)
+            convert, white_note = black_is_zero(first.keyframe)
+            described = described_facts(file, first.keyframe)
+            images = _images(file, path, chosen, shape)
+            notes = (*left_out(file, chosen), *white_note)
     except (StinrError, OSError, MemoryError):
         raise
     # Damaged files end in almost any exception inside tifffile, failed assertions and divisions by zero among them.
     except Exception as error:
         raise damaged(path, "a TIFF stack, best without compression", error) from error
-    notes = (f"The file holds {n_series} image series; the first was read.",) if n_series > 1 else ()
     times = described.times if described.times is not None and len(described.times) == shape[0] else None
     return Stack(
-        images,
+        images if convert is None else images.changed(convert),
         times=times,
         time_unit="" if times is None else described.time_unit,
         pixel_size=described.pixel_size,
+        pixel_height=described.pixel_height,
         place=described.place,
         notes=notes,
     )
@@ -69,30 +72,48 @@ def _opened(path: Path) -> tifffile.TiffFile:
     return tifffile.TiffFile(path, _multifile=False)
 
 
-def _images(file: tifffile.TiffFile, path: Path, shape: tuple[int, int, int]) -> Images:
-    series = file.series[0]
-    if series.dataoffset is None:
+def _images(
+    file: tifffile.TiffFile, path: Path, chosen: list[tifffile.TiffPageSeries], shape: tuple[int, int, int]
+) -> Images:
+    first = chosen[0]
+    if len(chosen) > 1 or first.dataoffset is None:
         return Images(shape, lambda: _read(path, shape))
-    return StoredImages.of(path, shape, dtype=series.dtype.newbyteorder(file.byteorder), offset=series.dataoffset)
+    return StoredImages.of(path, shape, dtype=first.dtype.newbyteorder(file.byteorder), offset=first.dataoffset)
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
     with _opened(path) as file:
-        series = _checked_series(file, path)
-        for page in series.pages:
-            if page is not None:
-                check_strips(page, path)
-        if len(series.pages) == shape[0]:
+        for series in _checked_series(file, path):
             for page in series.pages:
-                yield np.zeros(shape[1:], series.dtype) if page is None else page.asarray().reshape(shape[1:])
-        else:
-            yield from series.asarray().reshape(shape)
+                if page is not None:
+                    check_strips(page, path)
+            n_images = n_images_of(series)
+            if len(series.pages) == n_images:
+                for page in series.pages:
+                    yield np.zeros(shape[1:], series.dtype) if page is None else page.asarray().reshape(shape[1:])
+            else:
+                yield from series.asarray().reshape((n_images, *shape[1:]))
 
 
-def _checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+def _shape(chosen: list[tifffile.TiffPageSeries]) -> tuple[int, ...]:
+    shape = tuple(chosen[0].shape)
+    return shape if len(chosen) == 1 else (len(chosen), *shape[-2:])
+
+
+def _checked_series(file: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
+    """Return the series that are the stack: one, or one of a single image for every page that was appended."""
     if not file.series:
         raise damaged(path, "a TIFF stack", "it has no images")
-    series = file.series[0]
+    chosen = series_of_stack(file.series)
+    for series in chosen:
+        _check_page(series, path)
+    # A forged header can declare any size, so nothing is read before this.
+    check_expansion(_shape(chosen), chosen[0].dtype.itemsize, path.stat().st_size, path)
+    check_stored(max(map(_end_of_pixels, chosen)), path, what="the pixels")
+    return chosen
+
+
+def _check_page(series: tifffile.TiffPageSeries, path: Path) -> None:
     page = series.keyframe
     if "S" in series.axes or page.samplesperpixel > 1:
         raise StinrError(
@@ -103,10 +124,6 @@ def _checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSer
     check_compression(page, path)
     if any(len(offsets) > MAXIMUM_STRIPS for offsets in (page.dataoffsets, page.databytecounts)):
         raise damaged(path, f"at most {MAXIMUM_STRIPS} strips in an image", f"it has {len(page.dataoffsets)}")
-    # A forged header can declare any size, so nothing is read before this.
-    check_expansion(series.shape, series.dtype.itemsize, path.stat().st_size, path)
-    check_stored(_end_of_pixels(series), path, what="the pixels")
-    return series
 
 
 def _end_of_pixels(series: tifffile.TiffPageSeries) -> int:

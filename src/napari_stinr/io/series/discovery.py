@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
+from napari_stinr.data.checks import MINIMUM_TILTS, checked_angles, checked_times
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import is_file
 from napari_stinr.io.series import sidecars
+from napari_stinr.io.series.assigned import angles_of_files, as_named, contradiction
 from napari_stinr.io.series.found import Found, FoundSeries, NoAngles
 from napari_stinr.io.series.headers import Headers
-from napari_stinr.io.series.mdoc import is_mdoc
+from napari_stinr.io.series.mdoc import Montage, is_mdoc
+from napari_stinr.io.series.names import angles_in_names
 from napari_stinr.io.series.several_files import read_files
-from napari_stinr.io.series.sources import find_sources, rows_of, series_name
-from napari_stinr.io.series.timetables import fitted, timetable_of
+from napari_stinr.io.series.sources import find_sources, lost_fields, own_mdoc, rows_of, series_name
+from napari_stinr.io.series.timetables import dose_times, fitted, timetable_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
     PathLike = str | os.PathLike[str]
 
+_SQUARE_WITHIN = 0.01
+"""Width and height of a pixel differ by no more than this part where it counts as square."""
 _HOW_TO_GIVE_ANGLES = "Give them as a file (one angle a line), as START:STEP in degrees (e.g. -60:2), or as an array."
 _HOW_TO_GIVE_TIMES = f"a file with the times, or the acquisition order ({', '.join(ACQUISITION_ORDERS)})"
 NO_PIXEL_SIZE = Note(
@@ -79,6 +85,9 @@ def find_series(
         A file is missing, damaged or of another kind, or what was given does not fit the stack.
     """
     place = _Place.of(path, headers or Headers())
+    # Pieces of a montage are no tilts, unless somebody says at which angles they were taken.
+    if place.montage is not None and tilt_angles is None:
+        raise place.montage
     table = place.given_table(times)
     angles = place.angles(tilt_angles, table)
     when = place.times(times, table, angles)
@@ -97,6 +106,7 @@ class _Place:
     headers: Headers
     mdoc: Mdoc | None = None
     mdoc_name: str = ""
+    montage: Montage | None = None  # what an .mdoc for as many images as there are says
     given: NDArray[np.int64] | None = None
 
     @classmethod
@@ -113,10 +123,15 @@ class _Place:
             folder = sources[0].path.parent
             return cls(name, files.paths, files.stack, folder, headers, given=files.given)
         file = sources[0].path
-        described = next(filter(is_mdoc, paths), None) or sidecars.find_mdoc(file)
-        stack = headers.stack(file)
+        stack, described = headers.stack(file), next(filter(is_mdoc, paths), None)
+        own: tuple[Path | None, tuple[str, ...], Montage | None] = (described, (), None)
+        described, problems, montage = own_mdoc(file, headers) if described is None else own
         mdoc = None if described is None else headers.mdoc(described)
-        return cls(name, (file,), stack, file, headers, mdoc, "" if described is None else described.name)
+        if described is not None and mdoc is not None:
+            problems = (*problems, *lost_fields(mdoc, described))
+        stack = replace(stack, notes=(*stack.notes, *(f"Passed over: {problem}." for problem in problems)))
+        montage = None if montage is None or montage.n_images != len(stack.images) else montage
+        return cls(name, (file,), stack, file, headers, mdoc, described.name if described else "", montage)
 
     @property
     def label(self) -> str:
@@ -184,10 +199,12 @@ class _Place:
 
     def pixel_size(self, given: float | None) -> tuple[float | None, Note]:
         """Find the pixel size [Å], and say where it comes from."""
+        stack = self.stack
+        oblong = _oblong(stack.pixel_size, stack.pixel_height)
         if given is not None:
-            return given, _size(given, "as given")
-        if self.stack.pixel_size is not None:
-            return self.stack.pixel_size, _size(self.stack.pixel_size, f"from the {self.stack.place}")
+            return given, _size(given, "as given", oblong and f"According to the {stack.place}, p{oblong[1:]}")
+        if stack.pixel_size is not None:
+            return stack.pixel_size, _size(stack.pixel_size, f"from the {stack.place}", oblong)
         if self.mdoc is not None and self.mdoc.pixel_size is not None:
             return self.mdoc.pixel_size, _size(self.mdoc.pixel_size, f"from {self.mdoc_name}")
         return None, NO_PIXEL_SIZE
@@ -195,11 +212,13 @@ class _Place:
     def _given_angles(self, given: PathLike | ArrayLike) -> Found:
         if not isinstance(given, (str, os.PathLike)):
             values = _numbers(given, "tilt angles", _HOW_TO_GIVE_ANGLES)
-            return Found(self._in_order(values), _angles("as given"))
+            values = self._in_order(values)
+            return Found(values, _angles("as given", contradiction(self.paths, values, is_measured=False)))
         text = os.fspath(given)
         values_of_range = sidecars.parse_angle_range(text, self.n_tilts)
         if values_of_range is not None:
-            return Found(self._rows(None, values_of_range), _angles(f"from {text} (start:step, degrees)"))
+            values, remark = angles_of_files(self.paths, values_of_range)
+            return Found(values, _angles(f"from {text} (start:step, degrees)", remark))
         file = Path(text).expanduser()
         if not is_file(file):
             raise StinrError(
@@ -211,24 +230,29 @@ class _Place:
 
     def _angle_places(self, table: Timetable | None) -> Iterator[Callable[[], Found | None]]:
         """Yield what reads the angles, in the order of how much they are to be trusted."""
-        stack = self.stack
-        note = _angles(f"from the {stack.angle_place or stack.place}")
-        in_stack = None if stack.tilt_angles is None else Found(stack.tilt_angles, note)
+        stack, own = self.stack, self.stack.tilt_angles
+        remark = "" if own is None or len(self.paths) < 2 else contradiction(self.paths, own, is_measured=True)
+        in_stack = None if own is None else Found(own, _angles(f"from the {stack.angle_place or stack.place}", remark))
         if stack.complete:
             yield lambda: in_stack
-        beside = sidecars.find_angle_file(self.beside)
-        if beside is not None and not is_mdoc(beside):
-            yield lambda: self._angles_of(beside)
+        for beside in sidecars.find_angle_files(self.beside):
+            if not is_mdoc(beside):
+                yield partial(self._angles_of, beside)
         if self.mdoc is not None and self.mdoc.tilt_angles is not None:
             in_mdoc = Found(self.mdoc.tilt_angles, _angles(f"from {self.mdoc_name}"))
             yield lambda: in_mdoc
         yield lambda: in_stack
-        yield lambda: _listed_angles(table or self._table_beside())
+        for read in (lambda: table,) if table is not None else self._tables_beside():
+            yield partial(self._listed_angles, read)
+        named = angles_in_names(self.paths)
+        if named is not None:
+            yield lambda: Found(named.values, _angles("from the names of the files"))
 
     def _time_places(self, angles: Found | StinrError) -> Iterator[Callable[[], Found | None]]:
         if self.stack.complete:
             yield self._own_times
-        yield lambda: self._table_times(self._table_beside(), angles)
+        for read in self._tables_beside():
+            yield lambda read=read: self._table_times(read(), angles)  # type: ignore[misc]
         yield lambda: self._mdoc_times(angles)
         yield self._own_times
 
@@ -240,7 +264,7 @@ class _Place:
         for read in places:
             try:
                 found = read()
-                wrong = None if found is None else self._count_problem(found, what)
+                wrong = None if found is None else self._count_problem(found, what) or self._value_problem(found, what)
             except StinrError as error:
                 found, wrong = None, error
             if found is not None and wrong is None:
@@ -249,9 +273,8 @@ class _Place:
             problem = problem or wrong
         return None, problem
 
-    def _table_beside(self) -> Timetable | None:
-        beside = sidecars.find_timetable(self.beside)
-        return None if beside is None else self._table(beside)
+    def _tables_beside(self) -> list[Callable[[], Timetable]]:
+        return [partial(self._table, beside) for beside in sidecars.find_timetables(self.beside)]
 
     def _table(self, file: Path) -> Timetable:
         return self.headers.timetable(file).reordered(rows_of(self.paths, file, self.headers))
@@ -261,7 +284,7 @@ class _Place:
             return None
         if not isinstance(angles, StinrError) and len(table.times) == self.n_tilts:
             table = fitted(table, angles.values)
-        return Found(table.times, _times(f"from {table.source}"), table.unit)
+        return Found(table.times, _times(f"from {table.source}", table.remark), table.unit)
 
     def _own_times(self) -> Found | None:
         stack = self.stack
@@ -271,6 +294,9 @@ class _Place:
 
     def _mdoc_times(self, angles: Found | StinrError) -> Found | None:
         table = None if self.mdoc is None else timetable_of(self.mdoc, self.mdoc_name)
+        if table is None and self.mdoc is not None and self.mdoc.doses is not None:
+            why = dose_times(self.mdoc.doses, self.mdoc.exposures)[1]
+            raise StinrError(f"{why} ({self.mdoc_name})", expected="other doses", cure=f"Give {_HOW_TO_GIVE_TIMES}.")
         return self._table_times(table, angles)
 
     def _in_order(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -278,11 +304,27 @@ class _Place:
         return values if self.given is None or values.shape != (self.n_tilts,) else values[self.given]
 
     def _angles_of(self, file: Path) -> Found:
-        return Found(self._rows(file, self.headers.angles(file)), _angles(f"from {file.name}"))
+        values, remark = angles_of_files(self.paths, self.headers.angles(file), file=file, headers=self.headers)
+        return Found(values, _angles(f"from {file.name}", remark))
 
-    def _rows(self, file: Path | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        order = rows_of(self.paths, file, self.headers)
-        return values if order is None or values.shape != order.shape else values[order]
+    def _listed_angles(self, read: Callable[[], Timetable]) -> Found | None:
+        table = read()
+        if table.tilt_angles is None:
+            return None
+        values, remark = as_named(self.paths, table.tilt_angles)
+        return Found(values, _angles(f"from {table.source}", remark))
+
+    def _value_problem(self, found: Found, what: str) -> StinrError | None:
+        """Say what is wrong with values that nobody gave: others may be right."""
+        if self.n_tilts < MINIMUM_TILTS or (self.stack.complete and what == "times"):
+            return None
+        check = checked_angles if what == "tilt angles" else checked_times
+        try:
+            check(found.values, self.n_tilts)
+        except StinrError as error:
+            where = found.note.rstrip(".")
+            return StinrError(f"{error.found} ({where})", expected=error.expected, cure=error.cure)
+        return None
 
     def _count_problem(self, found: Found, what: str) -> StinrError | None:
         if found.values.shape == (self.n_tilts,):
@@ -296,22 +338,26 @@ class _Place:
         )
 
 
-def _listed_angles(table: Timetable | None) -> Found | None:
-    if table is None or table.tilt_angles is None:
-        return None
-    return Found(table.tilt_angles, _angles(f"from {table.source}"))
+def _angles(origin: str, remark: str = "") -> Note:
+    return Note(NoteKind.ANGLES, f"Tilt angles {origin}. {remark}".strip())
 
 
-def _angles(origin: str) -> Note:
-    return Note(NoteKind.ANGLES, f"Tilt angles {origin}.")
+def _times(origin: str, remark: str = "") -> Note:
+    return Note(NoteKind.TIMES, f"Times {origin}. {remark}".strip())
 
 
-def _times(origin: str) -> Note:
-    return Note(NoteKind.TIMES, f"Times {origin}.")
+def _size(size: float, origin: str, remark: str = "") -> Note:
+    return Note(NoteKind.PIXEL_SIZE, f"Pixel size {size:g} Å {origin}. {remark}".strip())
 
 
-def _size(size: float, origin: str) -> Note:
-    return Note(NoteKind.PIXEL_SIZE, f"Pixel size {size:g} Å {origin}.")
+def _oblong(width: float | None, height: float | None) -> str:
+    """Return what is to be said of pixels [Å] that are not square, "" of others."""
+    if width is None or height is None or abs(height / width - 1) <= _SQUARE_WITHIN:
+        return ""
+    return (
+        f"Pixels are not square: {width:g} Å wide and {height:g} Å high. The width counts, so that lengths along y are"
+        f" wrong by a factor of {height / width:.3g}; resample the images to square pixels."
+    )
 
 
 def _with_passed_over(note: Note, problem: StinrError | None) -> Note:

@@ -17,8 +17,9 @@ from napari_stinr.io.formats.endings import ANGLE_ENDINGS, MDOC_ENDING
 from napari_stinr.io.series.discovery import find_series
 from napari_stinr.io.series.headers import Headers, holds
 from napari_stinr.io.series.mdoc import is_mdoc
+from napari_stinr.io.series.names import angles_in_names
 from napari_stinr.io.series.sidecars import find_mdoc
-from napari_stinr.io.series.sources import angle_in_name, find_sources
+from napari_stinr.io.series.sources import find_sources, own_mdoc
 from napari_stinr.io.series.timetables import ANGLE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -271,7 +272,10 @@ def _without_own_mdoc(images: Sequence[Path], lists: tuple[Path, ...], headers: 
     """Leave out the ``.mdoc`` that belongs to a stack by its name: found anyway, where no other list comes before."""
     stacks = [file for file in images if not _is_array_list(file, headers)]
     own = find_mdoc(stacks[0]) if len(stacks) == 1 else None
-    return lists if own is None else tuple(file for file in lists if file.resolve() != own.resolve())
+    named = () if own is None else tuple(file for file in lists if file.resolve() == own.resolve())
+    for file in named:
+        headers.mdoc(file)  # one that was named is not passed over where it is bad, as one that was found is
+    return tuple(file for file in lists if file not in named)
 
 
 def _groups(images: tuple[Path, ...], headers: Headers) -> list[tuple[Path, ...]]:
@@ -286,14 +290,11 @@ def _is_whole_series(file: Path, images: Sequence[Path], headers: Headers) -> bo
     if is_mdoc(file):
         sources = find_sources([file], headers)
         return len(sources) > 1 or _is_whole_series(sources[0].path, images, headers)
-    stack, mdoc = headers.stack(file), find_mdoc(file)
+    stack, (mdoc, *_) = headers.stack(file), own_mdoc(file, headers)
     angles = stack.tilt_angles if mdoc is None else headers.mdoc(mdoc).tilt_angles
     # Several images at one angle are the frames of one projection: the header tells it, or the names of all files.
-    one_angle = (
-        all(angle_in_name(image) is not None for image in images)
-        if angles is None
-        else float(np.ptp(angles)) <= ANGLE_TOLERANCE
-    )
+    named = angles_in_names(images)
+    one_angle = named is not None and named.marked if angles is None else float(np.ptp(angles)) <= ANGLE_TOLERANCE
     return len(stack.images) >= MINIMUM_TILTS and not one_angle
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import datetime
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
@@ -13,19 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.containers import damaged
+from napari_stinr.io.formats.containers import damaged, printable
 from napari_stinr.io.formats.endings import MDOC_ENDING
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES, MAXIMUM_TEXT_BYTES
+from napari_stinr.io.series.dates import posix_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_DATE_TIME = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{2}):(\d{2}(?:\.\d+)?)")
-# Not strptime: its %b depends on the language of the computer.
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_FIRST_TWO_DIGIT_YEAR = 70
 _MOST_LINES = 500_000
 """Lines of twenty letters in the largest text that is read."""
 _MOST_KEYS = 1000
@@ -40,19 +35,43 @@ class Mdoc:
     tilt_angles: NDArray[np.float64] | None  # `(n_images,)` in its order [degrees]; None where one is missing
     # `(n_images,)` since 1970, in the time of the microscope [s]; None where one is missing or all are the same.
     timestamps: NDArray[np.float64] | None
-    # `(n_images,)` before each image [e/Å²]; None where one is missing or two are the same.
-    doses: NDArray[np.float64] | None
+    doses: NDArray[np.float64] | None  # `(n_images,)` before each image [e/Å²]; None where one is missing
     pixel_size: float | None  # [Å]
+    exposures: NDArray[np.float64] | None = None  # `(n_images,)` of each image [e/Å²]; None where one is missing
     image_file: str = ""  # the stack that it describes, "" where it does not say
     # Of each image, without their folder on the microscope; empty where one is missing.
     frame_files: tuple[str, ...] = ()
     # It describes files of frames (``[FrameSet = n]``), not the images of a stack (``[ZValue = n]``).
     of_frames: bool = False
+    lost: tuple[str, ...] = ()  # why fields that are there are not taken
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:
         """`(n_images,)` time since the first image [s]."""
         return None if self.timestamps is None else self.timestamps - self.timestamps.min()
+
+
+class Montage(StinrError):
+    """An ``.mdoc`` describes the pieces of a montage.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    number : int or None
+        Section with piece coordinates; None where the head of the file says it.
+    n_images : int
+        Number of pieces.
+    """
+
+    def __init__(self, name: str, number: int | None, n_images: int) -> None:
+        why = "" if number is None else f": section {number} has piece coordinates"
+        super().__init__(
+            f"{name} describes a montage{why}",
+            expected="one image for every tilt",
+            cure="Give the .mdoc of the tilt series, or blend the montage first.",
+        )
+        self.n_images = n_images
 
 
 def is_mdoc(path: Path) -> bool:
@@ -105,35 +124,94 @@ def read_mdoc(path: Path) -> Mdoc:
 
     Raises
     ------
+    Montage
+        It describes a montage.
     StinrError
-        It describes a montage, has no sections, or holds a value that cannot be read.
+        It has no sections, or too many. A value that cannot be read costs its own field alone: `lost` says so.
     """
     common, sections = _sections(read_text(path), path)
     kind = "FrameSet" if sections["FrameSet"] else "ZValue"
     # Below a frame set, sections [ZValue = n] are ranges of its frames.
-    ordered = [sections[kind][number] for number in sorted(sections[kind])]
+    numbers = sorted(sections[kind])
+    ordered = [sections[kind][number] for number in numbers]
     if not ordered:
         raise damaged(path, "an .mdoc with a section [ZValue = n] or [FrameSet = n] for every image", "there is none")
-    for number, section in enumerate(ordered):
-        if "PieceCoordinates" in section:
-            raise StinrError(
-                f"{path.name} describes a montage: section {number} has piece coordinates",
-                expected="one image for every tilt",
-                cure="Give the .mdoc of the tilt series, or blend the montage first.",
-            )
-    dates, doses = _column(ordered, "DateTime", path), _column(ordered, "PriorRecordDose", path)
-    size = _number(ordered[0].get("PixelSpacing", common.get("PixelSpacing", "0")), "PixelSpacing", path)
-    frames = [section.get("SubFramePath", "") for section in ordered]
+    piece = next((n for n, section in zip(numbers, ordered, strict=True) if "PieceCoordinates" in section), None)
+    is_montage = piece is not None or common.get("Montage", "0") not in ("0", "")
+    if is_montage and not _has_single_pieces(ordered):
+        raise Montage(path.name, piece, len(ordered))
+    fields = _Fields(ordered, numbers)
+    dates, frames = fields.dates(), [section.get("SubFramePath", "") for section in ordered]
+    spacing = ordered[0].get("PixelSpacing", common.get("PixelSpacing"))
     return Mdoc(
         n_images=len(ordered),
-        tilt_angles=_column(ordered, "TiltAngle", path),
-        timestamps=None if dates is None or (len(dates) > 1 and np.ptp(dates) == 0) else dates,
-        doses=None if doses is None or len(np.unique(doses)) < len(doses) else doses,
-        pixel_size=size if size > 0 else None,
+        tilt_angles=fields.numbers("TiltAngle"),
+        timestamps=dates,
+        doses=fields.numbers("PriorRecordDose"),
+        pixel_size=fields.pixel_size(spacing),
+        # Only what a tie of doses is broken with: no reason to complain.
+        exposures=_Fields(ordered, numbers).numbers("ExposureDose"),
         image_file=_file_name(common.get("ImageFile", "")),
         frame_files=tuple(map(_file_name, frames)) if all(frames) else (),
         of_frames=kind == "FrameSet",
+        lost=tuple(fields.lost),
     )
+
+
+def _has_single_pieces(sections: list[dict[str, str]]) -> bool:
+    """Whether every image of several is a piece at the same place: SerialEM's montage of one piece by one."""
+    places = [section.get("PieceCoordinates", "").split() for section in sections]
+    planes = {tuple(place[2:]) for place in places}
+    return len(sections) > 1 and len({tuple(place[:2]) for place in places}) == 1 and len(planes) == len(sections)
+
+
+class _Fields:
+    """The fields of all sections; a value that cannot be read loses the field, and `lost` says why."""
+
+    def __init__(self, sections: list[dict[str, str]], numbers: list[int]) -> None:
+        self.lost: list[str] = []
+        self._sections, self._numbers = sections, numbers
+
+    def numbers(self, key: str) -> NDArray[np.float64] | None:
+        """Return `(n_images,)` numbers, None where one is missing."""
+        numbers = [_number(value) for value in self._values(key)]
+        if None in numbers:
+            self._lose(key, numbers.index(None))
+            return None
+        return np.array(numbers, dtype=np.float64) if numbers else None
+
+    def dates(self) -> NDArray[np.float64] | None:
+        """Return `(n_images,)` dates, None where one is missing or all are the same [s]."""
+        values = self._values("DateTime")
+        if not values:
+            return None
+        dates, unread = posix_seconds(values)
+        if dates is None:
+            self._lose("DateTime", values.index(unread), ", which is no date like 30-Nov-15 15:21:38")
+        elif len(dates) > 1 and np.ptp(dates) == 0:
+            self.lost.append(f"DateTime is {values[0]!r} in all sections")
+            return None
+        return dates
+
+    def pixel_size(self, value: str | None) -> float | None:
+        """Return a positive length [Å]."""
+        size = None if value is None else _number(value)
+        if value is not None and size is None:
+            self.lost.append(f"PixelSpacing is {printable(value)[:40]!r}")
+        return size if size is not None and size > 0 else None
+
+    def _values(self, key: str) -> list[str]:
+        """Return the texts of all sections, none where one is missing."""
+        values = [value for section in self._sections if (value := section.get(key)) is not None]
+        if values and len(values) < len(self._sections):
+            self.lost.append(
+                f"{key} is missing in {len(self._sections) - len(values)} of {len(self._sections)} sections"
+            )
+        return values if len(values) == len(self._sections) else []
+
+    def _lose(self, key: str, place: int, why: str = "") -> None:
+        value = printable(self._sections[place][key])[:40]
+        self.lost.append(f"{key} is {value!r} in section {self._numbers[place]}{why}")
 
 
 def _sections(text: str, path: Path) -> tuple[dict[str, str], dict[str, dict[int, dict[str, str]]]]:
@@ -152,7 +230,10 @@ def _sections(text: str, path: Path) -> tuple[dict[str, str], dict[str, dict[int
                 if len(current) > _MOST_KEYS:
                     raise damaged(path, f"at most {_MOST_KEYS} values in a section", "there are more")
         elif key in sections:
-            number = int(_number(value, key, path))
+            read = _number(value)
+            if read is None:
+                raise damaged(path, f"a number for {key}", f"{key} is {value!r}")
+            number = int(read)
             if number in sections[key]:
                 raise damaged(path, "one section for every image", f"the section {key} = {number} is there twice")
             if len(sections[key]) == MAXIMUM_IMAGES:
@@ -160,6 +241,8 @@ def _sections(text: str, path: Path) -> tuple[dict[str, str], dict[str, dict[int
             current = sections[key][number] = {}
         elif key != "T":
             current = {}
+            if key == "MontSection":
+                common["Montage"] = "1"
     return common, sections
 
 
@@ -168,35 +251,9 @@ def _file_name(path_on_microscope: str) -> str:
     return PureWindowsPath(path_on_microscope).name
 
 
-def _column(sections: list[dict[str, str]], key: str, path: Path) -> NDArray[np.float64] | None:
-    values = [section.get(key) for section in sections]
-    convert = _posix_seconds if key == "DateTime" else _number
-    numbers = [convert(value, key, path) for value in values if value is not None]
-    return np.array(numbers, dtype=np.float64) if len(numbers) == len(values) else None
-
-
-def _number(value: str, key: str, path: Path) -> float:
+def _number(value: str) -> float | None:
     try:
         number = float(value)
     except ValueError:
-        raise damaged(path, f"a number for {key}", f"{key} is {value!r}") from None
-    if not np.isfinite(number):
-        raise damaged(path, f"a finite number for {key}", f"{key} is {value!r}")
-    return number
-
-
-def _posix_seconds(value: str, key: str, path: Path) -> float:
-    match = _DATE_TIME.fullmatch(value)
-    try:
-        if match is None:
-            raise ValueError(value)
-        day, month, year, hour, minute, second = match.groups()
-        full_year = int(year)
-        if len(year) == 2:
-            full_year += 1900 if full_year >= _FIRST_TWO_DIGIT_YEAR else 2000
-        start = datetime.datetime(
-            full_year, _MONTHS.index(month.lower()) + 1, int(day), int(hour), int(minute), tzinfo=datetime.UTC
-        )
-    except ValueError:
-        raise damaged(path, f"a {key} like 30-Nov-15 15:21:38", f"{key} is {value!r}") from None
-    return start.timestamp() + float(second)
+        return None
+    return number if np.isfinite(number) else None

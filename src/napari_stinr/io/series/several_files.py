@@ -13,8 +13,8 @@ from napari_stinr.io.formats.containers import Images, Stack, checked_images
 from napari_stinr.io.formats.endings import ANGLE_ENDINGS
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES
 from napari_stinr.io.series.sidecars import find_angle_file
-from napari_stinr.io.series.sources import angle_in_name, positions_by_name
-from napari_stinr.io.series.timetables import DOSE_UNIT
+from napari_stinr.io.series.sources import positions_by_name
+from napari_stinr.io.series.timetables import DOSE_UNIT, dose_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,10 +47,7 @@ def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
     _check_same(sources, stacks)
     angles = _numbers([_tilt_angle(s, stack) for s, stack in zip(sources, stacks, strict=True)])
     dates = _numbers([_first(s.timestamp, stack.timestamps) for s, stack in zip(sources, stacks, strict=True)])
-    in_files = angles is not None
-    if angles is None:
-        angles = _numbers([angle_in_name(source.path) for source in sources])
-    doses = _numbers([source.dose for source in sources])
+    doses, tie = _doses(sources)
     names = np.argsort(positions_by_name([source.path for source in sources]))
     times, order, how = names.astype(np.float64), names, "of their names"
     known = next((values for values in (dates, doses) if values is not None and np.ptp(values) > 0), None)
@@ -67,10 +64,16 @@ def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
         times=times[order] if known is not None and known is not dates else None,
         time_unit=DOSE_UNIT if known is not None and known is not dates else "",
         pixel_size=size,
+        pixel_height=next((one.pixel_height for one in stacks if one.pixel_height is not None), None),
         place=f"{stacks[0].place} of every file" if not sources[0].place else ".mdoc of every file",
-        angle_place="" if in_files else "names of the files",
         complete=True,
-        notes=(f"One file for every tilt: {len(sources)} files, in the order {how}.", *frames, *_notes(stacks)),
+        notes=(
+            f"One file for every tilt: {len(sources)} files, in the order {how}.",
+            *frames,
+            *_notes(stacks),
+            *_passed_over(sources),
+            *(tie if known is None or known is doses else ()),
+        ),
         stamps=tuple(stamp for k in order for stamp in stacks[k].stamps),
     )
     return OneFilePerTilt(stack, order, tuple(sources[k].path for k in order))
@@ -133,6 +136,21 @@ def _first(value: float | None, values: NDArray[np.float64] | None) -> float | N
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64] | None:
     numbers = [value for value in values if value is not None]
     return np.array(numbers, dtype=np.float64) if len(numbers) == len(values) else None
+
+
+def _doses(sources: Sequence[Source]) -> tuple[NDArray[np.float64] | None, tuple[str, ...]]:
+    """Return the dose before each file, in which few may be the same, and what is not known of them."""
+    doses = _numbers([source.dose for source in sources])
+    if doses is None or np.ptp(doses) == 0:
+        return None, ()
+    times, remark = dose_times(doses, _numbers([source.exposure for source in sources]))
+    return times, (f"{remark.rstrip('.')}.",) if remark else ()
+
+
+def _passed_over(sources: Sequence[Source]) -> tuple[str, ...]:
+    reasons = [reason for source in sources for reason in source.passed_over]
+    more = f", and {len(reasons) - 1} more like this" if len(reasons) > 1 else ""
+    return (f"Passed over: {reasons[0]}{more}.",) if reasons else ()
 
 
 def _notes(stacks: Sequence[Stack]) -> tuple[str, ...]:

@@ -108,7 +108,8 @@ def read_timetable(path: Path) -> Timetable:
 def mdoc_angles(mdoc: Mdoc, path: Path) -> NDArray[np.float64]:
     """Return the `(n_tilts,)` tilt angles of an ``.mdoc`` [degrees]; a StinrError names the file that has none."""
     if mdoc.tilt_angles is None:
-        raise damaged(path, "a TiltAngle in every section", "some sections have none")
+        why = next((reason for reason in mdoc.lost if reason.startswith("TiltAngle")), "some sections have none")
+        raise damaged(path, "a TiltAngle in every section", why)
     return mdoc.tilt_angles
 
 
@@ -116,12 +117,14 @@ def mdoc_timetable(mdoc: Mdoc, path: Path) -> Timetable:
     """Return the times of an ``.mdoc``; a StinrError names the file that tells none."""
     table = timetable_of(mdoc, path.name)
     if table is None:
-        raise damaged(path, "a different DateTime in the sections", "DateTime is missing or always the same")
+        why = "; ".join(reason for reason in mdoc.lost if reason.startswith(("DateTime", "PriorRecordDose")))
+        why = why or "DateTime is missing or always the same"
+        raise damaged(path, "a different DateTime or PriorRecordDose in the sections", why)
     return table
 
 
-def find_angle_file(stack: Path) -> Path | None:
-    """Return the file beside a stack that holds its tilt angles.
+def find_angle_files(stack: Path) -> list[Path]:
+    """Return the files beside a stack that may hold its tilt angles.
 
     Parameters
     ----------
@@ -130,53 +133,63 @@ def find_angle_file(stack: Path) -> Path | None:
 
     Returns
     -------
-    Path or None
-        The first of ``needle.rawtlt``, ``needle.tlt`` (the other way round for an ``.ali``, since ``.tlt`` holds the
-        angles refined by the alignment), ``needle_angles.txt``, ``.csv``, ``needle.csv`` with a column of angles,
+    list of Path
+        Those that exist of ``needle.rawtlt``, ``needle.tlt`` (the other way round for an ``.ali``, since ``.tlt`` holds
+        the angles refined by the alignment), ``needle_angles.txt``, ``.csv``, ``needle.csv`` with a column of angles,
         ``needle.mrc.mdoc``, ``needle.mdoc``; for ``needle.mat`` a ``.mat`` beside it with "angle" in its name; in a
-        folder, the only list of its kind.
+        folder, the only lists of their kind.
     """
     if stack.is_dir():
-        return _only_one(stack, ("*.rawtlt", "*.tlt", "*angles.txt", "*angles.csv"))
+        return _only_ones(stack, ("*.rawtlt", "*.tlt", "*angles.txt", "*angles.csv"))
     names = [".rawtlt", ".tlt", "_angles.txt", "_angles.csv", "_tilt_angles.txt", "_tilt_angles.csv", ".csv"]
     if stack.suffix.lower() in ALIGNED_ENDINGS:
         names[:2] = names[1::-1]
-    for name in names:
-        candidate = stack.with_name(stack.stem + name)
-        if is_file(candidate) and (name != ".csv" or _has_column(candidate, ANGLE_COLUMNS)):
-            return candidate
-    if stack.suffix.lower() == ".mat":
+    candidates = [(name, stack.with_name(stack.stem + name)) for name in names]
+    found = [
+        file for name, file in candidates if is_file(file) and (name != ".csv" or _has_column(file, ANGLE_COLUMNS))
+    ]
+    if stack.suffix.lower() == ".mat" and not found:
         # MATLAB keeps every variable in a file of its own; the one beside the stack has the word in its name.
         angles = [file for file in sorted(stack.parent.glob("*.mat")) if _ANGLE_WORD.search(file.stem)]
         angles = [file for file in angles if file != stack]
         own = [file for file in angles if file.stem.startswith(_ANGLE_WORD.sub("", stack.stem).split("Projection")[0])]
-        return own[0] if len(own) == 1 else angles[0] if len(angles) == 1 else None
-    return find_mdoc(stack)
+        return own if len(own) == 1 else angles if len(angles) == 1 else []
+    return [*found, *find_mdocs(stack)]
 
 
-def find_timetable(stack: Path) -> Path | None:
-    """Return ``needle_times.csv``, ``needle.csv`` with times or ``times.csv`` beside ``needle.mrc``; None without."""
+def find_angle_file(stack: Path) -> Path | None:
+    """Return the first of the files beside a stack that may hold its tilt angles, None without."""
+    return next(iter(find_angle_files(stack)), None)
+
+
+def find_timetables(stack: Path) -> list[Path]:
+    """Return those of ``needle_times.csv``, ``needle.csv`` with times and ``times.csv`` that lie beside a stack."""
     if stack.is_dir():
-        return _only_one(stack, ("times.csv", "*_times.csv"))
-    for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv"):
-        candidate = stack.with_name(name)
-        if is_file(candidate) and (candidate.stem != stack.stem or _has_column(candidate, TIME_COLUMNS)):
-            return candidate
-    return None
+        return _only_ones(stack, ("times.csv", "*_times.csv"))
+    candidates = [stack.with_name(name) for name in (f"{stack.stem}_times.csv", f"{stack.stem}.csv", "times.csv")]
+    return [
+        file for file in candidates if is_file(file) and (file.stem != stack.stem or _has_column(file, TIME_COLUMNS))
+    ]
+
+
+def find_mdocs(stack: Path) -> list[Path]:
+    """Return those of ``needle.mrc.mdoc`` and ``needle.mdoc`` that lie beside ``needle.mrc``."""
+    candidates = (stack.with_name(stack.name + MDOC_ENDING), stack.with_name(stack.stem + MDOC_ENDING))
+    return [candidate for candidate in candidates if is_file(candidate)]
 
 
 def find_mdoc(stack: Path) -> Path | None:
     """Return ``needle.mrc.mdoc`` or ``needle.mdoc`` beside ``needle.mrc``, the first that exists, or None."""
-    candidates = (stack.with_name(stack.name + MDOC_ENDING), stack.with_name(stack.stem + MDOC_ENDING))
-    return next((candidate for candidate in candidates if is_file(candidate)), None)
+    return next(iter(find_mdocs(stack)), None)
 
 
-def _only_one(folder: Path, patterns: tuple[str, ...]) -> Path | None:
+def _only_ones(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Return the one file of each pattern, where there is one alone."""
+    found: list[Path] = []
     for pattern in patterns:
         files = [file for file in folder.glob(pattern) if is_file(file)]
-        if len(files) == 1:
-            return files[0]
-    return None
+        found += files if len(files) == 1 and files[0] not in found else []
+    return found
 
 
 def _has_column(path: Path, names: tuple[str, ...]) -> bool:

@@ -14,8 +14,9 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import is_file, printable
 from napari_stinr.io.formats.registry import READERS
 from napari_stinr.io.series.headers import Headers
-from napari_stinr.io.series.mdoc import is_mdoc
-from napari_stinr.io.series.sidecars import find_mdoc
+from napari_stinr.io.series.mdoc import Montage, is_mdoc
+from napari_stinr.io.series.names import angles_in_names
+from napari_stinr.io.series.sidecars import find_mdocs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from napari_stinr.io.series.mdoc import Mdoc
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_ANGLE = re.compile(r"((?:(?<![0-9A-Za-z])-)?\d{1,3}(?:\.\d{1,9})?)\s?(?:deg|°)", re.IGNORECASE)
 _FRAME_FOLDERS = ("", "frames", "Frames")
 
 
@@ -38,9 +38,11 @@ class Source:
     tilt_angle: float | None = None  # [degrees]
     timestamp: float | None = None  # since 1970 [s]
     dose: float | None = None  # before the image [e/Å²]
+    exposure: float | None = None  # of the image [e/Å²]
     pixel_size: float | None = None  # [Å]
     place: str = ""  # name of the ``.mdoc``, "" where there is none
     n_angles: int = 1  # different tilt angles that the ``.mdoc`` gives to the images of this file
+    passed_over: tuple[str, ...] = ()  # what beside it cannot be read, and why
 
 
 def find_sources(paths: Sequence[Path], headers: Headers | None = None) -> list[Source]:
@@ -90,12 +92,6 @@ def natural_order(path: Path) -> tuple[tuple[int, float, str], ...]:
     return tuple((0, float(part), "") if _NUMBER.fullmatch(part) else (1, 0.0, part.lower()) for part in parts if part)
 
 
-def angle_in_name(path: Path) -> float | None:
-    """Return the tilt angle [degrees] that a name states with its unit, such as ``tilt_-60.0deg.tif``; None without."""
-    found = _ANGLE.findall(path.name)
-    return float(found[0]) if len(found) == 1 else None
-
-
 def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
     """Return the positions of files in any order among them sorted by name.
 
@@ -107,9 +103,12 @@ def positions_by_name(paths: Sequence[Path]) -> NDArray[np.int64]:
     Returns
     -------
     ndarray
-        `(n_files,)` positions, from 0; numbers in names count as numbers.
+        `(n_files,)` positions, from 0; numbers in names count as numbers, and ``gold_n06`` comes before ``gold_p03``
+        where nothing but the tilt angle tells the names from each other.
     """
-    names = sorted(range(len(paths)), key=lambda k: natural_order(paths[k]))
+    stated = angles_in_names(paths)
+    angles = np.zeros(len(paths)) if stated is None or not stated.alone else stated.values
+    names = sorted(range(len(paths)), key=lambda k: (angles[k], natural_order(paths[k])))
     positions = np.empty(len(names), dtype=np.int64)
     positions[names] = np.arange(len(names))
     return positions
@@ -234,12 +233,37 @@ def _source_of(file: Path, path: Path, mdoc: Mdoc, place: int = 0) -> Source:
         tilt_angle=one(mdoc.tilt_angles),
         timestamp=one(mdoc.timestamps),
         dose=one(mdoc.doses),
+        exposure=one(mdoc.exposures),
         pixel_size=mdoc.pixel_size,
         place=path.name,
         n_angles=1 if mdoc.tilt_angles is None or mdoc.of_frames else len(np.unique(mdoc.tilt_angles.round(1))),
+        passed_over=lost_fields(mdoc, path),
     )
 
 
+def lost_fields(mdoc: Mdoc, path: Path) -> tuple[str, ...]:
+    """Return why fields of an ``.mdoc`` are not taken, with its name."""
+    return tuple(f"{reason} ({path.name})" for reason in mdoc.lost)
+
+
+def own_mdoc(image: Path, headers: Headers) -> tuple[Path | None, tuple[str, ...], Montage | None]:
+    """Return the ``.mdoc`` beside an image file that can be read, why others cannot, and the one of a montage."""
+    problems: list[str] = []
+    montage = None
+    for beside in find_mdocs(image):
+        try:
+            headers.mdoc(beside)
+        except StinrError as error:  # it may be that of something else
+            problems.append(error.found)
+            montage = error if isinstance(error, Montage) else montage
+        else:
+            return beside, tuple(problems), montage
+    return None, tuple(problems), montage
+
+
 def _with_own_mdoc(source: Source, headers: Headers) -> Source:
-    beside = find_mdoc(source.path)
-    return source if beside is None else _source_of(source.path, beside, headers.mdoc(beside))
+    beside, problems, _ = own_mdoc(source.path, headers)
+    if beside is None:
+        return replace(source, passed_over=problems)
+    found = _source_of(source.path, beside, headers.mdoc(beside))
+    return replace(found, passed_over=(*problems, *found.passed_over))
