@@ -51,7 +51,9 @@ def draft_in(layer: tuple):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    series = stinr.TiltSeries(np.ones((5, 4, 6), dtype=np.float32), ANGLES, TIMES, pixel_size=0.5, name="rod")
+    rod = np.ones((5, 4, 6), dtype=np.float32)
+    rod[:, :, 2:4] = 2
+    series = stinr.TiltSeries(rod, ANGLES, TIMES, pixel_size=0.5, name="rod")
     path = tmp_path_factory.mktemp("run") / "rod.stinr"
     stinr.reconstruct(series, preset="static", steps=1, seed=0).save(path)
     return path

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
-from napari_stinr.data.notes import NoteKind
+from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
+from napari_stinr.io.series.assigned import angles_of_files
 from napari_stinr.io.series.headers import Headers
 from napari_stinr.io.series.sidecars import parse_angle_range
 from napari_stinr.io.series.sources import rows_of
@@ -54,8 +55,10 @@ def angles_from(draft: SeriesDraft, source: str, headers: Headers | None = None)
         angles, argument = headers.angles(file), str(file)
     _check_count(angles, draft.n_tilts, "tilt angles", source)
     notes = tuple(note for note in draft.notes if note.kind is not NoteKind.ANGLES_MISSING)
-    rows = rows_of(draft.paths, file, headers)
-    return replace(draft.with_angles(angles if rows is None else angles[rows], argument), notes=notes)
+    given, remark = angles_of_files(draft.paths, angles, file=file, headers=headers)
+    if remark:
+        notes = (*(note for note in notes if note.kind is not NoteKind.ANGLES), Note(NoteKind.ANGLES, remark))
+    return replace(draft.with_angles(given, argument), notes=notes)
 
 
 def times_from(draft: SeriesDraft, source: str, headers: Headers | None = None) -> SeriesDraft:
