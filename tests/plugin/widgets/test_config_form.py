@@ -28,7 +28,7 @@ from napari_stinr.plugin.widgets.theme import theme_colours
 
 pytestmark = pytest.mark.qt
 
-FIXED = {"kind", "batches"}
+FIXED = {"kind", "batches", "background_level"}
 
 
 @pytest.fixture

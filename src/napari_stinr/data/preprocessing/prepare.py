@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _Pixel = TypeVar("_Pixel", bound=np.generic)
 
+_SMALLEST, _LARGEST = 1e-25, 1e27
+"""Largest pixel of a series that can be reconstructed [the unit of the file]."""
 _MOST_COUNT = 0.9
 """Part of an image that has to count where its mass is to be known."""
 _DARK = 0.5
@@ -52,8 +54,9 @@ def prepare(series: TiltSeries, config: PreprocessingConfig) -> TiltSeries:
     Raises
     ------
     StinrError
-        No projection shows anything, or too few do.
+        No projection shows anything, or too few do; or the numbers are beyond single precision.
     """
+    _check_size(series)
     work = _Work(series)
     if config.blank_images == "mask" or config.bad_pixels == "mask":
         work.mask_defects(blank=config.blank_images == "mask", pixels=config.bad_pixels == "mask")
@@ -105,6 +108,17 @@ def _mass(image: NDArray[np.float32], counts: NDArray[np.bool_] | None) -> float
     around = uniform_filter(np.where(counts, image, np.float32(0)), 5, mode="constant")
     filled = around[bad] / np.maximum(share[bad], 1e-6)
     return float(image[counts].sum(dtype=np.float64) + filled.sum(dtype=np.float64))
+
+
+def _check_size(series: TiltSeries) -> None:
+    """Refuse numbers whose products with small weights single precision does not hold."""
+    largest = max(float(np.abs(image).max()) for image in series.projections)
+    if largest and not _SMALLEST <= largest <= _LARGEST:
+        raise StinrError(
+            f"the largest pixel of {series.name} is {largest:.3g}",
+            expected=f"between {_SMALLEST:g} and {_LARGEST:g}, as single precision holds them",
+            cure="Rescale the projections.",
+        )
 
 
 def _check_something(projections: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:

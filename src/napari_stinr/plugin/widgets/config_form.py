@@ -17,8 +17,8 @@ from napari_stinr.plugin.widgets.theme import ThemeColours, theme_colours
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-FIXED = ("kind", "batches")
-"""Settings that follow from the kind of field."""
+FIXED = ("kind", "batches", "background_level")
+"""Settings that follow from the kind of field, and one that is for scripts: a level is found, or none is subtracted."""
 PARTS = ("preprocessing", "field", "training")
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 AUTOMATIC = "automatic"
 _DECIMALS = 9
-_WIDEST = 120
-"""Most that a box for a number asks for [pixel]."""
 _LARGEST_INT = 2**31 - 1
 _FIRST_NUMBER = 1000
 """Where a number starts that was automatic so far."""
@@ -159,8 +157,6 @@ class _NumberInput(SettingInput):
         else:
             self._box = _DecimalBox(self)
             self._box.setRange(max(low, -1e9), min(high, 1e9))
-        # A box makes room for its longest number, which without bounds is nobody's.
-        self._box.setMinimumWidth(min(self._box.minimumSizeHint().width(), _WIDEST))
         self._box.setStepType(self._box.StepType.AdaptiveDecimalStepType)
         self._add(self._box)
         self._box.valueChanged.connect(self._on_changed)
