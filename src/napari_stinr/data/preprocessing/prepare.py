@@ -179,6 +179,7 @@ class _Work:
         return self.series.mask if self._mask is None else self._mask
 
     def result(self) -> TiltSeries:
+        """Return the series with what was done, the same object where nothing was."""
         changes: dict[str, object] = {}
         if self._projections is not None:
             changes["projections"] = _final(self._projections)
@@ -189,6 +190,7 @@ class _Work:
         return replace(self.series, **changes, notes=(*self.series.notes, *self._notes))  # type: ignore[arg-type]
 
     def mask_defects(self, *, blank: bool, pixels: bool) -> None:
+        """Leave out images and pixels that show nothing."""
         _check_something(self.projections, self.mask)
         found = Defects.of(self.projections, self.mask, self.series.times)
         bad = np.zeros(self.projections.shape, dtype=bool) if pixels and found.pixels is not None else None
@@ -205,6 +207,7 @@ class _Work:
             self._mask = ~bad if self.mask is None else self.mask & ~bad
 
     def subtract_background(self, config: PreprocessingConfig) -> None:
+        """Subtract the level beside the specimen, or say why not."""
         if config.background_level is not None:
             self._subtract(np.full(len(self.projections), config.background_level), "as given")
             return
@@ -223,6 +226,7 @@ class _Work:
             self._say_unknown(found)
 
     def turn(self, axis: str) -> bool:
+        """Turn the images where the axis lies along the rows; tell whether it was done."""
         direction = None
         if axis == "auto":
             direction = AxisDirection.of(self._seen(), self._angles())
@@ -236,6 +240,7 @@ class _Work:
         return False
 
     def equalise(self) -> None:
+        """Divide gain and exposures out, where all projections show all matter."""
         if EdgeMatter.of(self.projections, mask=self.mask).n_reaching:
             return  # what is in the view changes with the tilt
         found = Intensity.of(*self._masses(), self.series.tilt_angles, self.series.times)
