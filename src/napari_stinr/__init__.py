@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_stinr.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from napari_stinr.alignment.align import Alignment, align
+    from napari_stinr.alignment.align import Alignment
     from napari_stinr.alignment.pose import Pose
     from napari_stinr.analysis.metrics import evaluate
     from napari_stinr.api import reconstruct
@@ -47,7 +47,7 @@ _HOMES = {
     "StinrError": "errors",
     "TiltSeries": "data.tilt_series",
     "Trainer": "training.trainer",
-    "align": "alignment.align",
+    "align": "training.aligning",
     "evaluate": "analysis.metrics",
     "load_reconstruction": "reconstruction.reconstruction",
     "preset_config": "config",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from napari_stinr.alignment.align import align as align_series
-from napari_stinr.config import AS_RECORDED, preset_config
-from napari_stinr.errors import StinrError
+from napari_stinr.config import preset_config
 from napari_stinr.training.events import Event, Finished, Prepared, Reported
 from napari_stinr.training.run import Order, drive
 
@@ -34,7 +32,7 @@ def reconstruct(
     device: str = "auto",
     threads: int | None = None,
     callback: Callable[[StepReport], Any] | None = None,
-    align: str | Alignment = "off",
+    align: str | Alignment | None = None,
 ) -> Reconstruction:
     """Reconstruct a tilt series in space and time.
 
@@ -58,8 +56,9 @@ def reconstruct(
         CPU threads; all cores by default.
     callback : callable, optional
         Called with the :class:`StepReport` of every step.
-    align : {"off", "coarse"} or Alignment
-        ``coarse``: find the pose of every projection first, see :func:`napari_stinr.align`; or what that has found.
+    align : {"coarse", "joint", "off"} or Alignment, optional
+        How the projections are aligned first, see :func:`napari_stinr.align`, or what that has found; from the settings
+        by default (``coarse``, which moves nothing in a series that looks aligned).
 
     Returns
     -------
@@ -73,16 +72,12 @@ def reconstruct(
     TrainingError
         The loss is not finite.
     """
-    alignment = _alignment(series, align)
-    if alignment is not None:
-        for note in alignment.notes:
-            logger.warning("%s", note)
-        series = alignment.apply(series)
     chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
-
-    if alignment is not None:
-        # It is done, and the frames of the warped images are not empty parts.
-        chosen = chosen.with_preprocessing(**AS_RECORDED.model_dump())
+    pose = None
+    if isinstance(align, str):
+        chosen = chosen.with_alignment(align)
+    elif align is not None:
+        pose, chosen = align.pose, chosen.with_preprocessing(**align.preprocessing.model_dump())
 
     def listen(event: Event) -> None:
         if isinstance(event, Prepared):
@@ -92,15 +87,7 @@ def reconstruct(
             for report in event.reports:
                 callback(report)
 
-    order = Order(series, chosen, device=device, threads=threads, steps=steps, seconds=seconds)
+    order = Order(series, chosen, device=device, threads=threads, steps=steps, seconds=seconds, pose=pose)
     outcome = drive(order, listen, raises=True)
     assert isinstance(outcome, Finished)  # errors came out, and nobody else could stop it
     return outcome.reconstruction
-
-
-def _alignment(series: TiltSeries, choice: str | Alignment) -> Alignment | None:
-    if not isinstance(choice, str):
-        return choice
-    if choice not in ("off", "coarse"):
-        raise StinrError(f"the alignment is {choice!r:.60}", expected="off or coarse", cure="Choose one of these.")
-    return align_series(series) if choice == "coarse" else None

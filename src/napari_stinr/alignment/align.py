@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stinr.alignment.coarse import coarse_pose
 from napari_stinr.alignment.warp import aligned
-from napari_stinr.config import PreprocessingConfig
 from napari_stinr.data.notes import Note, NoteKind
-from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.data.preprocessing.prepare import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_stinr.alignment.pose import Pose
+    from napari_stinr.config import PreprocessingConfig
     from napari_stinr.data.tilt_series import TiltSeries
-
-logger = logging.getLogger(__name__)
 
 _ALIKE = 0.6
 """Correlation with its neighbour below which a projection may be wrong."""
-_LARGEST = 512
-"""Images larger than this are binned for the search [pixel]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +42,19 @@ class Alignment:
         Pairs of projections 180 degrees apart, which tell offset and rotation of the axis.
     preprocessing : PreprocessingConfig
         What is done to the series before it is warped.
+    is_still : bool
+        The series looks aligned as it was recorded, and nothing is moved.
+    is_turned : bool
+        The images were turned by 90 degrees before: the pose is that of the turned ones.
+    is_axis_known : bool
+        Offset and rotation of the axis were found.
+    sinogram_before, sinogram : ndarray
+        `(n_tilts, width)` central row of the prepared projections, and of the aligned ones [the unit of the series].
+    height : int
+        Height of the prepared projections [pixel].
+    held_out_before, held_out : float
+        Difference of the detail of measured and predicted projections that were not fitted, by that of the measured
+        ones: as recorded, and aligned; NaN where that was not looked at [1].
     """
 
     pose: Pose
@@ -58,6 +63,14 @@ class Alignment:
     correlation_before: NDArray[np.float64]
     n_pairs: int
     preprocessing: PreprocessingConfig
+    sinogram_before: NDArray[np.float32]
+    sinogram: NDArray[np.float32]
+    height: int
+    is_still: bool = False
+    is_turned: bool = False
+    is_axis_known: bool = False
+    held_out_before: float = float("nan")
+    held_out: float = float("nan")
 
     def apply(self, series: TiltSeries) -> TiltSeries:
         """Return the series, or another channel of it, prepared and warped into the aligned frame.
@@ -75,8 +88,15 @@ class Alignment:
         return aligned(prepare(series, self.preprocessing), self.pose)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the prepared projections [pixel]."""
+        return self.height, self.sinogram.shape[1]
+
+    @property
     def notes(self) -> tuple[Note, ...]:
         """What a person has to know before this is trusted."""
+        if self.is_still or (self.pose.is_identity and not np.isfinite(self.held_out)):
+            return ()
         found = []
         unlike = np.flatnonzero(self.correlation < _ALIKE)
         if len(unlike):
@@ -86,29 +106,37 @@ class Alignment:
                 f"correlation {self.correlation[worst]:.2f}): look at them, or exclude them."
             )
         if not self.n_pairs:
-            found.append(
-                "No projections are 180 degrees apart: the rotation of the axis was not looked for, and its offset is "
-                "uncertain."
-            )
+            told = "were found by fits and are less certain" if self.is_axis_known else "are not known"
+            found.append(f"No projections are 180 degrees apart: offset and rotation of the axis {told}.")
+        if self.pose.is_identity and np.isfinite(self.held_out):
+            found.append("No pose that was found predicts the projections better: they are taken as recorded.")
         return tuple(Note(NoteKind.ALIGNED, text) for text in found)
 
     def report(self) -> str:
         """Return what was found as text, one line for each quantity."""
         pose = self.pose
+        if self.is_still:
+            return "The projections look aligned: they are not moved."
+        if self.pose.is_identity and not np.isfinite(self.held_out):
+            return "There are too few projections or pixels to align by: they are taken as recorded."
         before, after = (float(np.nanmedian(values)) for values in (self.correlation_before, self.correlation))
         likeness = f"median {before:.3f} as recorded, {after:.3f} aligned"
         rows = [
             ("shift along x", f"{pose.dx.min():.2f} to {pose.dx.max():.2f} pixels"),
             ("shift along y", f"{pose.dy.min():.2f} to {pose.dy.max():.2f} pixels"),
             ("axis offset", f"{pose.axis_offset:.2f} pixels"),
-            ("axis rotation", f"{pose.axis_rotation:.2f} degrees" if self.n_pairs else "not known"),
+            ("axis rotation", f"{pose.axis_rotation:.2f} degrees" if self.is_axis_known else "not known"),
             ("pairs at 180 degrees", str(self.n_pairs)),
             ("correlation", f"{likeness}, lowest {np.nanmin(self.correlation):.3f}"),
         ]
+        if pose.angle_error.any():
+            rows.append(("tilt angles", f"changed by up to {np.abs(pose.angle_error).max():.2f} degrees"))
+        if np.isfinite(self.held_out):
+            rows.append(("not fitted", f"residual {self.held_out_before:.3f} as recorded, {self.held_out:.3f} aligned"))
         return "\n".join([*(f"{label:<22}{text}" for label, text in rows), *map(str, self.notes)])
 
     def plot(self, path: str | Path) -> None:
-        """Draw shifts and correlations over the tilt angle into a file.
+        """Draw shifts, correlations and the central sinogram before and after into a file.
 
         Parameters
         ----------
@@ -121,56 +149,6 @@ class Alignment:
             path,
             self.pose,
             tilt_angles=self.tilt_angles,
-            before=self.correlation_before,
-            after=self.correlation,
+            correlations=(self.correlation_before, self.correlation),
+            sinograms=(self.sinogram_before, self.sinogram),
         )
-
-
-def align(
-    series: TiltSeries,
-    *,
-    preprocessing: PreprocessingConfig | None = None,
-    report: Callable[[float], None] | None = None,
-) -> Alignment:
-    """Find where the projections of a series were recorded, by the coarse step: seconds, without any training.
-
-    Parameters
-    ----------
-    series : TiltSeries
-        As recorded.
-    preprocessing : PreprocessingConfig, optional
-        What is done to it first; by default what it needs.
-    report : callable, optional
-        Takes the part that is done, 0 to 1.
-
-    Returns
-    -------
-    Alignment
-        The pose and what speaks for it; :meth:`Alignment.apply` gives the aligned series.
-
-    Raises
-    ------
-    StinrError
-        No projection shows anything, or too few do.
-    """
-    settings = preprocessing or PreprocessingConfig()
-    prepared = prepare(series, settings)
-    factor = max(1, -(-max(prepared.height, prepared.width) // _LARGEST))
-    projections, mask = _binned(prepared, factor)
-    centred = prepared.axis_offset / factor
-    found = coarse_pose(projections, mask, prepared.tilt_angles, prepared.times, report=report)
-    pose = replace(found.pose, axis_offset=found.pose.axis_offset - centred).scaled(factor)
-    return Alignment(pose, prepared.tilt_angles, found.correlation, found.correlation_before, found.n_pairs, settings)
-
-
-def _binned(series: TiltSeries, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    if factor == 1:
-        return series.projections, series.mask
-    way = Binning.of(series.height, series.width, factor)
-    projections = np.empty((series.n_tilts, *way.shape), dtype=np.float32)
-    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
-    for k, image in enumerate(series.projections):
-        projections[k], counts = way.image(image, None if series.mask is None else series.mask[k])
-        if mask is not None and counts is not None:
-            mask[k] = counts
-    return projections, mask

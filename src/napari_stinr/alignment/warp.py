@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
 from napari_stinr.data.notes import Note, NoteKind
+from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,18 @@ def aligned(series: TiltSeries, pose: Pose) -> TiltSeries:
     TiltSeries
         Warped with cubic splines, divided by the gain; pixels from beyond the frame do not count. The same object where
         there is nothing to do.
+
+    Raises
+    ------
+    StinrError
+        The pose is that of another number of projections.
     """
+    if pose.n_tilts != series.n_tilts:
+        raise StinrError(
+            f"the pose of {pose.n_tilts} projections",
+            expected=f"that of {series.n_tilts}, as many as the series has",
+            cure="Give the pose of this series, with nothing excluded from the stack itself.",
+        )
     if pose.is_identity:
         return series
     projections = np.empty_like(series.projections)
@@ -51,7 +63,7 @@ def aligned(series: TiltSeries, pose: Pose) -> TiltSeries:
         series,
         projections=projections,
         mask=None if mask.all() else mask,
-        tilt_angles=series.tilt_angles + pose.angle_error,
+        tilt_angles=_within_half_a_turn(series.tilt_angles + pose.angle_error),
         notes=(*series.notes, Note(NoteKind.ALIGNED, _text(pose))),
     )
 
@@ -90,6 +102,21 @@ def warped(
         coefficients, places, order=3, prefilter=False, mode="mirror", output=np.float32
     )
     return values, inside
+
+
+def central_row(series: TiltSeries, pose: Pose) -> NDArray[np.float32]:
+    """`(n_tilts, width)` middle row of the aligned images, by linear interpolation: to be looked at."""
+    row, shape = series.height // 2, (series.height, series.width)
+    rows = np.empty((series.n_tilts, series.width), dtype=np.float32)
+    for k, image in enumerate(series.projections):
+        places = [values[row] for values in np.broadcast_arrays(*pose.places(shape, k))]
+        map_coordinates(image, places, order=1, mode="nearest", output=rows[k])
+    return rows / pose.gain.astype(np.float32)[:, None]
+
+
+def _within_half_a_turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Angles [degrees] that are found to lie beyond 180 or -180, from the other side."""
+    return np.asarray(angles - 360 * np.sign(angles) * (np.abs(angles) > 180))
 
 
 def _text(pose: Pose) -> str:

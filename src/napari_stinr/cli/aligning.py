@@ -1,4 +1,4 @@
-"""The command ``stinr align``, and the alignment before a training."""
+"""The command ``stinr align``, and a pose that is given to a training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +21,7 @@ from napari_stinr.cli.series_options import (
     KeepBlank,
     KeepIntensity,
     PixelSize,
+    Threads,
     Times,
     given_series,
     preprocessing_options,
@@ -29,10 +30,12 @@ from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
     from napari_stinr.alignment.align import Alignment
+    from napari_stinr.alignment.pose import Pose
     from napari_stinr.data.tilt_series import TiltSeries
 
 _STACKS = (".mrc", ".mrcs", ".st", ".ali", ".preali")
-_POSES = (".yaml", ".yml")
+METHODS = ("off", "coarse", "joint")
+"""Alignments that need no file."""
 
 
 def align_command(
@@ -53,12 +56,20 @@ def align_command(
     keep_blank: KeepBlank = False,
     keep_bad_pixels: KeepBadPixels = False,
     keep_intensity: KeepIntensity = False,
-    figure: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw shifts and correlations.")] = None,
+    joint: Annotated[bool, typer.Option("--joint", help="Fit a larger part of the volume, tilt angles too.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw shifts, correlations and the central sinogram.")
+    ] = None,
+    threads: Threads = None,
 ) -> None:
-    """Find how the projections were shifted and turned, and write the aligned stack or the pose."""
+    """Find how the projections were shifted and turned, and write the aligned stack or the pose.
+
+    A pose ends in .yaml, .xf (IMOD, with .tlt beside it) or .aln (AreTomo).
+    """
+    from napari_stinr.alignment.pose_files import POSES
     from napari_stinr.io.output.targets import check_output
 
-    check_output(out, endings=_STACKS + _POSES)
+    check_output(out, endings=_STACKS + POSES)
     if any(out.resolve() == path.resolve() for path in stack):
         raise StinrError(f"--out is {out.name}, the stack itself", expected="another file", cure="Give another name.")
     series = given_series(
@@ -81,6 +92,8 @@ def align_command(
             keep_bad_pixels=keep_bad_pixels,
             keep_intensity=keep_intensity,
         ),
+        method="joint" if joint else "coarse",
+        threads=threads,
     )
     typer.echo(alignment.report())
     if figure is not None:
@@ -89,63 +102,45 @@ def align_command(
     say(f"wrote {out}")
 
 
-def aligned_series(series: "TiltSeries", choice: str, preprocessing: Mapping[str, object]) -> "TiltSeries":
-    """Align a series as ``--align`` asks for; a StinrError says what is wrong with the pose that was given."""
-    if choice == "off":
-        return series
-    if choice == "coarse":
-        alignment = _found(series, preprocessing)
-        for line in alignment.report().splitlines():
-            say(line)
-        return alignment.apply(series)
-    return _with_pose(series, Path(choice), preprocessing)
+def given_pose(path: Path, series: "TiltSeries", *, turned: bool) -> "Pose":
+    """Read the pose that ``--align`` names, of images that are turned or not; a StinrError says what is wrong."""
+    from napari_stinr.alignment.pose_files import POSES, read_pose
+
+    if path.suffix.lower() not in POSES:
+        raise StinrError(
+            f"--align is {path}",
+            expected=f"{', '.join(METHODS)}, or a pose that ends in {', '.join(POSES)}",
+            cure="Give one of these.",
+        )
+    return read_pose(path, shape=(series.height, series.width), tilt_angles=series.tilt_angles, turned=turned)
 
 
-def as_aligned(*, resumes: bool) -> dict[str, object]:
-    """Return the preprocessing of a training of a series that is aligned: none, as it is done before."""
-    from napari_stinr.config import AS_RECORDED
-
-    return {} if resumes else AS_RECORDED.model_dump()
-
-
-def _found(series: "TiltSeries", preprocessing: Mapping[str, object]) -> "Alignment":
-    from napari_stinr.alignment.align import align
+def _found(
+    series: "TiltSeries", preprocessing: Mapping[str, object], *, method: str, threads: int | None
+) -> "Alignment":
     from napari_stinr.config import preset_config
+    from napari_stinr.training.aligning import align
 
     settings = preset_config("growth").with_preprocessing(**preprocessing).preprocessing
     with progress("align") as update:
-        return align(series, preprocessing=settings, report=lambda part: update(round(100 * part), 100, ""))
-
-
-def _with_pose(series: "TiltSeries", path: Path, preprocessing: Mapping[str, object]) -> "TiltSeries":
-    from napari_stinr.alignment.pose import Pose
-    from napari_stinr.alignment.warp import aligned
-    from napari_stinr.config import preset_config, read_settings_text
-    from napari_stinr.data.preprocessing.prepare import prepare
-
-    if path.suffix.lower() not in _POSES:
-        raise StinrError(
-            f"--align is {path}", expected="off, coarse, or a pose that ends in .yaml", cure="Give one of these."
+        return align(
+            series,
+            method=method,
+            preprocessing=settings,
+            threads=threads,
+            report=lambda part: update(round(100 * part), 100, ""),
         )
-    pose = Pose.from_yaml(read_settings_text(path))
-    if pose.n_tilts != series.n_tilts:
-        raise StinrError(
-            f"{path.name} is the pose of {pose.n_tilts} projections",
-            expected=f"{series.n_tilts}, as many as the series has",
-            cure="Give the pose of this series, with nothing excluded from the stack itself.",
-        )
-    settings = preset_config("growth").with_preprocessing(**preprocessing).preprocessing
-    return aligned(prepare(series, settings), pose)
 
 
 def _write(alignment: "Alignment", series: "TiltSeries", out: Path) -> None:
+    from napari_stinr.alignment.pose_files import POSES, write_pose
     from napari_stinr.io import write_tilt_angles, write_tilt_series, write_times
-    from napari_stinr.io.output.atomic import atomic_output
     from napari_stinr.io.output.targets import lists_beside
 
-    if out.suffix.lower() in _POSES:
-        with atomic_output(out) as temporary:
-            temporary.write_text(alignment.pose.to_yaml(), encoding="utf-8")
+    if out.suffix.lower() in POSES:
+        turned = alignment.is_turned
+        shape = alignment.shape[::-1] if turned else alignment.shape
+        write_pose(out, alignment.pose, shape=shape, tilt_angles=series.tilt_angles, turned=turned)
         return
     done = alignment.apply(series)
     write_tilt_series(out, done.measured, pixel_size=done.pixel_size)

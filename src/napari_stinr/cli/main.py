@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_stinr.cli.aligning import align_command, aligned_series, as_aligned
+from napari_stinr.cli.aligning import align_command
 from napari_stinr.cli.console import forgiving_output, messages_as_lines, progress, say
 from napari_stinr.cli.series_options import (
     STACK_HELP,
@@ -29,6 +29,7 @@ from napari_stinr.cli.series_options import (
     KeepBlank,
     KeepIntensity,
     PixelSize,
+    Threads,
     Times,
     given_series,
     preprocessing_options,
@@ -46,7 +47,6 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
-Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:0|mps", help="Where to compute.")]
 _SPECIMEN, _GROWTH, _INSTRUMENT = "Specimen", "Contamination", "Instrument"
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed; the same one gives the same result.")]
@@ -259,8 +259,9 @@ def train(
     keep_bad_pixels: KeepBadPixels = False,
     keep_intensity: KeepIntensity = False,
     align: Annotated[
-        str, typer.Option(metavar="off|coarse|POSE.yaml", help="Align the projections first; see stinr align.")
-    ] = "off",
+        str | None,
+        typer.Option(metavar="off|coarse|joint|POSE", help="How to align first; see stinr align. Default: coarse."),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="growth|paper|static", help="Kind of field. Default: growth.")
     ] = None,
@@ -301,7 +302,8 @@ def train(
         device=device,
         threads=threads,
         checkpoint_every=checkpoint_every,
-        preprocessing=preprocessing if align == "off" else as_aligned(resumes=resume is not None),
+        preprocessing=preprocessing,
+        align=align,
     )
     series = given_series(
         stack,
@@ -314,7 +316,6 @@ def train(
         binning=binning,
         invert_contrast=invert_contrast,
     )
-    series = aligned_series(series, align, preprocessing)
     run = train_request(request.order(series), tells_notes=True)
     say(f"wrote {out} after {run.step} steps")
 

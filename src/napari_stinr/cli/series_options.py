@@ -34,6 +34,7 @@ KeepBadPixels = Annotated[bool, typer.Option("--keep-bad-pixels", help="Use hot,
 KeepIntensity = Annotated[
     bool, typer.Option("--keep-intensity", help="Do not make up for gain and exposure of the images.")
 ]
+Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
 
 
 def given_series(

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stinr.cli.aligning import METHODS, given_pose
 from napari_stinr.cli.console import progress, say, step_reporter
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import check_output
 from napari_stinr.training.checkpoints import check_run_replaceable, checkpoint_text, rescue_text
-from napari_stinr.training.events import Abandoned, Event, Failed, Prepared, Reported, Saved
+from napari_stinr.training.events import Abandoned, Aligning, Event, Failed, Prepared, Reported, Saved
 from napari_stinr.training.failures import FailureKind
 from napari_stinr.training.interrupts import Stopped, StopRequest
 from napari_stinr.training.run import CHECKPOINT_EVERY, Control, Order, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
+    from napari_stinr.cli.console import SteadyUpdate
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
@@ -47,6 +49,7 @@ class TrainingRequest:
     checkpoint_every: float = CHECKPOINT_EVERY
     preprocessing: Mapping[str, object] = field(default_factory=dict)
     """Settings of the preprocessing that were given, by their names."""
+    align: str | None = None
 
     def __post_init__(self) -> None:
         for first, second in (
@@ -55,6 +58,7 @@ class TrainingRequest:
             ("resume", "preset"),
             ("resume", "config"),
             ("resume", "seed"),
+            ("resume", "align"),
         ):
             if getattr(self, first) is not None and getattr(self, second) is not None:
                 raise StinrError(
@@ -74,6 +78,7 @@ class TrainingRequest:
 
     def order(self, series: TiltSeries) -> Order:
         """Return the order for a tilt series; a StinrError says what is wrong with the settings."""
+        turned = self.preprocessing.get("axis") == "horizontal"
         return Order(
             series,
             self._config() if self.resume is None else None,
@@ -86,7 +91,12 @@ class TrainingRequest:
             path=self.out,
             checkpoint_every=self.checkpoint_every,
             check=self._check_replaceable,
+            pose=None if self._pose is None else given_pose(self._pose, series, turned=turned),
         )
+
+    @property
+    def _pose(self) -> Path | None:
+        return None if self.align is None or self.align in METHODS else Path(self.align)
 
     def _config(self) -> ReconstructionConfig:
         from napari_stinr.config import ReconstructionConfig, preset_config, read_settings_text
@@ -97,6 +107,8 @@ class TrainingRequest:
             settings = ReconstructionConfig.from_yaml(read_settings_text(self.config))
         changes = {"steps": self.steps, "seed": self.seed}
         settings = settings.with_preprocessing(**self.preprocessing)
+        if self.align is not None and self._pose is None:
+            settings = settings.with_alignment(self.align)
         return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
 
     def _check_replaceable(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
@@ -140,10 +152,17 @@ class _Listener:
         self._order, self._stack, self._title, self._tells_notes = order, stack, title, tells_notes
         self._request = StopRequest()
         self._show: Callable[[StepReport], None]
+        self._aligning = stack.enter_context(contextlib.ExitStack())
+        self._tell_aligning: SteadyUpdate | None = None
 
     def __call__(self, event: Event) -> None:
         match event:
+            case Aligning():
+                if self._tell_aligning is None:
+                    self._tell_aligning = self._aligning.enter_context(progress("align"))
+                self._tell_aligning(round(100 * event.part), 100, "")
             case Prepared():
+                self._aligning.close()
                 for note in dict.fromkeys((*(event.series.notes if self._tells_notes else ()), *event.notes)):
                     say(note)
                 self._show = step_reporter(

@@ -3,6 +3,7 @@
 A preset is a complete :class:`ReconstructionConfig`: ``growth`` (default), ``static`` and ``paper``.
 """
 
+from napari_stinr.config.alignment_settings import AlignmentConfig
 from napari_stinr.config.faults import settings_fault
 from napari_stinr.config.field_settings import (
     FieldSettings,
@@ -21,6 +22,7 @@ __all__ = [
     "AS_RECORDED",
     "PRESETS",
     "QUALITIES",
+    "AlignmentConfig",
     "FieldSettings",
     "GrowthFieldConfig",
     "JointFieldConfig",

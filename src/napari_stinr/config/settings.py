@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from napari_stinr.config.alignment_settings import AlignmentConfig
 from napari_stinr.config.faults import first_fault, settings_fault
 from napari_stinr.config.field_settings import FieldConfig, GrowthFieldConfig, Settings
 from napari_stinr.config.preprocessing_settings import AS_RECORDED, PreprocessingConfig
 from napari_stinr.config.presets import PARTS_OF_PRESETS, PRESETS
-from napari_stinr.config.qualities import changes_for
+from napari_stinr.config.qualities import alignment_for, changes_for
 from napari_stinr.config.training_settings import TrainingConfig
 from napari_stinr.config.yaml_text import parse_settings
 from napari_stinr.errors import StinrError
@@ -29,6 +30,7 @@ class ReconstructionConfig(Settings):
     field: FieldConfig = Field(default_factory=GrowthFieldConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     preprocessing: PreprocessingConfig = Field(default_factory=PreprocessingConfig)
+    alignment: AlignmentConfig = Field(default_factory=AlignmentConfig)
 
     def to_yaml(self) -> str:
         """Return the settings as YAML that :meth:`from_yaml` reads back.
@@ -112,6 +114,26 @@ class ReconstructionConfig(Settings):
         """
         return self._with("preprocessing", changes)
 
+    def with_alignment(self, method: str) -> ReconstructionConfig:
+        """Return these settings with another alignment.
+
+        Parameters
+        ----------
+        method : {"off", "coarse", "joint"}
+            See :class:`AlignmentConfig`.
+
+        Returns
+        -------
+        ReconstructionConfig
+            The new settings.
+
+        Raises
+        ------
+        StinrError
+            There is no such method.
+        """
+        return self._with("alignment", {"method": method})
+
     def _with(self, part: str, changes: dict[str, Any]) -> ReconstructionConfig:
         merged = self.model_dump(mode="json")
         merged[part] |= {name: value for name, value in changes.items() if value is not None}
@@ -136,7 +158,7 @@ class ReconstructionConfig(Settings):
         ----------
         name : {"Quick look", "Standard", "High"}
             ``Standard``: as the preset has it. ``Quick look``: a quarter of the steps, each of them larger.
-            ``High``: three times as many steps, half as large for the density.
+            ``High``: three times as many steps, half as large for the density, and the joint alignment.
 
         Returns
         -------
@@ -148,7 +170,8 @@ class ReconstructionConfig(Settings):
         StinrError
             No quality level has this name.
         """
-        return self.with_training(**changes_for(name, preset_config(self.preset).training))
+        changed = self.with_training(**changes_for(name, preset_config(self.preset).training))
+        return changed if self.alignment.method == "off" else changed.with_alignment(alignment_for(name))
 
     @classmethod
     def from_run(cls, text: str) -> ReconstructionConfig:
@@ -174,10 +197,10 @@ class ReconstructionConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _keep_what_a_run_was(cls, values: Any, info: ValidationInfo) -> Any:
-        """Take a run from before there was a blur, one with a least length, or preprocessing, as it was trained."""
+        """Take a run from before there was a blur, one with a least length, preprocessing or alignment as it was."""
         if not isinstance(values, dict) or info.context != _STORED:
             return values
-        values = {"preprocessing": AS_RECORDED, **values}
+        values = {"preprocessing": AS_RECORDED, "alignment": AlignmentConfig(method="off"), **values}
         field = values.get("field")
         if isinstance(field, dict) and field.get("kind") in ("static", "growth"):
             return {**values, "field": {"blur": 0.0, "least_blur": 0.0, **field}}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_stinr.alignment.pose import Pose
 from napari_stinr.config import ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
@@ -58,6 +59,8 @@ class Reconstruction:
         Where it comes from: data, fingerprint of the data, versions, residual.
     training_state : dict of Tensor
         What is needed to go on with the training exactly; empty where that was not kept.
+    pose : Pose, optional
+        Where the projections were recorded, which was undone before the training; none where nothing was moved.
     """
 
     field: Field
@@ -68,6 +71,7 @@ class Reconstruction:
     step: int = 0
     provenance: dict[str, str] = field(default_factory=dict)
     training_state: dict[str, torch.Tensor] = field(default_factory=dict)
+    pose: Pose | None = None
 
     @property
     def voxel_size(self) -> float:
@@ -262,7 +266,7 @@ class Reconstruction:
             "time": json.dumps({"range": self.time_range, "unit": self.time_unit}),
             "step": str(self.step),
             "provenance": json.dumps(self.provenance),
-        }
+        } | ({} if self.pose is None else {"pose": self.pose.to_yaml()})
         write_run(path, RunFile(header, tensors), overwrite=overwrite)
 
 
@@ -305,6 +309,7 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
             step=int(run.header["step"]),
             provenance={str(name): str(text) for name, text in provenance.items()},
             training_state=_with_prefix(run.tensors, _STATE_PREFIX),
+            pose=Pose.from_yaml(run.header["pose"]) if "pose" in run.header else None,
         )
     except _MALFORMED as error:
         raise damaged(path, f"{error or type(error).__name__}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_stinr.alignment.align import Alignment
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
@@ -18,15 +19,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Aligning:
+    """The projections are being aligned; `part` of that is done, 0 to 1."""
+
+    part: float
+
+
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """The series is complete and the trainer built; `config` is that of the run, also of a resumed one.
 
-    `notes` are what the trainer found in the data, beside the notes of the series.
+    `notes` are what the trainer found in the data, beside the notes of the series; `alignment` is what was found of
+    its pose, where that was looked for.
     """
 
     series: TiltSeries
     config: ReconstructionConfig
     notes: tuple[Note, ...] = ()
+    alignment: Alignment | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,4 +93,4 @@ class Failed:
 
 Outcome = Finished | Abandoned | Failed
 """The last event of every training."""
-Event = Prepared | Reported | Snapshot | Saved | Outcome
+Event = Aligning | Prepared | Reported | Snapshot | Saved | Outcome

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from napari_stinr.training.checkpoints import Kept, rescue, save_checkpoint, save_result
 from napari_stinr.training.events import (
     Abandoned,
+    Aligning,
     Event,
     Failed,
     Finished,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari_stinr.alignment.align import Alignment
+    from napari_stinr.alignment.pose import Pose
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
@@ -77,6 +80,9 @@ class Order:
     check : callable, optional
         Takes the series, the settings of the run and the steps that are done, before anything is trained or told; a
         `StinrError` that it raises refuses the run.
+    pose : Pose, optional
+        Where the projections were recorded, where that is known; else it is looked for as the settings say. A run to go
+        on with brings its own.
     """
 
     series: TiltSeries | Callable[[], TiltSeries]
@@ -92,6 +98,7 @@ class Order:
     reports_every: float = 0.0
     preview_every: float | None = None
     check: Callable[[TiltSeries, ReconstructionConfig, int], None] | None = None
+    pose: Pose | None = None
 
 
 class Control:
@@ -174,6 +181,10 @@ def drive(
     return outcome
 
 
+class _GivenUpError(Exception):
+    """The training was stopped before there was a trainer."""
+
+
 class _Training:
     """One training in progress."""
 
@@ -181,19 +192,25 @@ class _Training:
         self._order, self._post, self._control = order, post, control
         self._trainer: Trainer | None = None
         self._prepared_notes: tuple[Note, ...] = ()
+        self._alignment: Alignment | None = None
         self._first_step = self._saved_step = 0
         self._saved_at = 0.0
 
     def outcome(self) -> Outcome:
         """Train to the end, or to a stop."""
-        order, trainer = self._order, self._prepared()
+        order = self._order
+        try:
+            trainer = self._prepared()
+        except _GivenUpError:
+            return Abandoned()
         if self._control.is_stopped:
             return Abandoned()
         config = trainer.config
         if self._order.resume is None and self._order.config is not None:
             # The size of blocks that suits this device is no choice of the person, and not of the next run.
             config = config.with_training(voxels_per_step=self._order.config.training.voxels_per_step)
-        self._post(Prepared(trainer.series, config, (*self._prepared_notes, *trainer.notes)))
+        notes = (*self._prepared_notes, *trainer.notes)
+        self._post(Prepared(trainer.series, config, notes, self._alignment))
         self._train(trainer)
         result, kept = trainer.reconstruction(), Kept()
         if order.path is not None:
@@ -211,6 +228,7 @@ class _Training:
         return Failed(failure, kept, checkpoint, trace)
 
     def _prepared(self) -> Trainer:
+        from napari_stinr.alignment.warp import aligned
         from napari_stinr.config import preset_config
         from napari_stinr.devices import resolve_device
         from napari_stinr.reconstruction import load_reconstruction
@@ -221,13 +239,14 @@ class _Training:
         recorded = order.series() if callable(order.series) else order.series
         if order.resume is None:
             config = order.config or preset_config("growth")
-            series = self._preprocessed(recorded, config)
+            series, pose = self._aligned(self._preprocessed(recorded, config), config)
             # Before the trainer takes its time and memory.
             self._check(series, blocks_for(config, resolve_device(order.device)), 0)
-            trainer = Trainer(series, config, device=order.device, threads=order.threads)
+            trainer = Trainer(series, config, device=order.device, threads=order.threads, pose=pose)
         else:
             run = load_reconstruction(order.resume)
             series = self._preprocessed(recorded, run.config)
+            series = series if run.pose is None else aligned(series, run.pose)
             # Which compares the series with that of the run: what is wrong with it is said first.
             trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
             self._check(series, run.config, run.step)
@@ -237,13 +256,41 @@ class _Training:
 
     def _preprocessed(self, recorded: TiltSeries, config: ReconstructionConfig) -> TiltSeries:
         """Do to the projections what the settings ask for, and remember the notes that it makes."""
-        from napari_stinr.alignment.check import misalignment
         from napari_stinr.data.preprocessing.prepare import prepare
 
         series = prepare(recorded, config.preprocessing)
-        shifted = misalignment(series)
-        self._prepared_notes = (*series.notes[len(recorded.notes) :], *([shifted] if shifted else []))
+        self._prepared_notes = series.notes[len(recorded.notes) :]
         return series
+
+    def _aligned(self, series: TiltSeries, config: ReconstructionConfig) -> tuple[TiltSeries, Pose | None]:
+        """Undo the pose that was given, or that is found where the settings ask for it."""
+        from napari_stinr.alignment.check import misalignment
+        from napari_stinr.alignment.warp import aligned
+        from napari_stinr.training.aligning import align_prepared
+
+        pose, method = self._order.pose, config.alignment.method
+        if pose is None and method == "off":
+            shifted = misalignment(series)
+            self._prepared_notes += () if shifted is None else (shifted,)
+            return series, None
+        if pose is None:
+            self._alignment = align_prepared(
+                series,
+                config.preprocessing,
+                method=method,
+                threads=self._order.threads,
+                report=self._tell_aligning,
+            )
+            pose = self._alignment.pose
+            self._prepared_notes += self._alignment.notes
+        moved = aligned(series, pose)
+        self._prepared_notes += moved.notes[len(series.notes) :]
+        return moved, None if moved is series else pose
+
+    def _tell_aligning(self, part: float) -> None:
+        if self._control.is_stopped:
+            raise _GivenUpError
+        self._post(Aligning(part))
 
     def _check(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
         if self._order.check is not None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_stinr.alignment.pose import Pose
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.data.notes import Note
@@ -68,6 +69,8 @@ class Trainer:
         CPU threads; all cores by default.
     margin : int, optional
         Voxels beyond the view that are fitted, of a run that is gone on with; from settings and data by default.
+    pose : Pose, optional
+        Where the series was recorded: undone in it already, and kept with the run.
 
     Raises
     ------
@@ -83,13 +86,14 @@ class Trainer:
         device: str = "auto",
         threads: int | None = None,
         margin: int | None = None,
+        pose: Pose | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
         self.device = resolve_device(device)
         if margin is None:  # else the run has its blocks already
             config = blocks_for(config, self.device)
-        self.series, training = series, config.training
+        self.series, self.pose, training = series, pose, config.training
         self.threads = threads or available_threads()
         edges = EdgeMatter.of_series(series)
         margin = edges.margin(series.width, training.margin) if margin is None else margin
@@ -178,7 +182,8 @@ class Trainer:
                 cure="Train again from the start.",
             )
         margin = reconstruction.grid.margin
-        trainer = cls(series, reconstruction.config, device=device, threads=threads, margin=margin)
+        pose = reconstruction.pose
+        trainer = cls(series, reconstruction.config, device=device, threads=threads, margin=margin, pose=pose)
         trainer._load(reconstruction)
         return trainer
 
@@ -265,6 +270,7 @@ class Trainer:
                 step=self.step,
                 provenance=self._provenance(fingerprint),
                 training_state=self._training_state() if with_training_state else {},
+                pose=self.pose,
             )
 
     def _search_without(self, held_out: NDArray[np.int64]) -> SurfaceSearch:

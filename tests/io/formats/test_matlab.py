@@ -16,6 +16,7 @@ from helpers.reading_cases import refused_at_once
 from napari_stinr.io.formats import isolation
 from napari_stinr.io.formats.containers import read_images
 from napari_stinr.io.formats.matlab import read_mat, read_vector
+from napari_stinr.io.series.sidecars import read_angles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,13 +158,13 @@ def test_lists_of_angles(tmp_path, write):
         {"Theta": ANGLES + 40, "x": np.arange(4.0)},
     ):
         write(path, **arrays)
-        np.testing.assert_array_equal(read_vector(path), ANGLES + 40)
+        np.testing.assert_array_equal(read_angles(path), ANGLES + 40)
     write(path, angles=ANGLES, times=ANGLES + 40)
     np.testing.assert_array_equal(read_vector(path, "times"), ANGLES + 40)
     write(path, a=ANGLES, b=ANGLES)
     refused(path, "a (", "b (", "'tilt_angles'", reader=read_vector)
     write(path, angles=np.random.default_rng(1).random((5, 3)))
-    refused(path, "(5, 3)", reader=read_vector)
+    refused(path, "(5, 3)", reader=read_angles)
     write(path, a=stack())
     refused(path, "5 x 6 x 7", reader=read_vector)
 
@@ -240,7 +241,7 @@ def test_real_silicon():
     values = read_images(found.images, path)
     assert values.min() >= 0
     assert values.max() > 0
-    np.testing.assert_array_equal(read_vector(SHARED_DATA / "asi" / "Si_Angle.mat"), np.arange(0, 178, 3))
+    np.testing.assert_array_equal(read_angles(SHARED_DATA / "asi" / "Si_Angle.mat"), np.arange(0, 178, 3))
 
 
 @pytest.mark.skipif(not (SHARED_DATA / "carbon").exists(), reason="shared/data/carbon is not beside the checkout")
@@ -252,5 +253,5 @@ def test_real_carbon():
     with h5py.File(path) as file:
         expected = np.swapaxes(file["projections"][()], 1, 2)
     np.testing.assert_array_equal(read_images(found.images, path), expected)
-    np.testing.assert_array_equal(read_vector(start.with_name(start.name + "Angles.mat")), np.arange(-72, 73, 4))
+    np.testing.assert_array_equal(read_angles(start.with_name(start.name + "Angles.mat")), np.arange(-72, 73, 4))
     refused(start.with_name(start.name + "atom_tracing_model_original.mat"), "atom (3 x 7514)")

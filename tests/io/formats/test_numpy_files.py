@@ -14,6 +14,7 @@ import pytest
 from helpers.reading_cases import refused_at_once
 from napari_stinr.io.formats.containers import Stack, read_images
 from napari_stinr.io.formats.numpy_files import read_npy, read_npy_vector, read_npz
+from napari_stinr.io.series.sidecars import read_angles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +103,7 @@ def test_lists_of_angles(tmp_path):
     path = tmp_path / "a.npy"
     for values in (ANGLES, ANGLES[:, None], np.stack([0 * ANGLES, ANGLES, 0 * ANGLES + 90], axis=1)):
         np.save(path, values)
-        np.testing.assert_array_equal(read_npy_vector(path), ANGLES)
+        np.testing.assert_array_equal(read_angles(path), ANGLES)
     for values in (stack(), np.array(["a"]), np.zeros((0, 3)), np.zeros(400_000)):
         np.save(path, values)
         refused(path, "a.npy", reader=read_npy_vector)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_stinr.config import PreprocessingConfig
     from napari_stinr.data.tilt_series import TiltSeries
 
+TURNED = Note(NoteKind.AXIS, "The tilt axis lies along the rows: the projections were turned by 90 degrees.")
 _Pixel = TypeVar("_Pixel", bound=np.generic)
 
 _SMALLEST, _LARGEST = 1e-25, 1e27
@@ -82,9 +83,8 @@ def turned(series: TiltSeries) -> TiltSeries:
     TiltSeries
         With a vertical axis and a note: a positive tilt about the old axis is one about the new.
     """
-    note = Note(NoteKind.AXIS, "The tilt axis lies along the rows: the projections were turned by 90 degrees.")
     mask = None if series.mask is None else _turned(series.mask)
-    return replace(series, projections=_final(_turned(series.projections)), mask=mask, notes=(*series.notes, note))
+    return replace(series, projections=_final(_turned(series.projections)), mask=mask, notes=(*series.notes, TURNED))
 
 
 def _turned(stack: NDArray[_Pixel]) -> NDArray[_Pixel]:

@@ -9,6 +9,7 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import NUMERIC_KINDS, damaged
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES
+from napari_stinr.io.formats.three_angles import N_ANGLES, AngleList, has_three, recognised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,9 +25,6 @@ USUAL_NAMES = {
     "mask": ("mask", "masks"),
 }
 """Our names, and the usual ones for the same thing, in lower case; the pixel size is in Å, the angles in degrees."""
-
-_COORDINATES = 3
-"""Numbers in a row of Euler angles."""
 
 
 def usual_names(names: Iterable[str], path: Path) -> dict[str, str]:
@@ -49,27 +47,43 @@ def usual_names(names: Iterable[str], path: Path) -> dict[str, str]:
     return chosen
 
 
+def as_angles(values: NDArray[Any], name: str, path: Path) -> AngleList:
+    """Return the tilt angles [degrees] of a row, a column, or a table with three angles for every projection."""
+    numbers = as_list(values, name, path)
+    if numbers.ndim == 1:
+        return AngleList(numbers)
+    return recognised(numbers, f"{name} in {path.name} has the shape {values.shape}")
+
+
 def as_vector(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
-    """Return `(n_tilts,)` angles or times from a row, a column or `(n_tilts, 3)` Euler angles of which one varies."""
+    """Return `(n_tilts,)` numbers from a row or a column."""
+    numbers = as_list(values, name, path)
+    if numbers.ndim != 1:
+        raise _no_list(values, name, path)
+    return numbers
+
+
+def as_list(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
+    """Return `(n_tilts,)` numbers from a row or a column, or a table with three for every projection as it is."""
     if values.dtype.kind not in NUMERIC_KINDS:
         raise damaged(path, "arrays of plain numbers", f"{name} has the data type {values.dtype}")
-    if values.size > _COORDINATES * MAXIMUM_IMAGES:
+    if values.size > N_ANGLES * MAXIMUM_IMAGES:
         raise damaged(path, f"at most {MAXIMUM_IMAGES} numbers in {name}", f"it has the shape {values.shape}")
     if values.size == 0:
         raise damaged(path, "one number for every projection", f"{name} is empty")
     with np.errstate(invalid="ignore"):  # bytes that are no number are judged by whoever uses them
         numbers = np.atleast_1d(values.squeeze()).astype(np.float64)
-    if numbers.ndim == 2 and numbers.size and _COORDINATES in numbers.shape:
-        columns = numbers if numbers.shape[1] == _COORDINATES else numbers.T
-        varying = np.flatnonzero(np.ptp(columns, axis=0) > 0)
-        numbers = columns[:, varying[0]] if len(varying) == 1 else numbers
-    if numbers.ndim != 1:
-        raise StinrError(
-            f"{name} in {path.name} has the shape {values.shape}",
-            expected="one number for every projection",
-            cure="Save the tilt angles (degrees) or times alone, as one list.",
-        )
+    if numbers.ndim != 1 and not has_three(numbers):
+        raise _no_list(values, name, path)
     return numbers
+
+
+def _no_list(values: NDArray[Any], name: str, path: Path) -> StinrError:
+    return StinrError(
+        f"{name} in {path.name} has the shape {values.shape}",
+        expected="one number for every projection",
+        cure="Save the tilt angles (degrees) or times alone, as one list.",
+    )
 
 
 def fitting_times(times: NDArray[np.float64] | None, n_tilts: int, name: str) -> tuple[NDArray[np.float64] | None, str]:

@@ -39,7 +39,7 @@ IDLE_SECONDS = 60.0
 _MOST_STACKS = 1000
 """Files that are remembered between their headers and their pixels: a series may be one file for every tilt."""
 _LISTS = ("tilt_angles", "times", "timestamps")
-_FACTS = ("pixel_size", "pixel_height", "time_unit", "place", "angle_place", "complete", "notes")
+_FACTS = ("pixel_size", "pixel_height", "time_unit", "place", "angle_place", "angle_remark", "complete", "notes")
 
 
 def serve(buffer: str) -> None:

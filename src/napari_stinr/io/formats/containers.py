@@ -80,6 +80,8 @@ class Stack:
         Where in the file the values were found, for the notes, e.g. ``"FEI extended header"``.
     angle_place : str
         The same for the tilt angles, where they stand elsewhere than the rest.
+    angle_remark : str
+        A sentence on what stands beside the tilt angles, "" where there is nothing to say.
     complete : bool
         Angles and times were stored on purpose in this very file, so files beside it do not come before them.
     notes : tuple of str
@@ -99,6 +101,7 @@ class Stack:
     time_unit: str = ""
     place: str = "file header"
     angle_place: str = ""
+    angle_remark: str = ""
     complete: bool = False
     notes: tuple[str, ...] = ()
     stamps: tuple[FileStamp, ...] = ()

@@ -90,7 +90,7 @@ def read_isolated(reader: str, path: Path) -> Stack:
 
 
 def list_isolated(reader: str, path: Path, *arguments: str) -> NDArray[np.float64]:
-    """Read `(n,)` numbers [unit of the file] in another process, as :func:`read_isolated` does."""
+    """Read a list or table of numbers [unit of the file] in another process, as :func:`read_isolated` does."""
     if not _can_isolate():
         values: NDArray[np.float64] = _function(reader)(path, *arguments)
         return values

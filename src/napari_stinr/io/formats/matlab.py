@@ -33,7 +33,8 @@ def read_vector(path: Path, key: str = "tilt_angles") -> NDArray[np.float64]:
     Returns
     -------
     ndarray
-        `(n_tilts,)` values in the order of the file [unit of the file].
+        `(n_tilts,)` values in the order of the file, or a table with three of them for every projection [unit of the
+        file].
 
     Raises
     ------

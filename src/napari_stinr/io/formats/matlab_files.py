@@ -15,7 +15,15 @@ import h5py
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.array_names import USUAL_NAMES, as_number, as_vector, fitting_times, usual_names
+from napari_stinr.io.formats.array_names import (
+    USUAL_NAMES,
+    as_angles,
+    as_list,
+    as_number,
+    as_vector,
+    fitting_times,
+    usual_names,
+)
 from napari_stinr.io.formats.containers import (
     NUMERIC_KINDS,
     Images,
@@ -86,19 +94,19 @@ def read_mat(path: Path) -> Stack:
     variables = _list_variables(path)
     chosen = _choose(variables, path)
     projections = chosen["projections"]
-    vectors = {
-        key: as_vector(_read_values(chosen[key], path), chosen[key].name, path)
-        for key in ("tilt_angles", "times")
-        if key in chosen
-    }
+    lists = {key: _read_values(chosen[key], path) for key in ("tilt_angles", "times") if key in chosen}
+    angles = as_angles(lists["tilt_angles"], chosen["tilt_angles"].name, path) if "tilt_angles" in lists else None
+    listed = as_vector(lists["times"], chosen["times"].name, path) if "times" in lists else None
     size = chosen.get("pixel_size")
-    axes, notes = _image_axes(projections, [len(vector) for vector in vectors.values()])
+    vectors = (None if angles is None else angles.values, listed)
+    axes, notes = _image_axes(projections, [len(vector) for vector in vectors if vector is not None])
     images = _images(projections, axes, path)
     named = chosen["times"].name if "times" in chosen else ""
-    times, note = fitting_times(vectors.get("times"), len(images), named)
+    times, note = fitting_times(listed, len(images), named)
     return Stack(
         images,
-        tilt_angles=vectors.get("tilt_angles"),
+        tilt_angles=None if angles is None else angles.values,
+        angle_remark="" if angles is None else angles.remark,
         times=times,
         pixel_size=None if size is None else as_number(_read_values(size, path), size.name, path),
         mask_images=_mask(chosen["mask"], projections, axes, path) if "mask" in chosen else None,
@@ -109,7 +117,7 @@ def read_mat(path: Path) -> Stack:
 
 
 def read_vector(path: Path, key: str = "tilt_angles") -> NDArray[np.float64]:
-    """Return `(n_tilts,)` angles or times, see :func:`napari_stinr.io.formats.matlab.read_vector`."""
+    """Return the one list or table of angles or times, see :func:`napari_stinr.io.formats.matlab.read_vector`."""
     variables = _list_variables(path)
     numeric = [variable for variable in variables if variable.itemsize is not None]
     named = [variable for variable in numeric if variable.name.lower() in USUAL_NAMES[key]]
@@ -123,7 +131,7 @@ def read_vector(path: Path, key: str = "tilt_angles") -> NDArray[np.float64]:
             expected="one list of numbers",
             cure=f"Save one alone, or name it '{key}'.",
         )
-    return as_vector(_read_values(candidates[0], path), candidates[0].name, path)
+    return as_list(_read_values(candidates[0], path), candidates[0].name, path)
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.array_names import as_number, as_vector, fitting_times, usual_names
+from napari_stinr.io.formats.array_names import as_angles, as_list, as_number, as_vector, fitting_times, usual_names
 from napari_stinr.io.formats.containers import NUMERIC_KINDS, Images, Stack, damaged, image_shape
 from napari_stinr.io.formats.guards.zip_archives import ZipMember, open_member, read_members
 from napari_stinr.io.formats.limits import check_expansion, check_memory, check_stored
@@ -84,7 +84,7 @@ def read_npy_vector(path: Path) -> NDArray[np.float64]:
     Returns
     -------
     ndarray
-        `(n_tilts,)` values [unit of the file].
+        `(n_tilts,)` values, or a table with three of them for every projection [unit of the file].
 
     Raises
     ------
@@ -96,7 +96,7 @@ def read_npy_vector(path: Path) -> NDArray[np.float64]:
     if declared.dtype.kind not in NUMERIC_KINDS or declared.n_bytes == 0:
         raise damaged(path, "a list of numbers", f"the shape {declared.shape} of the data type {declared.dtype}")
     check_stored(declared.offset + declared.n_bytes, path, what="the array")
-    return as_vector(_mapped(path, declared), "the array", path)
+    return as_list(_mapped(path, declared), "the array", path)
 
 
 def read_npz(path: Path) -> Stack:
@@ -111,16 +111,15 @@ def read_npz(path: Path) -> Stack:
         )
     found = {key: members.get(f"{name}.npy") or members[name] for key, name in names.items()}
     images = _npz_images(found["projections"], path)
-    vectors = {
-        key: as_vector(_read_member(found[key], path), names[key], path)
-        for key in ("tilt_angles", "times")
-        if key in found
-    }
+    lists = {key: _read_member(found[key], path) for key in ("tilt_angles", "times") if key in found}
+    angles = as_angles(lists["tilt_angles"], names["tilt_angles"], path) if "tilt_angles" in lists else None
+    listed = as_vector(lists["times"], names["times"], path) if "times" in lists else None
     size = found.get("pixel_size")
-    times, note = fitting_times(vectors.get("times"), len(images), names.get("times", ""))
+    times, note = fitting_times(listed, len(images), names.get("times", ""))
     return Stack(
         images,
-        tilt_angles=vectors.get("tilt_angles"),
+        tilt_angles=None if angles is None else angles.values,
+        angle_remark="" if angles is None else angles.remark,
         times=times,
         pixel_size=None if size is None else as_number(_read_member(size, path), size.name, path),
         mask=_read_mask(found["mask"], images.shape, path) if "mask" in found else None,

@@ -52,9 +52,18 @@ def angles_of_files(
         `(n_files,)` in the order of `paths`, as the names of the files state them; where the names state none, or
         others, as the list is sorted by name; unchanged for a single file [degrees].
     remark : str
-        How the names were followed, or where they disagree; "" where there is nothing to say.
+        What stands beside the angles in the list, and how the names were followed, or where they disagree; "" where
+        there is nothing to say.
     """
     headers = headers or Headers()
+    assigned, remark = _assigned(paths, values, file, headers)
+    of_list = "" if file is None else headers.angle_list(file).remark
+    return assigned, f"{of_list} {remark}".strip()
+
+
+def _assigned(
+    paths: Sequence[Path], values: NDArray[np.float64], file: Path | None, headers: Headers
+) -> tuple[NDArray[np.float64], str]:
     rows = rows_of(paths, file, headers)
     if rows is None or values.shape != rows.shape:
         return values, ""

@@ -20,6 +20,7 @@ from napari_stinr.data.checks import MINIMUM_TILTS, checked_angles, checked_time
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import is_file
+from napari_stinr.io.formats.three_angles import angles_of_array
 from napari_stinr.io.series import sidecars
 from napari_stinr.io.series.assigned import angles_of_files, as_named, contradiction
 from napari_stinr.io.series.found import Found, FoundSeries, NoAngles
@@ -211,9 +212,10 @@ class _Place:
 
     def _given_angles(self, given: PathLike | ArrayLike) -> Found:
         if not isinstance(given, (str, os.PathLike)):
-            values = _numbers(given, "tilt angles", _HOW_TO_GIVE_ANGLES)
-            values = self._in_order(values)
-            return Found(values, _angles("as given", contradiction(self.paths, values, is_measured=False)))
+            listed = angles_of_array(_numbers(given, "tilt angles", _HOW_TO_GIVE_ANGLES))
+            values = self._in_order(listed.values)
+            against = contradiction(self.paths, values, is_measured=False)
+            return Found(values, _angles("as given", listed.remark, against))
         text = os.fspath(given)
         values_of_range = sidecars.parse_angle_range(text, self.n_tilts)
         if values_of_range is not None:
@@ -232,7 +234,11 @@ class _Place:
         """Yield what reads the angles, in the order of how much they are to be trusted."""
         stack, own = self.stack, self.stack.tilt_angles
         remark = "" if own is None or len(self.paths) < 2 else contradiction(self.paths, own, is_measured=True)
-        in_stack = None if own is None else Found(own, _angles(f"from the {stack.angle_place or stack.place}", remark))
+        in_stack = (
+            None
+            if own is None
+            else Found(own, _angles(f"from the {stack.angle_place or stack.place}", stack.angle_remark, remark))
+        )
         if stack.complete:
             yield lambda: in_stack
         for beside in sidecars.find_angle_files(self.beside):
@@ -312,7 +318,7 @@ class _Place:
         if table.tilt_angles is None:
             return None
         values, remark = as_named(self.paths, table.tilt_angles)
-        return Found(values, _angles(f"from {table.source}", remark))
+        return Found(values, _angles(f"from {table.source}", table.angle_remark, remark))
 
     def _value_problem(self, found: Found, what: str) -> StinrError | None:
         """Say what is wrong with values that nobody gave: others may be right."""
@@ -330,7 +336,7 @@ class _Place:
         if found.values.shape == (self.n_tilts,):
             return None
         return StinrError(
-            f"{found.values.size} {what} for {self.label} ({found.note.rstrip('.')})",
+            f"{found.values.size} {what} for {self.label} ({found.note.partition('. ')[0].rstrip('.')})",
             expected=f"{self.n_tilts}, one for every projection" if self.n_tilts > 1 else "1: it holds 1 image",
             cure="Add or remove lines, or give the right file."
             if self.n_tilts > 1
@@ -338,8 +344,8 @@ class _Place:
         )
 
 
-def _angles(origin: str, remark: str = "") -> Note:
-    return Note(NoteKind.ANGLES, f"Tilt angles {origin}. {remark}".strip())
+def _angles(origin: str, *remarks: str) -> Note:
+    return Note(NoteKind.ANGLES, " ".join((f"Tilt angles {origin}.", *filter(None, remarks))))
 
 
 def _times(origin: str, remark: str = "") -> Note:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.registry import read_stack
+from napari_stinr.io.formats.three_angles import AngleList
 from napari_stinr.io.series import sidecars
 from napari_stinr.io.series.mdoc import Mdoc, is_mdoc, read_mdoc
 
@@ -42,7 +43,13 @@ class Headers:
 
     def angles(self, path: Path) -> NDArray[np.float64]:
         """Return `(n_tilts,)` tilt angles of a list, see :func:`~napari_stinr.io.series.sidecars.read_angles`."""
-        return sidecars.mdoc_angles(self.mdoc(path), path) if is_mdoc(path) else self._once(sidecars.read_angles, path)
+        return self.angle_list(path).values
+
+    def angle_list(self, path: Path) -> AngleList:
+        """Return the same with what is to be said of the list."""
+        if is_mdoc(path):
+            return AngleList(sidecars.mdoc_angles(self.mdoc(path), path))
+        return self._once(sidecars.read_angle_list, path)
 
     def timetable(self, path: Path) -> Timetable:
         """Return the times of a list, see :func:`~napari_stinr.io.series.sidecars.read_timetable`."""

@@ -14,6 +14,7 @@ import numpy as np
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import damaged, is_file
 from napari_stinr.io.formats.endings import ALIGNED_ENDINGS, MDOC_ENDING
+from napari_stinr.io.formats.three_angles import N_ANGLES, AngleList, has_three, named, recognised
 from napari_stinr.io.series.mdoc import is_mdoc, read_mdoc, read_text
 from napari_stinr.io.series.tables import LONGEST_LINE, cells_of, column_name, is_number, lines_with_content, read_table
 from napari_stinr.io.series.timetables import Timetable, timetable_of
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stinr.io.series.mdoc import Mdoc
+    from napari_stinr.io.series.tables import Table
 
 ANGLE_COLUMNS = ("tilt_angle_deg", "tilt_angle", "tilt_angles", "tilt", "angle", "angles", "theta")
 TIME_COLUMNS = ("time", "times", "time_s", "t", "seconds", "dose", "order")
+_BESIDE_TILT = ("phi", "theta", "psi", "rot", "tilt_angle", "beta", "gamma")
+"""Names of the three angles of a projection, as `column_name` gives them, of which one is the tilt angle."""
 _LINES_TO_LOOK_AT = 100
 _ANGLE_WORD = re.compile("angles?", re.IGNORECASE)
 _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*")
@@ -69,13 +73,36 @@ def read_angles(path: Path) -> NDArray[np.float64]:
     StinrError
         The file cannot be read or does not say which numbers are the angles.
     """
+    return read_angle_list(path).values
+
+
+def read_angle_list(path: Path) -> AngleList:
+    """Read tilt angles as :func:`read_angles` does, with what is to be said of a list of three angles per projection.
+
+    Parameters
+    ----------
+    path : Path
+        ``.mdoc``, ``.npy``, ``.mat`` or a text.
+
+    Returns
+    -------
+    AngleList
+        Tilt angles in stack order.
+
+    Raises
+    ------
+    StinrError
+        The file cannot be read or does not say which numbers are the angles.
+    """
     if is_mdoc(path):
-        return mdoc_angles(read_mdoc(path), path)
+        return AngleList(mdoc_angles(read_mdoc(path), path))
     table = read_table(path)
-    column = table.column(ANGLE_COLUMNS)
-    if column is None:
+    if not table.header and (table.is_array or table.values.shape[1] == N_ANGLES) and has_three(table.values):
+        return _recognised(table)
+    found = _named_angles(table)
+    if found is None:
         raise damaged(path, f"one angle a line, or a column '{ANGLE_COLUMNS[0]}'", f"it has the {table.description}")
-    return column
+    return found
 
 
 def read_timetable(path: Path) -> Timetable:
@@ -102,7 +129,10 @@ def read_timetable(path: Path) -> Timetable:
     column = columns.column(TIME_COLUMNS)
     if column is None:
         raise damaged(path, "one time a line, or the header tilt_angle_deg,time", f"it has the {columns.description}")
-    return Timetable(column, columns.column(ANGLE_COLUMNS) if columns.header else None, source=path.name)
+    angles = _named_angles(columns) if columns.header else None
+    if angles is None:
+        return Timetable(column, source=path.name)
+    return Timetable(column, angles.values, source=path.name, angle_remark=angles.remark)
 
 
 def mdoc_angles(mdoc: Mdoc, path: Path) -> NDArray[np.float64]:
@@ -183,6 +213,26 @@ def find_mdoc(stack: Path) -> Path | None:
     return next(iter(find_mdocs(stack)), None)
 
 
+def _recognised(table: Table) -> AngleList:
+    first = "" if table.is_array else f", beginning with {', '.join(f'{number:g}' for number in table.values[0])}"
+    return recognised(table.values, f"{table.source} has {table.description}{first}", is_array=table.is_array)
+
+
+def _named_angles(table: Table) -> AngleList | None:
+    """Return the tilt angles by the name of their column, None where none has one."""
+    column = table.column(ANGLE_COLUMNS)
+    if column is None or not table.header:
+        return None if column is None else AngleList(column)
+    tilt = next(table.header.index(name) for name in ANGLE_COLUMNS if name in table.header)
+    places = [k for k, name in enumerate(table.header) if k == tilt or name in _BESIDE_TILT]
+    if len(places) != N_ANGLES:
+        return AngleList(column)
+    columns, words = table.values[:, places], [table.words[k] for k in places]
+    return named(
+        columns, places.index(tilt), places, words, source=table.source, is_sure=table.header[tilt] == ANGLE_COLUMNS[0]
+    )
+
+
 def _only_ones(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     """Return the one file of each pattern, where there is one alone."""
     found: list[Path] = []
@@ -203,4 +253,13 @@ def _has_column(path: Path, names: tuple[str, ...]) -> bool:
     if not content:
         return False
     cells = cells_of(content[0][1])
-    return names is TIME_COLUMNS if is_number(cells[0]) else any(column_name(cell) in names for cell in cells)
+    if is_number(cells[0]):
+        return (len(cells) == N_ANGLES and _has_three_angles(path)) is (names is ANGLE_COLUMNS)
+    return any(column_name(cell) in names for cell in cells)
+
+
+def _has_three_angles(path: Path) -> bool:
+    try:
+        return bool(read_angle_list(path).remark)
+    except StinrError:
+        return False

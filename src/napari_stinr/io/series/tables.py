@@ -28,7 +28,15 @@ _MINUS_SIGN = "\N{MINUS SIGN}"
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
 _UNIT = re.compile(r"\s*[(\[](?!m?rad)[^)\]]*[)\]]$")
 """A unit behind the name of a column; radians stay, since they are not what such a column is taken for."""
-_SYNONYMS = {"alpha": "tilt_angle", "\N{GREEK SMALL LETTER ALPHA}": "tilt_angle", "stage_tilt": "tilt_angle"}
+_SYNONYMS = {
+    **dict.fromkeys(("alpha", "\N{GREEK SMALL LETTER ALPHA}", "stage_tilt"), "tilt_angle"),
+    "\N{GREEK SMALL LETTER BETA}": "beta",
+    "\N{GREEK SMALL LETTER GAMMA}": "gamma",
+    "\N{GREEK SMALL LETTER THETA}": "theta",
+    "\N{GREEK SMALL LETTER PHI}": "phi",
+    "\N{GREEK PHI SYMBOL}": "phi",
+    "\N{GREEK SMALL LETTER PSI}": "psi",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +47,13 @@ class Table:
     values: NDArray[np.float64]  # `(n_rows, n_columns)`
     words: tuple[str, ...] = ()  # names as they are written
     source: str = "the table"  # name of the file
+    is_array: bool = False  # its axes have no meaning by themselves
 
     @property
     def description(self) -> str:
         """What the columns are, for messages."""
+        if self.is_array:
+            return f"an array of the shape {self.values.shape}"
         return (
             f"columns {', '.join(self.words or self.header)}"
             if self.header
@@ -71,9 +82,9 @@ def read_table(path: Path, *, wanted: str = "tilt_angles") -> Table:
     if path.suffix.lower() == ".mat":
         from napari_stinr.io.formats.matlab import read_vector
 
-        return Table((), read_vector(path, key=wanted).reshape(-1, 1))
+        return _of_array(read_vector(path, key=wanted), path)
     if path.suffix.lower() == ".npy":
-        return Table((), read_npy_vector(path).reshape(-1, 1))
+        return _of_array(read_npy_vector(path), path)
     text = read_text(path).splitlines()
     longest = max(map(len, text), default=0)
     if len(text) > MAXIMUM_IMAGES or longest > LONGEST_LINE:
@@ -101,6 +112,10 @@ def read_table(path: Path, *, wanted: str = "tilt_angles") -> Table:
     values = np.array([[float(cell) for cell in cells] for cells in rows], dtype=np.float64)
     words = [word.strip("\"' ") for word in words]
     return Table(tuple(map(column_name, words)), values, tuple(words), path.name)
+
+
+def _of_array(values: NDArray[np.float64], path: Path) -> Table:
+    return Table((), values.reshape(-1, 1) if values.ndim == 1 else values, source=path.name, is_array=True)
 
 
 def column_name(words: str) -> str:

@@ -35,6 +35,7 @@ class Timetable:
     # recording where the stack is sorted by angle.
     from_microscope: bool = False
     remark: str = ""  # a sentence on what is not known
+    angle_remark: str = ""  # a sentence on what stands beside the tilt angles
 
     def reordered(self, order: NDArray[np.int64] | None) -> Timetable:
         """Return the rows in another order, given as positions; unchanged for None or where their number differs."""

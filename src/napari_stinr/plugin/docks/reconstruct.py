@@ -172,6 +172,7 @@ class ReconstructDock(Dock):
         binding.state_changed.connect(self._on_state_changed)
         binding.run_started.connect(self._on_run_started)
         binding.run_left.connect(self._on_run_started)
+        binding.preparing.connect(self.controls.update_progress)
         binding.reported.connect(self._on_reported)
         binding.said.connect(self.controls.say)
 

@@ -65,6 +65,10 @@ class RunControls(QWidget):
         grid.addWidget(self.status, 3, 0, 1, 6)
         self.saved = text_label(self)
         grid.addWidget(self.saved, 4, 0, 1, 6)
+        self.notes = text_label(self)
+        self.notes.setTextFormat(Qt.TextFormat.PlainText)
+        self.notes.setToolTip("What was done to the projections before the training, and what was noticed.")
+        grid.addWidget(self.notes, 5, 0, 1, 6)
         self.saved.hide()
         if self._session.last_said is not None:
             self.say(*self._session.last_said)
@@ -86,22 +90,30 @@ class RunControls(QWidget):
     def update_progress(self) -> None:
         """Show how far the training is."""
         session, last = self._session, self._session.log.last
+        self.notes.setText("\n".join(f"· {note}" for note in session.run_notes))
+        self.notes.setVisible(bool(session.run_notes))
         if session.state is RunState.EMPTY:
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
             self.status.setText(session.facts.problem)
             return
         if last is None:
-            # To and fro while data and kernels are prepared.
-            self.bar.setRange(0, 0 if session.is_active else 1)
-            self.bar.setValue(0)
-            self.status.setText(_STATE_TEXT[session.state])
+            self._show_preparation()
             return
         self.bar.setRange(0, last.n_steps)
         self.bar.setValue(last.step)
         self.bar.setFormat(f"{100 * last.step / last.n_steps:.0f} %")
         state = "" if session.state is RunState.RUNNING else f"{_STATE_TEXT[session.state]} "
         self.status.setText(f"{state}{session.log.text(is_running=session.state in ACTIVE)}")
+
+    def _show_preparation(self) -> None:
+        session, part = self._session, self._session.aligned_part
+        is_aligning = part is not None and session.state is RunState.RUNNING
+        # To and fro while data and kernels are prepared.
+        self.bar.setRange(0, 100 if is_aligning else 0 if session.is_active else 1)
+        self.bar.setValue(round(100 * part) if is_aligning and part is not None else 0)
+        self.bar.setFormat("%p %")
+        self.status.setText("Aligning the projections…" if is_aligning else _STATE_TEXT[session.state])
 
     def say(self, text: str, is_problem: bool) -> None:
         """Show where the run was saved, or why it was not."""

@@ -22,7 +22,17 @@ from napari_stinr.plugin.session.run_log import RunLog
 from napari_stinr.plugin.session.scripts import is_reproducible
 from napari_stinr.plugin.session.states import ACTIVE, Action, Facts, RunState, why_not
 from napari_stinr.plugin.session.training_thread import TrainingThread, window_order
-from napari_stinr.training.events import Abandoned, Event, Failed, Finished, Prepared, Reported, Saved, Snapshot
+from napari_stinr.training.events import (
+    Abandoned,
+    Aligning,
+    Event,
+    Failed,
+    Finished,
+    Prepared,
+    Reported,
+    Saved,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +62,7 @@ class Session:
     config_changed = Signal()
     run_started = Signal()
     run_left = Signal()
+    preparing = Signal()
     reported = Signal(object)
     reconstruction_changed = Signal(object)
     said = Signal(str, bool)
@@ -69,6 +80,8 @@ class Session:
         self.log = RunLog()
         self.checkpoint: Path | None = None
         self.failure = ""
+        self.run_notes: tuple[str, ...] = ()
+        self.aligned_part: float | None = None
         self.last_said: tuple[str, bool] | None = None
         self.device, self.threads = "auto", threads_beside_window(self.settings.threads)
         self.preset, self.quality = self.settings.preset, self.settings.quality
@@ -151,6 +164,7 @@ class Session:
         )
         self._pending_draft = draft
         self.log, self.failure, self.checkpoint, self.last_said = RunLog(), "", None, None
+        self.run_notes, self.aligned_part = (), None
         # Events of an earlier run must not be taken for those of this one.
         self._events = queue.SimpleQueue()
         self._thread = TrainingThread(order, self._events.put)
@@ -204,7 +218,12 @@ class Session:
 
     def _take(self, event: Event) -> None:
         match event:
+            case Aligning():
+                self.aligned_part = event.part
+                self.preparing.emit()
             case Prepared():
+                self.run_notes, self.aligned_part = tuple(map(str, event.notes)), None
+                self.preparing.emit()
                 # Not before: a run that cannot be prepared must not cost the reconstruction that is there.
                 self.run_draft, self.series, self.reconstruction = self._pending_draft, event.series, None
                 self.reconstruction_changed.emit(None)
@@ -254,6 +273,7 @@ class Session:
         elif self.reconstruction is not None or self.log.steps or self.failure:
             self.run_draft = self.series = self.reconstruction = self.checkpoint = None
             self.log, self.failure, self.last_said = RunLog(), "", None
+            self.run_notes = ()
             self.run_left.emit()
             self.reconstruction_changed.emit(None)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIXED = ("kind", "batches", "background_level")
 """Settings that follow from the kind of field, and one that is for scripts: a level is found, or none is subtracted."""
-PARTS = ("preprocessing", "field", "training")
+PARTS = ("preprocessing", "alignment", "field", "training")
 
 
 class ConfigForm(QWidget):

@@ -1,0 +1,306 @@
+"""Find the pose of a series: a chain of correlations, short fits that correct it, and projections that judge it.
+
+None of what is found is taken unless it predicts projections that were not fitted better than the series as recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stinr.alignment.align import Alignment
+from napari_stinr.alignment.check import misalignment
+from napari_stinr.alignment.coarse import coarse_pose
+from napari_stinr.alignment.gauges import moves, without
+from napari_stinr.alignment.pose import Pose
+from napari_stinr.alignment.rounds import Rounds, Shown
+from napari_stinr.alignment.warp import central_row
+from napari_stinr.config import PreprocessingConfig
+from napari_stinr.data.preprocessing.binning import Binning
+from napari_stinr.data.preprocessing.prepare import TURNED, prepare
+from napari_stinr.errors import StinrError
+from napari_stinr.training.pose_fit import PoseFit, rows_with_detail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_stinr.alignment.coarse import CoarsePose
+    from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.training.pose_fit import Look
+
+logger = logging.getLogger(__name__)
+
+_CHAIN_SIZE, _FIT_SIZE = 512, 160
+"""Images larger than this are binned, for the chain and for the fits of the coarse step [pixel]."""
+_FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
+"""Size of what is fitted, and the least and most rows of it."""
+_VISITS, _JOINT_VISITS = 60, 100
+_STILL = Shown(dx=0.12, dy=0.12, offset=1.5, rotation=1.0)
+_STILL_IN_A_WEDGE = Shown(dx=0.12, dy=0.12, offset=3.0, rotation=math.inf)
+"""What a short fit shows at most of a series that is aligned: over 180 degrees, and over less."""
+_PREDICTABLE = 0.4
+"""Residual of projections that were not fitted beyond which fits over less than 180 degrees tell no axis."""
+_APART, _FURTHEST = 3.0, 9.0
+"""Offsets of the axis at which fits are tried: from one, the next better one is found only if it is nearer than these
+are apart [pixel]."""
+_CLEARER = 0.5
+"""By how much less an offset must misfit than all others to need no second fit."""
+_ROUNDS, _JOINT_ROUNDS = 5, 2
+_FOUND = Shown(dx=0.06, dy=0.06, offset=0.3, rotation=0.25)
+"""What is left for a fit to show where another one is of no use."""
+_PART_OF_ROWS = 4
+_WEIGHT_OF_RESIDUAL = 4.0
+_TINY = 1e-6
+_EXPECTED = {"coarse": 8, "joint": 13}
+"""Fits of a series over 180 degrees."""
+_HELD_OUT, _LEAST_HELD_OUT = 0.1, 3
+_BETTER = 0.995
+"""Residual of projections that were not fitted, by that of the simpler pose, that speaks for another one."""
+_LEAST_TILTS, _LEAST_PIXELS = 9, 16
+"""Smaller series tell nothing by a fit."""
+
+
+def align(
+    series: TiltSeries,
+    *,
+    method: str = "coarse",
+    preprocessing: PreprocessingConfig | None = None,
+    threads: int | None = None,
+    report: Callable[[float], None] | None = None,
+) -> Alignment:
+    """Find where the projections of a series were recorded.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        As recorded.
+    method : {"coarse", "joint"}
+        ``coarse``: correlations of neighbouring projections, mirror images and short fits of some rows. ``joint``:
+        then fits of the whole, which find the tilt angles, too.
+    preprocessing : PreprocessingConfig, optional
+        What is done to it first; by default what it needs.
+    threads : int, optional
+        CPU threads; all cores by default.
+    report : callable, optional
+        Takes the part that is done, 0 to 1.
+
+    Returns
+    -------
+    Alignment
+        The pose and what speaks for it; :meth:`Alignment.apply` gives the aligned series. Nothing is moved in a series
+        that looks aligned.
+
+    Raises
+    ------
+    StinrError
+        There is no such method, no projection shows anything, or too few do.
+    """
+    if method not in ("coarse", "joint"):
+        raise StinrError(f"the alignment is {method!r:.60}", expected="coarse or joint", cure="Choose one of these.")
+    settings = preprocessing or PreprocessingConfig()
+    return align_prepared(prepare(series, settings), settings, method=method, threads=threads, report=report)
+
+
+def align_prepared(
+    series: TiltSeries,
+    preprocessing: PreprocessingConfig,
+    *,
+    method: str = "coarse",
+    threads: int | None = None,
+    report: Callable[[float], None] | None = None,
+) -> Alignment:
+    """Find where the projections of a series were recorded that is prepared; see :func:`align`."""
+    chained, chain_factor = _binned(series, _CHAIN_SIZE)
+    small, factor = _binned(series, _FIT_SIZE)
+    recorded = Pose.identity(series.n_tilts)
+    is_small = int(series.used.sum()) < _LEAST_TILTS or min(small.height, small.width) < _LEAST_PIXELS
+    progress = _Progress(None if is_small else report, expected=_EXPECTED[method])
+    found = coarse_pose(chained.projections, chained.mask, chained.tilt_angles, chained.times)
+    chain = replace(found.pose, axis_offset=found.pose.axis_offset - chained.axis_offset).scaled(chain_factor)
+    if is_small:
+        return _alignment(series, recorded if misalignment(series) is None else chain, found, preprocessing)
+    search = _Search(small, progress, visits=_VISITS, rows=_rows_of_size(small), threads=threads)
+    if search.is_still(recorded, _STILL if found.n_pairs else _STILL_IN_A_WEDGE):
+        progress.end()
+        return _alignment(series, recorded, found, preprocessing, is_still=True)
+    start = chain.scaled(1 / factor)
+    refined = search.refined(start, rounds=_ROUNDS) if found.n_pairs else search.with_axis(start)
+    losses = search.judged([recorded, start, refined])
+    if not found.n_pairs and losses[2] > _PREDICTABLE:
+        losses[2] = math.inf
+    chosen = _best(losses)
+    pose, is_axis_known = [recorded, start, refined][chosen], bool(found.n_pairs) or chosen == 2
+    if method == "joint":
+        # At full size, of a part of the rows; the pose that was judged best so far is the one to beat.
+        pose, factor = pose.scaled(factor / chain_factor), chain_factor
+        rows = max(_rows_of_size(small), chained.height // _PART_OF_ROWS)
+        search = _Search(chained, progress, visits=_JOINT_VISITS, rows=rows, threads=threads)
+        poses = [recorded, pose, search.refined(pose, rounds=_JOINT_ROUNDS, turns=True)]
+        losses = search.judged(poses)
+        chosen = _best(losses)
+        pose = poses[chosen]
+    progress.end()
+    return _alignment(
+        series,
+        pose.scaled(factor),
+        found,
+        preprocessing,
+        is_axis_known=is_axis_known,
+        held_out_before=losses[0],
+        held_out=losses[chosen],
+    )
+
+
+def _alignment(
+    series: TiltSeries, pose: Pose, found: CoarsePose, preprocessing: PreprocessingConfig, **more: Any
+) -> Alignment:
+    return Alignment(
+        pose=pose,
+        tilt_angles=series.tilt_angles,
+        correlation=found.correlation_before if pose.is_identity else found.correlation,
+        correlation_before=found.correlation_before,
+        n_pairs=found.n_pairs,
+        preprocessing=preprocessing,
+        sinogram_before=series.projections[:, series.height // 2],
+        sinogram=central_row(series, pose),
+        height=series.height,
+        is_turned=TURNED in series.notes,
+        **more,
+    )
+
+
+def _best(losses: list[float]) -> int:
+    """Position of the pose that is best by enough, or of the first, which changes least."""
+    chosen = 0
+    for number, loss in enumerate(losses):
+        if loss < _BETTER * losses[chosen]:
+            chosen = number
+    return chosen
+
+
+class _Progress:
+    """Tells the part of a search that is done; how many fits there will be is known only as it goes on."""
+
+    def __init__(self, report: Callable[[float], None] | None, *, expected: int) -> None:
+        self._report, self._expected, self._done = report, expected, 0
+        self._tell(0.0)
+
+    def step(self) -> None:
+        self._done += 1
+        self._tell(self._done / (self._done + max(1, self._expected - self._done)))
+
+    def end(self) -> None:
+        self._tell(1.0)
+
+    def _tell(self, part: float) -> None:
+        if self._report is not None:
+            self._report(part)
+
+
+class _Search:
+    """Poses of one series, compared by fits of the same rows."""
+
+    def __init__(self, series: TiltSeries, progress: _Progress, *, visits: int, rows: int, threads: int | None) -> None:
+        self._angles, self._used = series.tilt_angles, series.used
+        self._fit = PoseFit(series, rows_with_detail(series, rows), visits=visits, threads=threads)
+        self._progress = progress
+
+    def is_still(self, pose: Pose, limits: Shown) -> bool:
+        """Whether a fit at a pose shows nothing that is wrong with it."""
+        _, shown = self._rounds().moved(pose, self._look(pose).step)
+        logger.debug("as recorded: %s", shown)
+        return shown.is_within(limits)
+
+    def refined(self, pose: Pose, *, rounds: int, turns: bool = False) -> Pose:
+        """Return the best of the poses that one fit after the other leads to.
+
+        The last fit but one looks at the tilt angles, too, where it `turns`.
+        """
+        descent, visited = self._rounds(), list[tuple[float, Pose]]()
+        for number in range(rounds + 1):
+            look = self._look(pose, turns=turns and number == rounds - 1)
+            visited.append((self._misfit(look), pose))
+            further, shown = descent.moved(pose, look.step)
+            logger.debug("round %d: misfit %.3f, %s", number, visited[-1][0], shown)
+            if not turns and shown.is_within(_FOUND):
+                break
+            pose = further
+        return min(visited, key=lambda found: found[0])[1]
+
+    def with_axis(self, pose: Pose) -> Pose:
+        """Return a pose refined from that offset of the axis at which a fit is best."""
+        descent = self._rounds()
+        misfits: dict[float, float] = {}
+
+        def at(further: float) -> Pose:
+            return descent.with_offset(pose, further)
+
+        # From the middle outwards, as far as nothing that was tried is clearly best.
+        for number in range(round(_FURTHEST / _APART) + 1):
+            reach = number * _APART
+            for further in {-reach, reach}:
+                misfits[further] = self._misfit(self._look(at(further)))
+            first, second = [*sorted(misfits.values()), math.inf][:2]
+            best: float = min(misfits, key=lambda further: misfits[further])
+            if abs(best) < reach and second - first > _CLEARER:
+                break
+        logger.debug("misfits by offset: %s", misfits)
+        places = sorted(misfits)
+        valleys = _valleys(np.array([misfits[place] for place in places]))
+        is_clear = len(valleys) == 1 or misfits[places[valleys[1]]] - misfits[places[valleys[0]]] > _CLEARER
+        refined = [self.refined(at(places[valley]), rounds=_ROUNDS) for valley in valleys[: 1 if is_clear else 2]]
+        return refined[0] if is_clear else min(refined, key=lambda pose: self._misfit(self._look(pose)))
+
+    def judged(self, poses: list[Pose]) -> list[float]:
+        """Return the residuals at each pose of projections that are not fitted."""
+        n = max(_LEAST_HELD_OUT, round(_HELD_OUT * int(self._used.sum())))
+        losses = [self._look(pose, held_out=n).held_out for pose in poses]
+        logger.debug("residuals of what was not fitted: %s", np.round(losses, 4))
+        return losses
+
+    def _rounds(self) -> Rounds:
+        return Rounds(self._angles, self._used)
+
+    def _look(self, pose: Pose, *, turns: bool = False, held_out: int = 0) -> Look:
+        look = self._fit.look(pose, turns=turns, held_out=held_out)
+        self._progress.step()
+        return look
+
+    def _misfit(self, look: Look) -> float:
+        """How badly a fit explains the detail, and the places at which it is."""
+        shifts = without(moves(self._angles[self._used]), look.step.dx[self._used])
+        return _WEIGHT_OF_RESIDUAL * math.log(look.residual) + math.log(float(shifts.std()) + _TINY)
+
+
+def _valleys(values: NDArray[np.float64]) -> list[int]:
+    """Places of the local minima of `(n,)` values, the lowest first."""
+    walled = np.r_[np.inf, values, np.inf]
+    places = np.flatnonzero((values <= walled[:-2]) & (values <= walled[2:]))
+    return [int(place) for place in places[np.argsort(values[places])]]
+
+
+def _rows_of_size(series: TiltSeries) -> int:
+    return int(np.clip(_FIT_VOXELS // series.width**2, *_FIT_ROWS))
+
+
+def _binned(series: TiltSeries, largest: int) -> tuple[TiltSeries, int]:
+    """Return a series whose images are not larger, and by how much they were binned."""
+    factor = -(-max(series.height, series.width) // largest)
+    if factor == 1:
+        return series, 1
+    way = Binning.of(series.height, series.width, min(factor, series.height))
+    projections = np.empty((series.n_tilts, *way.shape), dtype=np.float32)
+    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
+    for k, image in enumerate(series.projections):
+        projections[k], counts = way.image(image, None if series.mask is None else series.mask[k])
+        if mask is not None and counts is not None:
+            mask[k] = counts
+    size = None if series.pixel_size is None else series.pixel_size * way.factor
+    offset = way.axis_offset(series.axis_offset)
+    return replace(series, projections=projections, mask=mask, pixel_size=size, axis_offset=offset), way.factor
