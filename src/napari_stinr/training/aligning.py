@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 _CHAIN_SIZE, _FIT_SIZE = 512, 160
 """Images larger than this are binned, for the chain and for the fits of the coarse step [pixel]."""
+_NOISY, _LEAST_FIT_SIZE = 0.4, 32
+"""Correlation of neighbouring projections below which pixels are made larger, down to images of this size [pixel]."""
 _FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
 """Size of what is fitted, and the least and most rows of it."""
 _VISITS, _JOINT_VISITS = 60, 100
@@ -116,12 +118,11 @@ def align_prepared(
     report: Callable[[float], None] | None = None,
 ) -> Alignment:
     """Find where the projections of a series were recorded that is prepared; see :func:`align`."""
-    chained, chain_factor = _binned(series, _CHAIN_SIZE)
-    small, factor = _binned(series, _FIT_SIZE)
+    chained, chain_factor, found = _chained(series)
+    small, factor = _binned(series, max(chain_factor, _factor(series, _FIT_SIZE)))
     recorded = Pose.identity(series.n_tilts)
     is_small = int(series.used.sum()) < _LEAST_TILTS or min(small.height, small.width) < _LEAST_PIXELS
     progress = _Progress(None if is_small else report, expected=_EXPECTED[method])
-    found = coarse_pose(chained.projections, chained.mask, chained.tilt_angles, chained.times)
     chain = replace(found.pose, axis_offset=found.pose.axis_offset - chained.axis_offset).scaled(chain_factor)
     if is_small:
         return _alignment(series, recorded if misalignment(series) is None else chain, found, preprocessing)
@@ -155,6 +156,18 @@ def align_prepared(
         held_out_before=losses[0],
         held_out=losses[chosen],
     )
+
+
+def _chained(series: TiltSeries) -> tuple[TiltSeries, int, CoarsePose]:
+    """Return a series binned as far as neighbouring projections are alike, by how much, and its coarse pose."""
+    factor = _factor(series, _CHAIN_SIZE)
+    while True:
+        chained, factor = _binned(series, factor)
+        found = coarse_pose(chained.projections, chained.mask, chained.tilt_angles, chained.times)
+        alike = np.nanmedian(found.correlation) if np.isfinite(found.correlation).any() else 1.0
+        if alike > _NOISY or min(chained.height, chained.width) // 2 < _LEAST_FIT_SIZE:
+            return chained, factor, found
+        factor *= 2
 
 
 def _alignment(
@@ -289,9 +302,13 @@ def _rows_of_size(series: TiltSeries) -> int:
     return int(np.clip(_FIT_VOXELS // series.width**2, *_FIT_ROWS))
 
 
-def _binned(series: TiltSeries, largest: int) -> tuple[TiltSeries, int]:
-    """Return a series whose images are not larger, and by how much they were binned."""
-    factor = -(-max(series.height, series.width) // largest)
+def _factor(series: TiltSeries, largest: int) -> int:
+    """Binning after which images are no larger."""
+    return -(-max(series.height, series.width) // largest)
+
+
+def _binned(series: TiltSeries, factor: int) -> tuple[TiltSeries, int]:
+    """Return a series with larger pixels, and by how much they are: less where it has too few rows."""
     if factor == 1:
         return series, 1
     way = Binning.of(series.height, series.width, min(factor, series.height))
