@@ -1,7 +1,7 @@
 """Draw slices of a real needle as recorded and aligned: docs/alignment.png.
 
-The series is HAADF.mrc of etspy's test data, which is not part of this project; without it beside the checkout nothing is
-drawn. Every fourth pixel, the preset static, and no option but the file.
+The series is HAADF.mrc of etspy's test data, which is not part of this project; without it beside the checkout nothing
+is drawn. Every fourth pixel, the preset static, and no option but the file.
 """
 
 from __future__ import annotations

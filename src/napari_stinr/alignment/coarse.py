@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 _PREDECESSORS, _FADING = 4, 0.7
 """Tilts before one that tell its shift along the axis, and how much less each counts than the one after it: one alone
 may slip by the period of a lattice."""
-_SLIP = 6
-"""Largest period of a lattice by which one predecessor may be wrong [pixel]."""
+_SHAPE = (2.0, 16.0)
+"""Standard deviations of the Gaussians between which a lattice is hardly seen, and what it belongs to is [pixel]."""
+_SLIP = 3
+"""How far from the shift of the shape that of the detail is looked for along the axis: beyond, a lattice slips
+[pixel]."""
 _MIRRORED, _NEAR = 180.0, 2.5
 """Tilts this far apart, within the second number, are mirror images [degrees]."""
 _MIRROR_REACH = (4, 10)
@@ -117,23 +120,34 @@ def chained(
     dx, dy = np.zeros((2, n_tilts))
     score, unshifted = np.full((2, n_tilts), np.nan)
     before: list[tuple[int, Spectrum]] = []
+    last_shape: Spectrum | None = None
     for place, k in enumerate(order):
-        spectrum = Spectrum.of(band_passed(images[k]))
-        if before:
+        spectrum, shape = Spectrum.of(band_passed(images[k])), Spectrum.of(band_passed(images[k], *_SHAPE))
+        if before and last_shape is not None:
             neighbour = before[-1][0]
             surfaces = [correlations(spectrum, other, reach) for _, other in reversed(before)]
-            y, x, score[k] = peak(surfaces[0])
+            near = peak(correlations(shape, last_shape, reach))[0]
+            _, x, score[k] = _peak_near(surfaces[0], near)
             unshifted[k] = surfaces[0][reach]
             dx[k] = dx[neighbour] + x
             # Along the axis nothing moves: all predecessors have one shift.
             steps = [dy[neighbour] - dy[index] for index, _ in reversed(before)]
             aside = [dx[k] - dx[index] for index, _ in reversed(before)]
-            dy[k] = dy[neighbour] + _common_shift(surfaces, steps, aside, reach, near=y)
+            dy[k] = dy[neighbour] + _common_shift(surfaces, steps, aside, reach, near=near)
+        last_shape = shape
         before = [*before[-(_PREDECESSORS - 1) :], (int(k), spectrum)]
         if report is not None:
             report((place + 1) / len(order))
     zero = Pose.identity(n_tilts)
     return replace(zero, dx=dx - dx[order].mean(), dy=dy - dy[order].mean()), score, unshifted
+
+
+def _peak_near(surface: NDArray[np.float32], near: float) -> tuple[float, float, float]:
+    """As :func:`peak`, of the rows about one."""
+    middle = (surface.shape[0] - 1) // 2
+    first, last = (int(np.clip(round(near) + side * _SLIP, -middle, middle)) + middle for side in (-1, 1))
+    y, x, height = peak(surface[first : last + 1])
+    return y + (first + last) / 2 - middle, x, height
 
 
 def _common_shift(

@@ -43,9 +43,10 @@ _NOISY, _LEAST_FIT_SIZE = 0.4, 32
 _FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
 """Size of what is fitted, and the least and most rows of it."""
 _VISITS, _JOINT_VISITS = 60, 100
-_STILL = Shown(dx=0.12, dy=0.12, offset=1.5, rotation=1.0)
-_STILL_IN_A_WEDGE = Shown(dx=0.12, dy=0.12, offset=3.0, rotation=math.inf)
-"""What a short fit shows at most of a series that is aligned: over 180 degrees, and over less."""
+_STILL_SHIFTS = 0.12
+"""Shifts against each other that a short fit shows at most of a series that is aligned [pixel]."""
+_STILL_OFFSET, _STILL_AT_EDGE = (1.5, 3.0), (0.75, 1.5)
+"""The same of the offset of the axis, and of what its rotation does at the edge: over 180 degrees, over less [pixel]."""
 _PREDICTABLE = 0.4
 """Residual of projections that were not fitted beyond which fits over less than 180 degrees tell no axis."""
 _APART, _FURTHEST = 3.0, 9.0
@@ -62,8 +63,9 @@ _TINY = 1e-6
 _EXPECTED = {"coarse": 8, "joint": 13}
 """Fits of a series over 180 degrees."""
 _HELD_OUT, _LEAST_HELD_OUT = 0.1, 3
-_BETTER = 0.995
-"""Residual of projections that were not fitted, by that of the simpler pose, that speaks for another one."""
+_BETTER, _FAR_BETTER = 0.995, 0.85
+"""Residual of projections that were not fitted, by that of a simpler pose, that speaks for another one; by that of the
+series as recorded less is needed, as interpolation alone makes projections smoother and easier to predict."""
 _LEAST_TILTS, _LEAST_PIXELS = 9, 16
 """Smaller series tell nothing by a fit."""
 
@@ -127,7 +129,7 @@ def align_prepared(
     if is_small:
         return _alignment(series, recorded if misalignment(series) is None else chain, found, preprocessing)
     search = _Search(small, progress, visits=_VISITS, rows=_rows_of_size(small), threads=threads)
-    if search.is_still(recorded, _STILL if found.n_pairs else _STILL_IN_A_WEDGE):
+    if search.is_still(recorded, has_pairs=bool(found.n_pairs)):
         progress.end()
         return _alignment(series, recorded, found, preprocessing, is_still=True)
     start = chain.scaled(1 / factor)
@@ -189,10 +191,10 @@ def _alignment(
 
 
 def _best(losses: list[float]) -> int:
-    """Position of the pose that is best by enough, or of the first, which changes least."""
+    """Position of the pose that is best by enough; 0, as recorded, unless another is far better."""
     chosen = 0
     for number, loss in enumerate(losses):
-        if loss < _BETTER * losses[chosen]:
+        if loss < _FAR_BETTER * losses[0] and (chosen == 0 or loss < _BETTER * losses[chosen]):
             chosen = number
     return chosen
 
@@ -220,12 +222,15 @@ class _Search:
     """Poses of one series, compared by fits of the same rows."""
 
     def __init__(self, series: TiltSeries, progress: _Progress, *, visits: int, rows: int, threads: int | None) -> None:
-        self._angles, self._used = series.tilt_angles, series.used
+        self._angles, self._used, self._width = series.tilt_angles, series.used, series.width
         self._fit = PoseFit(series, rows_with_detail(series, rows), visits=visits, threads=threads)
         self._progress = progress
 
-    def is_still(self, pose: Pose, limits: Shown) -> bool:
+    def is_still(self, pose: Pose, *, has_pairs: bool) -> bool:
         """Whether a fit at a pose shows nothing that is wrong with it."""
+        which = 0 if has_pairs else 1
+        turned = math.degrees(2 * _STILL_AT_EDGE[which] / self._width)
+        limits = Shown(_STILL_SHIFTS, _STILL_SHIFTS, _STILL_OFFSET[which], turned)
         _, shown = self._rounds().moved(pose, self._look(pose).step)
         logger.debug("as recorded: %s", shown)
         return shown.is_within(limits)

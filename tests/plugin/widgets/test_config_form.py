@@ -96,7 +96,7 @@ def test_there_is_a_row_for_every_setting(form, preset):
     config = preset_config(preset)
     wanted = {
         (part.capitalize(), name.replace("_", " ").capitalize())
-        for part in ("preprocessing", "field", "training")
+        for part in ("preprocessing", "alignment", "field", "training")
         for name in type(getattr(config, part)).model_fields
         if name not in FIXED
     }
