@@ -46,7 +46,7 @@ _VISITS, _JOINT_VISITS = 60, 100
 _STILL_SHIFTS = 0.12
 """Shifts against each other that a short fit shows at most of a series that is aligned [pixel]."""
 _STILL_OFFSET, _STILL_AT_EDGE = (1.5, 3.0), (0.75, 1.5)
-"""The same of the offset of the axis, and of what its rotation does at the edge: over 180 degrees, over less [pixel]."""
+"""The same of the axis, over 180 degrees and over less: its offset, and what its rotation does at the edge [pixel]."""
 _PREDICTABLE = 0.4
 """Residual of projections that were not fitted beyond which fits over less than 180 degrees tell no axis."""
 _APART, _FURTHEST = 3.0, 9.0
@@ -243,7 +243,8 @@ class _Search:
         descent, visited = self._rounds(), list[tuple[float, Pose]]()
         for number in range(rounds + 1):
             look = self._look(pose, turns=turns and number == rounds - 1)
-            visited.append((self._misfit(look), pose))
+            # Tilt angles take from the residual what shifts had to make up for: their rest says nothing then.
+            visited.append((look.residual if turns else self._misfit(look), pose))
             further, shown = descent.moved(pose, look.step)
             logger.debug("round %d: misfit %.3f, %s", number, visited[-1][0], shown)
             if not turns and shown.is_within(_FOUND):
