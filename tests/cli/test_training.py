@@ -345,3 +345,15 @@ def test_options_that_exclude_each_other(tmp_path: Path, options: dict[str, obje
     first, second = options
     with pytest.raises(StinrError, match=f"both --{first} and --{second} were given"):
         TrainingRequest(tmp_path / "run.stinr", **options)
+
+
+@pytest.mark.parametrize(("axis", "expected"), [(None, "vertical"), ("horizontal", "horizontal")])
+def test_images_with_a_pose_of_another_program_are_not_turned_by_guess(tmp_path, axis, expected):
+    path = tmp_path / "stack.xf"
+    turn = "1 0 0 1 0 0" if axis is None else "0 -1 1 0 0 0"
+    path.write_text("\n".join([turn] * SERIES.n_tilts))
+    given = {} if axis is None else {"axis": axis}
+    order = TrainingRequest(tmp_path / "run.stinr", align=str(path), preprocessing=given).order(SERIES)
+    assert order.config is not None
+    assert order.config.preprocessing.axis == expected
+    assert order.pose is not None

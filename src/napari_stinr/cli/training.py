@@ -78,10 +78,11 @@ class TrainingRequest:
 
     def order(self, series: TiltSeries) -> Order:
         """Return the order for a tilt series; a StinrError says what is wrong with the settings."""
-        turned = self.preprocessing.get("axis") == "horizontal"
+        config = self._config() if self.resume is None else None
+        turned = config is not None and config.preprocessing.axis == "horizontal"
         return Order(
             series,
-            self._config() if self.resume is None else None,
+            config,
             device=self.device,
             threads=self.threads,
             resume=self.resume,
@@ -109,6 +110,12 @@ class TrainingRequest:
         settings = settings.with_preprocessing(**self.preprocessing)
         if self.align is not None and self._pose is None:
             settings = settings.with_alignment(self.align)
+        if self._pose is not None and settings.preprocessing.axis == "auto":
+            from napari_stinr.alignment.pose_files import FOREIGN_POSES
+
+            # Such a file says itself where the axis lies; images that were turned besides would be moved wrongly.
+            if self._pose.suffix.lower() in FOREIGN_POSES:
+                settings = settings.with_preprocessing(axis="vertical")
         return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
 
     def _check_replaceable(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
