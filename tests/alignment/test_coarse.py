@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -89,10 +91,30 @@ def test_excluded_projections_are_moved_with_their_neighbours() -> None:
     assert found.pose.dy[20] == pytest.approx((found.pose.dy[19] + found.pose.dy[21]) / 2, abs=1e-6)
 
 
+def test_projections_that_hardly_overlap_with_their_neighbours_are_named() -> None:
+    series = simulated(Instrument(), stop=60).series
+    n, height, width = series.projections.shape
+    first = n // 2
+    wide = np.zeros((n, height, 2 * width), dtype=np.float32)
+    wide[:first, :, 1 : width + 1] = series.projections[:first]
+    wide[first:, :, width - 1 : -1] = series.projections[first:]
+    jumping = stinr.TiltSeries(wide, series.tilt_angles, times=series.times, pixel_size=series.pixel_size)
+    order = np.argsort(series.tilt_angles)
+    assert (np.diff(order) == 1).all()
+    found = stinr.align(jumping, threads=1)
+    assert found.apart == (first,)
+    assert found.pose.is_identity
+    assert f"Projections {first} (from 0)" in found.report()
+
+
 def test_report_and_figure(tmp_path) -> None:
     simulation = simulated(Instrument(drift_x=2, drift_y=2, jitter=0.5))
     found = stinr.align(simulation.series, threads=1)
     assert "axis offset" in found.report()
+    said = re.search(r"shifts with time +correlation (\S+) \(x\), (\S+) \(y\)", found.report())
+    assert said is not None
+    assert float(said[2]) == pytest.approx(np.corrcoef(found.pose.dy, simulation.series.times)[0, 1], abs=0.01)
+    assert float(said[2]) > 0.5
     found.plot(tmp_path / "shifts.png")
     assert (tmp_path / "shifts.png").stat().st_size > 5000
 

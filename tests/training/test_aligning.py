@@ -55,7 +55,7 @@ def test_a_shifted_series_is_found_and_predicts_better() -> None:
     parts: list[float] = []
     found = stinr.align(simulation.series, threads=1, report=parts.append)
     assert max(errors(simulation, found.pose)) < 0.2
-    assert found.held_out < 0.7 * found.held_out_before
+    assert found.held_out < 0.75 * found.held_out_before
     assert parts == sorted(parts)
     assert (parts[0], parts[-1]) == (0.0, 1.0)
 

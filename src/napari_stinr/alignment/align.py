@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stinr.alignment.gauges import moves, without
 from napari_stinr.alignment.warp import aligned
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.data.preprocessing.prepare import prepare
@@ -32,8 +33,8 @@ class Alignment:
     ----------
     pose : Pose
         Shifts, axis offset and rotation, in pixels of the prepared series.
-    tilt_angles : ndarray
-        `(n_tilts,)` nominal tilt angles [degrees].
+    tilt_angles, times : ndarray
+        `(n_tilts,)` nominal tilt angles [degrees] and times [t].
     correlation : ndarray
         `(n_tilts,)` of every projection with its neighbour in angle, once shifted [1].
     correlation_before : ndarray
@@ -55,10 +56,13 @@ class Alignment:
     held_out_before, held_out : float
         Difference of the detail of measured and predicted projections that were not fitted, by that of the measured
         ones: as recorded, and aligned; NaN where that was not looked at [1].
+    apart : tuple of int
+        Projections that seem to overlap with their neighbour in angle by less than half, for which nothing is moved.
     """
 
     pose: Pose
     tilt_angles: NDArray[np.float64]
+    times: NDArray[np.float64]
     correlation: NDArray[np.float64]
     correlation_before: NDArray[np.float64]
     n_pairs: int
@@ -71,6 +75,7 @@ class Alignment:
     is_axis_known: bool = False
     held_out_before: float = float("nan")
     held_out: float = float("nan")
+    apart: tuple[int, ...] = ()
 
     def apply(self, series: TiltSeries) -> TiltSeries:
         """Return the series, or another channel of it, prepared and warped into the aligned frame.
@@ -95,6 +100,15 @@ class Alignment:
     @property
     def notes(self) -> tuple[Note, ...]:
         """What a person has to know before this is trusted."""
+        if self.apart:
+            numbers = ", ".join(map(str, self.apart))
+            return (
+                Note(
+                    NoteKind.ALIGNED,
+                    f"Projections {numbers} (from 0) seem to overlap by less than half with their neighbour in angle: "
+                    "nothing is moved. Exclude them, or align the series by another way and give its pose.",
+                ),
+            )
         if self.is_still or (self.pose.is_identity and not np.isfinite(self.held_out)):
             return ()
         found = []
@@ -117,6 +131,8 @@ class Alignment:
         pose = self.pose
         if self.is_still:
             return "The projections look aligned: they are not moved."
+        if self.apart:
+            return str(self.notes[0])
         if self.pose.is_identity and not np.isfinite(self.held_out):
             return "There are too few projections or pixels to align by: they are taken as recorded."
         before, after = (float(np.nanmedian(values)) for values in (self.correlation_before, self.correlation))
@@ -127,6 +143,7 @@ class Alignment:
             ("axis offset", f"{pose.axis_offset:.2f} pixels"),
             ("axis rotation", f"{pose.axis_rotation:.2f} degrees" if self.is_axis_known else "not known"),
             ("pairs at 180 degrees", str(self.n_pairs)),
+            ("shifts with time", "correlation {:.2f} (x), {:.2f} (y)".format(*self._with_time())),
             ("correlation", f"{likeness}, lowest {np.nanmin(self.correlation):.3f}"),
         ]
         if pose.angle_error.any():
@@ -134,6 +151,13 @@ class Alignment:
         if np.isfinite(self.held_out):
             rows.append(("not fitted", f"residual {self.held_out_before:.3f} as recorded, {self.held_out:.3f} aligned"))
         return "\n".join([*(f"{label:<22}{text}" for label, text in rows), *map(str, self.notes)])
+
+    def _with_time(self) -> tuple[float, float]:
+        """Correlations of dx, less what moves of the object do, and of dy with time: drift, or one-sided growth."""
+        seen = (without(moves(self.tilt_angles), self.pose.dx), self.pose.dy)
+        return tuple(  # type: ignore[return-value]  # two of them
+            float(np.corrcoef(values, self.times)[0, 1]) if np.ptp(values) > 0 else 0.0 for values in seen
+        )
 
     def plot(self, path: str | Path) -> None:
         """Draw shifts, correlations and the central sinogram before and after into a file.

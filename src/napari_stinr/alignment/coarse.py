@@ -56,12 +56,15 @@ class CoarsePose:
         `(n_tilts,)` the same without a shift [1].
     n_pairs : int
         Pairs of mirror images; without any, offset and rotation are less certain.
+    apart : tuple of int
+        Projections that seem to overlap with their neighbour in angle by less than half: none is looked for farther.
     """
 
     pose: Pose
     correlation: NDArray[np.float64]
     correlation_before: NDArray[np.float64]
     n_pairs: int
+    apart: tuple[int, ...] = ()
 
 
 def coarse_pose(
@@ -103,7 +106,12 @@ def coarse_pose(
         pose = replace(pose, axis_rotation=rotation, axis_offset=pose.axis_offset + offset)
     if not pairs:
         pose = replace(pose, axis_offset=_offset_of_mass(images, pose, order, tilt_angles))
-    return CoarsePose(_where_unused(pose, used, tilt_angles), score, before, len(pairs))
+    limits = [side // 2 - 2.5 for side in images.shape[1:]]
+    jumps = [
+        np.abs(np.diff(values[order])) >= limit for values, limit in zip((chain.dy, chain.dx), limits, strict=True)
+    ]
+    apart = tuple(int(k) for k in order[1:][jumps[0] | jumps[1]])
+    return CoarsePose(_where_unused(pose, used, tilt_angles), score, before, len(pairs), apart)
 
 
 def filled(projections: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
@@ -227,7 +235,7 @@ def _from_mirrors(images: NDArray[np.float32], pose: Pose, pairs: list[tuple[int
     reach = min(_MIRROR_REACH[0], height - 1), min(_MIRROR_REACH[1], width - 1)
     for rotation in _ROTATIONS:
         turned = replace(pose, axis_rotation=float(rotation))
-        views = {k: warped(fine[k], None, turned, k)[0] for k in chosen}
+        views = {k: warped(fine[k], None, turned, k, order=3)[0] for k in chosen}
         found = [peak(correlations(Spectrum.of(views[j]), Spectrum.of(views[i][:, ::-1]), reach)) for i, j in pairs]
         scores.append(float(np.mean([value for *_, value in found])))
         offsets.append(float(np.median([x for _, x, _ in found])))

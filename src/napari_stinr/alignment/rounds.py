@@ -1,12 +1,13 @@
 """From what a fit still sees of an error to the pose at which it would see none.
 
 A field that is fitted to projections at a wrong pose hides most of what is smooth in its error: in a range of 120
-degrees it shows a twentieth of an offset of the axis. What it shows is proportional to the error, so that two fits tell
-where that vanishes (secant). What is not smooth over the tilts no field can hide.
+degrees it shows a twentieth of an offset of the axis. What it shows is proportional to the error, so that one fit after
+another tells where that vanishes (Broyden's method). What is not smooth over the tilts no field can hide.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _OFFSET_SHOWN, _ROTATION_SHOWN = 0.3, 0.2
 """How much of an error a short fit shows, by the part of a constant that is no move of the object; measured."""
-_DX_SHOWN, _DY_SHOWN = 0.25, 0.25
+_DX_SHOWN, _DY_SHOWN = 0.3, 0.5
 """The same of shifts that are smooth over the tilts."""
 _FURTHEST_OFFSET, _FURTHEST_ROTATION, _FURTHEST_SHIFT = 6.0, 2.0, 3.0
 """Longest steps [pixel, degrees, pixel]."""
@@ -30,8 +31,11 @@ _STEEPEST = 4.0
 """Largest rotation of the axis that is found [degrees]."""
 _FURTHEST_TURN = 0.5
 """Longest step of a tilt angle [degrees]."""
-_KNOWN = 1.0
-"""Distance of two poses from which on what was measured counts more than what was expected [pixel, or degrees]."""
+_KNOWN_SHIFT, _KNOWN_AXIS = 0.05, 0.1
+"""Distance of two poses from which on what was measured counts more than what was expected, of smooth shifts and of the
+axis [pixel, or degrees]."""
+_LEAST_PART = 0.5
+"""By what part of the expected one a signal is taken to be shown at least."""
 
 
 class Rounds:
@@ -55,10 +59,14 @@ class Rounds:
         # A turn of the object, and what cannot be told from a move or from growth.
         self._turns = np.c_[one, theta, np.cos(2 * theta), np.sin(2 * theta)]
         self._told = float(np.sqrt(np.mean(np.square(without(self._moves, one)))))
-        self._offset = _Secant(_OFFSET_SHOWN * self._told, furthest=_FURTHEST_OFFSET)
-        self._rotation = _Secant(_ROTATION_SHOWN * self._told, furthest=_FURTHEST_ROTATION)
-        self._dx = _Secant(_DX_SHOWN, furthest=_FURTHEST_SHIFT)
-        self._dy = _Secant(_DY_SHOWN, furthest=_FURTHEST_SHIFT)
+        axis = np.array([self._told])
+        self._offset = _Descent(_OFFSET_SHOWN * axis, known=_KNOWN_AXIS, furthest=_FURTHEST_OFFSET)
+        self._rotation = _Descent(_ROTATION_SHOWN * axis, known=_KNOWN_AXIS, furthest=_FURTHEST_ROTATION)
+        root = math.sqrt(len(angles))
+        self._dx, self._dy = (
+            _Descent(np.full(modes.shape[1], part), known=_KNOWN_SHIFT * root, furthest=_FURTHEST_SHIFT * root)
+            for modes, part in ((self._smooth_x, _DX_SHOWN), (self._smooth_y, _DY_SHOWN))
+        )
 
     def moved(self, pose: Pose, step: PoseStep) -> tuple[Pose, Shown]:
         """Return the next pose, and what the fit at this one has shown of its error."""
@@ -105,12 +113,12 @@ class Shown:
 
 
 def _further(
-    secant: _Secant, smooth: NDArray[np.float64], place: NDArray[np.float64], seen: NDArray[np.float64]
+    descent: _Descent, smooth: NDArray[np.float64], place: NDArray[np.float64], seen: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return how far shifts have to go on: as seen, but further where they are smooth."""
     part = smooth.T @ seen
     rough = np.clip(seen - smooth @ part, -_FURTHEST_SHIFT, _FURTHEST_SHIFT)
-    moved: NDArray[np.float64] = rough + smooth @ secant.step(smooth.T @ place, part)
+    moved: NDArray[np.float64] = rough + smooth @ descent.step(smooth.T @ place, part)
     return moved
 
 
@@ -118,21 +126,25 @@ def _rms(values: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-class _Secant:
-    """Finds where a signal vanishes that is proportional to an error, `signal = -part (place - true place)`."""
+class _Descent:
+    """Finds where a signal vanishes that is `signal = -part (place - true place)` (Broyden 1965, eq. 4.5).
 
-    def __init__(self, part: float, *, furthest: float) -> None:
-        self._part, self._furthest = part, furthest
-        self._places: list[NDArray[np.float64]] = []
-        self._signals: list[NDArray[np.float64]] = []
+    The part, a matrix, is first the expected one; every look corrects it in the direction in which the place has moved.
+    """
+
+    def __init__(self, expected: NDArray[np.float64], *, known: float, furthest: float) -> None:
+        self._part, self._known, self._furthest = np.diag(expected), known, furthest
+        self._limits = _LEAST_PART * float(expected.min(initial=1.0)), max(1.0, float(expected.max(initial=0.0)))
+        self._last: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def step(self, place: NDArray[np.float64], signal: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the step from a place at which a signal was seen."""
-        self._places.append(place)
-        self._signals.append(signal)
-        places, signals = np.array(self._places), np.array(self._signals)
-        places, signals = places - places.mean(axis=0), signals - signals.mean(axis=0)
-        weight = _KNOWN**2
-        part = (self._part * weight - float((places * signals).sum())) / (weight + float(np.square(places).sum()))
-        part = float(np.clip(part, 0.5 * self._part, max(1.0, 0.5 * self._part)))
-        return np.clip(signal / part, -self._furthest, self._furthest)
+        """Return the step from a place `(n,)` at which a signal `(n,)` was seen."""
+        if self._last is not None:
+            moved, lost = place - self._last[0], self._last[1] - signal
+            weight = float(moved @ moved) + self._known**2
+            self._part = self._part + np.outer(lost - self._part @ moved, moved) / weight
+        self._last = place, signal
+        left, parts, right = np.linalg.svd(self._part)
+        step: NDArray[np.float64] = right.T @ ((left.T @ signal) / np.clip(parts, *self._limits))
+        longest = float(np.abs(step).max(initial=0.0))
+        return step if longest <= self._furthest else step * (self._furthest / longest)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
+from napari_stinr.cores import available_threads
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 
@@ -21,9 +23,13 @@ _OUTSIDE = 0.25
 """How far beyond the outermost pixel a place still counts [pixel]."""
 _COUNTS = 0.75
 """Part of a warped pixel that has to count."""
+_ORDER = 5
+"""Of the splines: cubic ones blur atoms that are as narrow as a pixel."""
+_MARGIN = 16
+"""Distance at which a pixel has no part in a spline any more, for a relative error of 1e-5 [pixel]."""
 
 
-def aligned(series: TiltSeries, pose: Pose) -> TiltSeries:
+def aligned(series: TiltSeries, pose: Pose, *, rows: slice | None = None, threads: int | None = None) -> TiltSeries:
     """Return a series as it would have been recorded with an axis that is vertical, central and still.
 
     Parameters
@@ -32,12 +38,16 @@ def aligned(series: TiltSeries, pose: Pose) -> TiltSeries:
         As recorded.
     pose : Pose
         Where it was recorded; its offset is from the axis that the series states.
+    rows : slice, optional
+        Rows of the aligned images that are wanted; by default all.
+    threads : int, optional
+        CPU threads; all cores by default.
 
     Returns
     -------
     TiltSeries
-        Warped with cubic splines, divided by the gain; pixels from beyond the frame do not count. The same object where
-        there is nothing to do.
+        Warped with splines of fifth order, divided by the gain; pixels from beyond the frame do not count. The same
+        object where there is nothing to do.
 
     Raises
     ------
@@ -50,13 +60,19 @@ def aligned(series: TiltSeries, pose: Pose) -> TiltSeries:
             expected=f"that of {series.n_tilts}, as many as the series has",
             cure="Give the pose of this series, with nothing excluded from the stack itself.",
         )
+    rows = slice(0, series.height) if rows is None else rows
     if pose.is_identity:
-        return series
-    projections = np.empty_like(series.projections)
+        return series if rows == slice(0, series.height) else _cut(series, rows)
+    projections = np.empty((series.n_tilts, rows.stop - rows.start, series.width), dtype=np.float32)
     mask = np.empty(projections.shape, dtype=bool)
-    for k, image in enumerate(series.projections):
+
+    def one(k: int) -> None:
         counts = None if series.mask is None else series.mask[k]
-        projections[k], mask[k] = warped(image, counts, pose, k)
+        projections[k], mask[k] = warped(series.projections[k], counts, pose, k, rows=rows)
+
+    with ThreadPoolExecutor(threads or available_threads(), thread_name_prefix="stinr-warp") as pool:
+        for _ in pool.map(one, range(series.n_tilts)):
+            pass
     projections /= pose.gain.astype(np.float32)[:, None, None]
     projections.setflags(write=False)
     return replace(
@@ -69,7 +85,13 @@ def aligned(series: TiltSeries, pose: Pose) -> TiltSeries:
 
 
 def warped(
-    image: NDArray[np.float32], counts: NDArray[np.bool_] | None, pose: Pose, index: int
+    image: NDArray[np.float32],
+    counts: NDArray[np.bool_] | None,
+    pose: Pose,
+    index: int,
+    *,
+    rows: slice | None = None,
+    order: int = _ORDER,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Warp one image.
 
@@ -83,35 +105,52 @@ def warped(
         Where the series was recorded.
     index : int
         Position of the projection in the stack.
+    rows : slice, optional
+        Rows of the aligned image that are wanted; by default all.
+    order : int
+        Order of the splines.
 
     Returns
     -------
     image : ndarray
-        `(height, width)` float32 pixels of the aligned image; the gain is left in [the same].
+        `(rows, width)` float32 pixels of the aligned image; the gain is left in [the same].
     counts : ndarray
         True where a pixel counts and lies within the recorded frame.
     """
-    height, width = image.shape
-    places = np.stack(np.broadcast_arrays(*pose.places((height, width), index)))
-    limits = np.array([height - 1, width - 1])[:, None, None]
+    places = _places(pose, image.shape, index, rows or slice(None))
+    limits = np.array(image.shape)[:, None, None] - 1
     inside = np.asarray(((places >= -_OUTSIDE) & (places <= limits + _OUTSIDE)).all(axis=0))
+    # Only what has a part in these rows.
+    first = int(np.clip(np.floor(places[0].min()) - _MARGIN, 0, image.shape[0] - 1))
+    stop = int(np.clip(np.ceil(places[0].max()) + _MARGIN + 1, first + 1, image.shape[0]))
+    places[0] -= first
     if counts is not None:
-        inside &= map_coordinates(counts.astype(np.float32), places, order=1, mode="nearest") >= _COUNTS
-    coefficients = spline_filter(image, 3, output=np.float32, mode="mirror")
+        near = counts[first:stop].astype(np.float32)
+        inside &= map_coordinates(near, places, order=1, mode="nearest") >= _COUNTS
+    coefficients = spline_filter(image[first:stop], order, output=np.float32, mode="mirror")
     values: NDArray[np.float32] = map_coordinates(
-        coefficients, places, order=3, prefilter=False, mode="mirror", output=np.float32
+        coefficients, places, order=order, prefilter=False, mode="mirror", output=np.float32
     )
     return values, inside
 
 
 def central_row(series: TiltSeries, pose: Pose) -> NDArray[np.float32]:
     """`(n_tilts, width)` middle row of the aligned images, by linear interpolation: to be looked at."""
-    row, shape = series.height // 2, (series.height, series.width)
-    rows = np.empty((series.n_tilts, series.width), dtype=np.float32)
+    row = slice(series.height // 2, series.height // 2 + 1)
+    rows = np.empty((series.n_tilts, 1, series.width), dtype=np.float32)
     for k, image in enumerate(series.projections):
-        places = [values[row] for values in np.broadcast_arrays(*pose.places(shape, k))]
-        map_coordinates(image, places, order=1, mode="nearest", output=rows[k])
-    return rows / pose.gain.astype(np.float32)[:, None]
+        map_coordinates(image, _places(pose, image.shape, k, row), order=1, mode="nearest", output=rows[k])
+    return rows[:, 0] / pose.gain.astype(np.float32)[:, None]
+
+
+def _cut(series: TiltSeries, rows: slice) -> TiltSeries:
+    mask = None if series.mask is None else series.mask[:, rows]
+    return replace(series, projections=series.projections[:, rows], mask=mask)
+
+
+def _places(pose: Pose, shape: tuple[int, int], index: int, rows: slice) -> NDArray[np.float64]:
+    """`(2, rows, width)` rows and columns from which the pixels of some rows come [pixel]."""
+    return np.stack([np.broadcast_to(values, shape)[rows] for values in pose.places(shape, index)])
 
 
 def _within_half_a_turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:

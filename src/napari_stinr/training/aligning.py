@@ -42,7 +42,9 @@ _NOISY, _LEAST_FIT_SIZE = 0.4, 32
 """Correlation of neighbouring projections below which pixels are made larger, down to images of this size [pixel]."""
 _FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
 """Size of what is fitted, and the least and most rows of it."""
-_VISITS, _JOINT_VISITS = 60, 100
+_VISITS, _LONG_VISITS = 60, 150
+"""Of a short and of a long fit: a young field is biased, where the pose is right it shows 0.01 and 0.003 pixel. Both
+show the same part of an error."""
 _STILL_SHIFTS = 0.12
 """Shifts against each other that a short fit shows at most of a series that is aligned [pixel]."""
 _STILL_OFFSET, _STILL_AT_EDGE = (1.5, 3.0), (0.75, 1.5)
@@ -54,14 +56,14 @@ _APART, _FURTHEST = 3.0, 9.0
 are apart [pixel]."""
 _CLEARER = 0.5
 """By how much less an offset must misfit than all others to need no second fit."""
-_ROUNDS, _JOINT_ROUNDS = 5, 2
-_FOUND = Shown(dx=0.06, dy=0.06, offset=0.3, rotation=0.25)
-"""What is left for a fit to show where another one is of no use."""
+_ROUNDS, _LONG_ROUNDS = 3, 2
+_NEAR = Shown(dx=0.03, dy=0.03, offset=0.15, rotation=0.2)
+"""What is left for a short fit to show where another one is of no use."""
 _PART_OF_ROWS = 4
 _WEIGHT_OF_RESIDUAL = 4.0
 _TINY = 1e-6
-_EXPECTED = {"coarse": 8, "joint": 13}
-"""Fits of a series over 180 degrees."""
+_EXPECTED = {"coarse": 600, "joint": 1350}
+"""Visits of a series over 180 degrees."""
 _HELD_OUT, _LEAST_HELD_OUT = 0.1, 3
 _BETTER, _FAR_BETTER = 0.995, 0.85
 """Residual of projections that were not fitted, by that of a simpler pose, that speaks for another one; by that of the
@@ -128,24 +130,28 @@ def align_prepared(
     chain = replace(found.pose, axis_offset=found.pose.axis_offset - chained.axis_offset).scaled(chain_factor)
     if is_small:
         return _alignment(series, recorded if misalignment(series) is None else chain, found, preprocessing)
-    search = _Search(small, progress, visits=_VISITS, rows=_rows_of_size(small), threads=threads)
+    search = _Search(small, progress, rows=_rows_of_size(small), threads=threads)
     if search.is_still(recorded, has_pairs=bool(found.n_pairs)):
         progress.end()
         return _alignment(series, recorded, found, preprocessing, is_still=True)
+    if found.apart:
+        progress.end()
+        return _alignment(series, recorded, found, preprocessing, apart=found.apart)
     start = chain.scaled(1 / factor)
-    refined = search.refined(start, rounds=_ROUNDS) if found.n_pairs else search.with_axis(start)
-    losses = search.judged([recorded, start, refined])
+    refined = search.refined(start) if found.n_pairs else search.with_axis(start)
+    poses = [recorded, start, refined]
+    losses = search.judged(poses)
     if not found.n_pairs and losses[2] > _PREDICTABLE:
         losses[2] = math.inf
     chosen = _best(losses)
-    pose, is_axis_known = [recorded, start, refined][chosen], bool(found.n_pairs) or chosen == 2
+    pose, is_axis_known = poses[chosen], bool(found.n_pairs) or chosen == 2
     if method == "joint":
         # At full size, of a part of the rows; the pose that was judged best so far is the one to beat.
         pose, factor = pose.scaled(factor / chain_factor), chain_factor
         rows = max(_rows_of_size(small), chained.height // _PART_OF_ROWS)
-        search = _Search(chained, progress, visits=_JOINT_VISITS, rows=rows, threads=threads)
-        poses = [recorded, pose, search.refined(pose, rounds=_JOINT_ROUNDS, turns=True)]
-        losses = search.judged(poses)
+        search = _Search(chained, progress, rows=rows, threads=threads)
+        poses = [recorded, pose, search.joint(pose)]
+        losses = search.judged(poses, visits=_LONG_VISITS)
         chosen = _best(losses)
         pose = poses[chosen]
     progress.end()
@@ -178,6 +184,7 @@ def _alignment(
     return Alignment(
         pose=pose,
         tilt_angles=series.tilt_angles,
+        times=series.times,
         correlation=found.correlation_before if pose.is_identity else found.correlation,
         correlation_before=found.correlation_before,
         n_pairs=found.n_pairs,
@@ -200,15 +207,15 @@ def _best(losses: list[float]) -> int:
 
 
 class _Progress:
-    """Tells the part of a search that is done; how many fits there will be is known only as it goes on."""
+    """Tells the part of a search that is done; how many visits there will be is known only as it goes on."""
 
     def __init__(self, report: Callable[[float], None] | None, *, expected: int) -> None:
         self._report, self._expected, self._done = report, expected, 0
         self._tell(0.0)
 
-    def step(self) -> None:
-        self._done += 1
-        self._tell(self._done / (self._done + max(1, self._expected - self._done)))
+    def step(self, visits: int) -> None:
+        self._done += visits
+        self._tell(self._done / (self._done + max(visits, self._expected - self._done)))
 
     def end(self) -> None:
         self._tell(1.0)
@@ -221,10 +228,12 @@ class _Progress:
 class _Search:
     """Poses of one series, compared by fits of the same rows."""
 
-    def __init__(self, series: TiltSeries, progress: _Progress, *, visits: int, rows: int, threads: int | None) -> None:
+    def __init__(self, series: TiltSeries, progress: _Progress, *, rows: int, threads: int | None) -> None:
         self._angles, self._used, self._width = series.tilt_angles, series.used, series.width
-        self._fit = PoseFit(series, rows_with_detail(series, rows), visits=visits, threads=threads)
+        held_out = max(_LEAST_HELD_OUT, round(_HELD_OUT * int(self._used.sum())))
+        self._fit = PoseFit(series, rows_with_detail(series, rows), held_out=held_out, threads=threads)
         self._progress = progress
+        self._looks: dict[tuple[Pose, int], Look] = {}
 
     def is_still(self, pose: Pose, *, has_pairs: bool) -> bool:
         """Whether a fit at a pose shows nothing that is wrong with it."""
@@ -235,30 +244,25 @@ class _Search:
         logger.debug("as recorded: %s", shown)
         return shown.is_within(limits)
 
-    def refined(self, pose: Pose, *, rounds: int, turns: bool = False) -> Pose:
-        """Return the best of the poses that one fit after the other leads to.
+    def refined(self, pose: Pose) -> Pose:
+        """Return a pose to which short fits and then long ones lead."""
+        return self._at_length(*self._in_short(pose))
 
-        The last fit but one looks at the tilt angles, too, where it `turns`.
-        """
-        descent, visited = self._rounds(), list[tuple[float, Pose]]()
-        for number in range(rounds + 1):
-            look = self._look(pose, turns=turns and number == rounds - 1)
-            # Tilt angles take from the residual what shifts had to make up for: their rest says nothing then.
-            visited.append((look.residual if turns else self._misfit(look), pose))
-            further, shown = descent.moved(pose, look.step)
-            logger.debug("round %d: misfit %.3f, %s", number, visited[-1][0], shown)
-            if not turns and shown.is_within(_FOUND):
-                break
-            pose = further
-        return min(visited, key=lambda found: found[0])[1]
+    def joint(self, pose: Pose) -> Pose:
+        """Return a pose with tilt angles to which long fits lead; the last one looks at the angles, too."""
+        return self._at_length(self._rounds(), pose, turns=True)
 
     def with_axis(self, pose: Pose) -> Pose:
         """Return a pose refined from that offset of the axis at which a fit is best."""
         descent = self._rounds()
+        # What the chain has wrong in the shifts would outweigh the offset.
+        moved, _ = descent.moved(pose, self._look(pose).step)
+        shifted = descent.with_offset(moved, pose.axis_offset - moved.axis_offset)
+        pose = replace(shifted, axis_rotation=pose.axis_rotation)
         misfits: dict[float, float] = {}
 
         def at(further: float) -> Pose:
-            return descent.with_offset(pose, further)
+            return descent.with_offset(pose, further) if further else pose
 
         # From the middle outwards, as far as nothing that was tried is clearly best.
         for number in range(round(_FURTHEST / _APART) + 1):
@@ -273,22 +277,46 @@ class _Search:
         places = sorted(misfits)
         valleys = _valleys(np.array([misfits[place] for place in places]))
         is_clear = len(valleys) == 1 or misfits[places[valleys[1]]] - misfits[places[valleys[0]]] > _CLEARER
-        refined = [self.refined(at(places[valley]), rounds=_ROUNDS) for valley in valleys[: 1 if is_clear else 2]]
-        return refined[0] if is_clear else min(refined, key=lambda pose: self._misfit(self._look(pose)))
+        near = [self._in_short(at(places[valley])) for valley in valleys[: 1 if is_clear else 2]]
+        if not is_clear:
+            near.sort(key=lambda found: self._misfit(self._look(found[1])))
+        return self._at_length(*near[0])
 
-    def judged(self, poses: list[Pose]) -> list[float]:
+    def judged(self, poses: list[Pose], *, visits: int = _VISITS) -> list[float]:
         """Return the residuals at each pose of projections that are not fitted."""
-        n = max(_LEAST_HELD_OUT, round(_HELD_OUT * int(self._used.sum())))
-        losses = [self._look(pose, held_out=n).held_out for pose in poses]
+        losses = [self._look(pose, visits=visits).held_out for pose in poses]
         logger.debug("residuals of what was not fitted: %s", np.round(losses, 4))
         return losses
+
+    def _in_short(self, pose: Pose) -> tuple[Rounds, Pose]:
+        """Return where short fits lead, one after the other, and what was learned on the way."""
+        descent, found = self._rounds(), list[tuple[float, Pose]]()
+        for number in range(_ROUNDS):
+            look = self._look(pose)
+            pose, shown = descent.moved(pose, look.step)
+            found.append((self._misfit(look), pose))
+            logger.debug("short fit %d: misfit %.3f, %s", number, found[-1][0], shown)
+            if shown.is_within(_NEAR):
+                break
+        return descent, min(found, key=lambda one: one[0])[1]
+
+    def _at_length(self, descent: Rounds, pose: Pose, *, turns: bool = False) -> Pose:
+        """Return where long fits lead."""
+        for number in range(_LONG_ROUNDS):
+            look = self._look(pose, visits=_LONG_VISITS, turns=turns and number == _LONG_ROUNDS - 1)
+            pose, shown = descent.moved(pose, look.step)
+            logger.debug("long fit %d: residual %.3f, %s", number, look.residual, shown)
+        return pose
 
     def _rounds(self) -> Rounds:
         return Rounds(self._angles, self._used)
 
-    def _look(self, pose: Pose, *, turns: bool = False, held_out: int = 0) -> Look:
-        look = self._fit.look(pose, turns=turns, held_out=held_out)
-        self._progress.step()
+    def _look(self, pose: Pose, *, visits: int = _VISITS, turns: bool = False) -> Look:
+        """Fit at a pose, or remember the fit."""
+        look = self._looks.get((pose, visits))
+        if look is None or turns:
+            look = self._looks[pose, visits] = self._fit.look(pose, visits=visits, turns=turns)
+            self._progress.step(visits)
         return look
 
     def _misfit(self, look: Look) -> float:

@@ -58,8 +58,8 @@ class PoseFit:
         Prepared, not aligned.
     rows : slice
         Rows of the aligned images that are fitted.
-    visits : int
-        Steps, for every block of rows.
+    held_out : int
+        Number of projections that are not fitted.
     seed : int
         Seed of the fit.
     threads : int, optional
@@ -68,21 +68,21 @@ class PoseFit:
 
     series: TiltSeries
     rows: slice
-    visits: int
+    held_out: int
     seed: int = 0
     threads: int | None = None
 
-    def look(self, pose: Pose, *, turns: bool = False, held_out: int = 0) -> Look:
+    def look(self, pose: Pose, *, visits: int, turns: bool = False) -> Look:
         """Fit at a pose.
 
         Parameters
         ----------
         pose : Pose
             Where the series is supposed to have been recorded.
+        visits : int
+            Steps, for every block of rows.
         turns : bool
             Look at the tilt angles, too: a second projection.
-        held_out : int
-            Number of projections that are not fitted.
 
         Returns
         -------
@@ -94,9 +94,9 @@ class PoseFit:
         TrainingError
             The loss is not finite.
         """
-        part = _rows_of(aligned(self.series, pose), self.rows)
+        part = aligned(self.series, pose, rows=self.rows, threads=self.threads)
         config = preset_config("growth").voxelwise()
-        config = config.with_training(visits=self.visits, seed=self.seed, held_out=held_out)
+        config = config.with_training(visits=visits, seed=self.seed, held_out=self.held_out)
         trainer = Trainer(part, config, device="cpu", threads=self.threads)
         for _ in trainer.run():
             pass
@@ -137,11 +137,6 @@ def rows_with_detail(series: TiltSeries, n: int) -> slice:
     middle = np.abs(np.arange(len(sums)) - (len(sums) - 1) / 2) / series.height
     first = int(np.argmax(sums / max(sums.max(), 1e-300) - middle))
     return slice(first, first + n)
-
-
-def _rows_of(series: TiltSeries, rows: slice) -> TiltSeries:
-    mask = None if series.mask is None else series.mask[:, rows]
-    return replace(series, projections=series.projections[:, rows], mask=mask)
 
 
 def _residual(series: TiltSeries, predicted: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
