@@ -91,6 +91,11 @@ class Rounds:
         )
         return self.with_offset(turned, offset), shown
 
+    def start_afresh(self) -> None:
+        """Forget the last look: another kind of fit has another bias, and only changes among its own tell."""
+        for descent in (self._offset, self._rotation, self._dx, self._dy):
+            descent.last = None
+
     def with_offset(self, pose: Pose, further: float) -> Pose:
         """Return a pose whose axis lies `further` to the right [pixel], with the object where it was."""
         held = np.linalg.lstsq(self._moves, np.ones(len(self._moves)), rcond=None)[0]
@@ -135,15 +140,15 @@ class _Descent:
     def __init__(self, expected: NDArray[np.float64], *, known: float, furthest: float) -> None:
         self._part, self._known, self._furthest = np.diag(expected), known, furthest
         self._limits = _LEAST_PART * float(expected.min(initial=1.0)), max(1.0, float(expected.max(initial=0.0)))
-        self._last: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self.last: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def step(self, place: NDArray[np.float64], signal: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the step from a place `(n,)` at which a signal `(n,)` was seen."""
-        if self._last is not None:
-            moved, lost = place - self._last[0], self._last[1] - signal
+        if self.last is not None:
+            moved, lost = place - self.last[0], self.last[1] - signal
             weight = float(moved @ moved) + self._known**2
             self._part = self._part + np.outer(lost - self._part @ moved, moved) / weight
-        self._last = place, signal
+        self.last = place, signal
         left, parts, right = np.linalg.svd(self._part)
         step: NDArray[np.float64] = right.T @ ((left.T @ signal) / np.clip(parts, *self._limits))
         longest = float(np.abs(step).max(initial=0.0))

@@ -56,9 +56,12 @@ _APART, _FURTHEST = 3.0, 9.0
 are apart [pixel]."""
 _CLEARER = 0.5
 """By how much less an offset must misfit than all others to need no second fit."""
-_ROUNDS, _LONG_ROUNDS = 3, 2
+_ROUNDS, _LONG_ROUNDS = 3, (2, 4)
 _NEAR = Shown(dx=0.03, dy=0.03, offset=0.15, rotation=0.2)
 """What is left for a short fit to show where another one is of no use."""
+_AXIS_FOUND = Shown(dx=math.inf, dy=math.inf, offset=0.15, rotation=0.2)
+"""The same of a long one, of which there are at least two: shifts are found by these, the axis of less than 180 degrees
+not always."""
 _PART_OF_ROWS = 4
 _WEIGHT_OF_RESIDUAL = 4.0
 _TINY = 1e-6
@@ -302,10 +305,14 @@ class _Search:
 
     def _at_length(self, descent: Rounds, pose: Pose, *, turns: bool = False) -> Pose:
         """Return where long fits lead."""
-        for number in range(_LONG_ROUNDS):
-            look = self._look(pose, visits=_LONG_VISITS, turns=turns and number == _LONG_ROUNDS - 1)
+        least, most = _LONG_ROUNDS
+        descent.start_afresh()
+        for number in range(most):
+            look = self._look(pose, visits=_LONG_VISITS, turns=turns and number >= least - 1)
             pose, shown = descent.moved(pose, look.step)
             logger.debug("long fit %d: residual %.3f, %s", number, look.residual, shown)
+            if number >= least - 1 and shown.is_within(_AXIS_FOUND):
+                break
         return pose
 
     def _rounds(self) -> Rounds:
