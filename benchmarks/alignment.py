@@ -4,7 +4,7 @@ Atoms are moved and turned before they are projected, so that no image is interp
 along x with jitter, the axis 3 pixels off and 1.5 degrees turned, tilt angles wrong by 0.3 degrees, gains by 3 %.
 Errors are what is left beside moves of the object, which no data tell. `--volumes` also trains on each: NRMSE at t = 0
 of the series aligned by what was found, by that of the same series without any of these errors, in the rows that stay
-in view; beside it what the true pose gives, where only interpolation and the angles are left.
+in view; beside it what the true pose gives, where only interpolation and the angles are left, and by how much less of the atoms are found (F1).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from common import markdown_table, save
 from napari_stinr.alignment.gauges import moves, without
 from napari_stinr.alignment.pose import Pose
 from napari_stinr.alignment.warp import aligned
-from napari_stinr.analysis.metrics import nrmse
+from napari_stinr.analysis.metrics import evaluate
 from napari_stinr.config import PreprocessingConfig, preset_config
 from napari_stinr.data.preprocessing.prepare import prepare
 from napari_stinr.simulation import SimulationConfig, simulate
@@ -59,6 +59,7 @@ class Found:
     seconds: float
     ratio: float  # NRMSE at t = 0 by that of the series without errors [1]
     best_ratio: float  # the same at the true pose
+    f1_lost: float  # F1 of the atoms below that of the series without errors [1]
 
 
 def main() -> None:
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--ranges", nargs="+", choices=tuple(RANGES), default=tuple(RANGES))
     parser.add_argument("--noise", type=float, nargs="+", default=(0.03,))
     parser.add_argument("--volumes", action="store_true")
+    parser.add_argument("--drift", type=float, default=3.0, help="along y; 4 more along x [pixel]")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     rows = []
@@ -103,7 +105,8 @@ def _found(name: str, specimen: str, growth: str, noise: float, seed: int, given
     start, stop, order = RANGES[name]
     config = SimulationConfig(
         specimen=specimen, growth=growth, noise=noise, seed=seed, order=order, grid=(72, 40, 72), pixel_size=0.5,
-        tilt_start=start, tilt_stop=stop, tilt_step=2.0, instrument=MOVED,
+        tilt_start=start, tilt_stop=stop, tilt_step=2.0,
+        instrument=MOVED.model_copy(update={"drift_x": given.drift + 4, "drift_y": given.drift}),
     )  # fmt: skip
     simulation = simulate(config)
     series = prepare(simulation.series, PreprocessingConfig())
@@ -115,7 +118,7 @@ def _found(name: str, specimen: str, growth: str, noise: float, seed: int, given
     waves = np.r_[waves_x, waves_y]
     gauge = np.linalg.lstsq(waves, np.r_[error_x, error_y], rcond=None)[0]
     left = np.r_[error_x, error_y] - waves @ gauge
-    ratio = best_ratio = float("nan")
+    ratio = best_ratio = f1_lost = float("nan")
     if given.volumes:
         n = len(angles)
         there = replace(pose, dx=pose.dx - (waves @ gauge)[:n], dy=pose.dy - (waves @ gauge)[n:])
@@ -124,8 +127,12 @@ def _found(name: str, specimen: str, growth: str, noise: float, seed: int, given
         still = simulate(config.model_copy(update={"instrument": Instrument()}))
         edge = math.ceil(np.abs(true.dy).max() + math.sin(math.radians(abs(true.axis_rotation))) * config.grid[2] / 2)
         rows = slice(edge, config.grid[1] - edge)
-        base = _error(still.series, still, rows, given)
-        ratio, best_ratio = (_error(aligned(series, known), still, rows, given) / base for known in (there, ideal))
+        scores = [
+            _scores(shown, still, rows, given)
+            for shown in (still.series, aligned(series, there), aligned(series, ideal))
+        ]
+        (base, base_f1), (error, f1), (best, _) = scores
+        ratio, best_ratio, f1_lost = error / base, best / base, base_f1 - f1
     turns = without(np.c_[np.ones(len(angles)), np.deg2rad(angles)], pose.angle_error - true.angle_error)
     constant = np.linalg.lstsq(np.c_[waves_x[:, :2], np.ones(len(angles))], error_x, rcond=None)[0][-1]
     return Found(
@@ -137,6 +144,7 @@ def _found(name: str, specimen: str, growth: str, noise: float, seed: int, given
         seconds,
         ratio,
         best_ratio,
+        f1_lost,
     )
 
 
@@ -157,13 +165,19 @@ def _errors(pose: Pose, true: TruePose, angles: NDArray[np.float64]) -> tuple[ND
     )
 
 
-def _error(series: TiltSeries, truth: Simulation, rows: slice, given: argparse.Namespace) -> float:
+def _scores(series: TiltSeries, truth: Simulation, rows: slice, given: argparse.Namespace) -> tuple[float, float]:
+    """NRMSE and F1 of the atoms at t = 0 in some rows."""
     config = preset_config("growth").with_training(steps=STEPS)
     trainer = Trainer(series, config, device="cpu", threads=given.threads)
     for _ in trainer.run():
         pass
-    clean = trainer.reconstruction(with_training_state=False).render(0.0)
-    return nrmse(clean[:, rows], truth.truth[:, rows])
+    clean = trainer.reconstruction(with_training_state=False).render(0.0)[:, rows]
+    size, places = truth.config.pixel_size, truth.specimen.indices
+    within = (places[:, 1] >= rows.start) & (places[:, 1] <= rows.stop - 1)
+    atoms = (places[within] - [0, rows.start, 0]) * size
+    found = evaluate(clean, truth.truth[:, rows], voxel_size=size, atom_positions=atoms)
+    assert found.atoms is not None
+    return found.nrmse, found.atoms.f1
 
 
 def _rms(values: NDArray[np.float64]) -> float:
@@ -171,7 +185,7 @@ def _rms(values: NDArray[np.float64]) -> float:
 
 
 def _cells(found: list[Found]) -> Iterable[str]:
-    for name in ("dx", "dy", "offset", "rotation", "angles", "ratio", "best_ratio", "seconds"):
+    for name in ("dx", "dy", "offset", "rotation", "angles", "ratio", "best_ratio", "f1_lost", "seconds"):
         values = np.array([getattr(one, name) for one in found])
         yield f"{np.median(values):.3g} / {values.max():.3g}" if np.isfinite(values).all() else ""
 

@@ -9,10 +9,13 @@ import pytest
 
 import napari_stinr as stinr
 from napari_stinr.alignment.gauges import moves, without
+from napari_stinr.alignment.registration import PoseStep
 from napari_stinr.config import AS_RECORDED, PreprocessingConfig
 from napari_stinr.simulation import Simulation, SimulationConfig, simulate
 from napari_stinr.simulation.instrument import Instrument
+from napari_stinr.training import aligning
 from napari_stinr.training.events import Abandoned, Aligning, Event, Prepared
+from napari_stinr.training.pose_fit import Look
 from napari_stinr.training.run import Control, Order, drive
 
 MOVED = Instrument(drift_x=4, drift_y=2, jitter=0.7, axis_offset=2, axis_rotation=1.0)
@@ -67,9 +70,40 @@ def test_the_axis_is_found_without_mirror_images() -> None:
     assert max(errors(simulation, found.pose)) < 0.3
 
 
-def test_a_pose_that_predicts_worse_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_stinr.training import aligning
+class Imitation:
+    """In place of a fit: shows no shifts, a rotation that changes its mind, and misfits by the offset of the axis."""
 
+    def __init__(self, n: int, *, offset: float, rotations: list[float]) -> None:
+        self.offset, self.rotations, self.zero = offset, rotations, np.zeros(n)
+
+    def look(self, pose: stinr.Pose, *, visits: int, turns: bool = False) -> Look:
+        del visits, turns
+        turn = self.rotations.pop(0) if self.rotations else 0.0
+        residual = 0.1 + 0.002 * (pose.axis_offset - self.offset) ** 2
+        return Look(PoseStep(self.zero, self.zero, self.zero, turn), residual, 0.2)
+
+
+def searched(fit: Imitation, series: stinr.TiltSeries) -> tuple[aligning._Search, stinr.Pose]:
+    search = aligning._Search(series, aligning._Progress(None, expected=9), rows=8, threads=1)
+    search._fit = fit  # type: ignore[assignment]
+    return search, search.refined(stinr.Pose.identity(series.n_tilts), has_pairs=False)
+
+
+def test_an_offset_that_shows_no_signal_is_found_by_the_misfit() -> None:
+    series = simulated(Instrument(), tilts=(-60, 60, 6)).series
+    search, pose = searched(Imitation(series.n_tilts, offset=-7.4, rotations=[]), series)
+    assert pose.axis_offset == pytest.approx(-7.4, abs=0.01)
+    assert search.is_rotation_told
+
+
+def test_a_rotation_that_fits_do_not_settle_on_is_undone() -> None:
+    series = simulated(Instrument(), tilts=(-60, 60, 6)).series
+    search, pose = searched(Imitation(series.n_tilts, offset=0.0, rotations=[0.7, -0.7] * 8), series)
+    assert pose.axis_rotation == 0
+    assert not search.is_rotation_told
+
+
+def test_a_pose_that_predicts_worse_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = simulated(Instrument(jitter=0.4))
     wrong = aligning.coarse_pose
 

@@ -48,7 +48,9 @@ class Alignment:
     is_turned : bool
         The images were turned by 90 degrees before: the pose is that of the turned ones.
     is_axis_known : bool
-        Offset and rotation of the axis were found.
+        The offset of the axis was found.
+    is_rotation_known : bool
+        Its rotation was, too.
     sinogram_before, sinogram : ndarray
         `(n_tilts, width)` central row of the prepared projections, and of the aligned ones [the unit of the series].
     height : int
@@ -73,6 +75,7 @@ class Alignment:
     is_still: bool = False
     is_turned: bool = False
     is_axis_known: bool = False
+    is_rotation_known: bool = False
     held_out_before: float = float("nan")
     held_out: float = float("nan")
     apart: tuple[int, ...] = ()
@@ -120,8 +123,12 @@ class Alignment:
                 f"correlation {self.correlation[worst]:.2f}): look at them, or exclude them."
             )
         if not self.n_pairs:
-            told = "were found by fits and are less certain" if self.is_axis_known else "are not known"
-            found.append(f"No projections are 180 degrees apart: offset and rotation of the axis {told}.")
+            told = "offset and rotation of the axis are not known"
+            if self.is_axis_known:
+                told = "the offset of the axis was found by fits and is less certain, its rotation is not known"
+            if self.is_rotation_known:
+                told = "offset and rotation of the axis were found by fits and are less certain"
+            found.append(f"No projections are 180 degrees apart: {told}.")
         if self.pose.is_identity and np.isfinite(self.held_out):
             found.append("No pose that was found predicts the projections better: they are taken as recorded.")
         return tuple(Note(NoteKind.ALIGNED, text) for text in found)
@@ -141,7 +148,7 @@ class Alignment:
             ("shift along x", f"{pose.dx.min():.2f} to {pose.dx.max():.2f} pixels"),
             ("shift along y", f"{pose.dy.min():.2f} to {pose.dy.max():.2f} pixels"),
             ("axis offset", f"{pose.axis_offset:.2f} pixels"),
-            ("axis rotation", f"{pose.axis_rotation:.2f} degrees" if self.is_axis_known else "not known"),
+            ("axis rotation", f"{pose.axis_rotation:.2f} degrees" if self.is_rotation_known else "not known"),
             ("pairs at 180 degrees", str(self.n_pairs)),
             ("shifts with time", "correlation {:.2f} (x), {:.2f} (y)".format(*self._with_time())),
             ("correlation", f"{likeness}, lowest {np.nanmin(self.correlation):.3f}"),

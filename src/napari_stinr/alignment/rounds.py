@@ -47,6 +47,13 @@ class Rounds:
         `(n_tilts,)` nominal tilt angles [degrees].
     used : ndarray
         `(n_tilts,)` bool, True where a projection counts.
+
+    Attributes
+    ----------
+    is_turning : bool
+        Rotations of the axis are followed.
+    turned : list of float
+        By how much the axis was turned in every round so far, either way [degrees].
     """
 
     def __init__(self, tilt_angles: NDArray[np.float64], used: NDArray[np.bool_]) -> None:
@@ -63,6 +70,8 @@ class Rounds:
         self._offset = _Descent(_OFFSET_SHOWN * axis, known=_KNOWN_AXIS, furthest=_FURTHEST_OFFSET)
         self._rotation = _Descent(_ROTATION_SHOWN * axis, known=_KNOWN_AXIS, furthest=_FURTHEST_ROTATION)
         root = math.sqrt(len(angles))
+        self.is_turning = True
+        self.turned: list[float] = []
         self._dx, self._dy = (
             _Descent(np.full(modes.shape[1], part), known=_KNOWN_SHIFT * root, furthest=_FURTHEST_SHIFT * root)
             for modes, part in ((self._smooth_x, _DX_SHOWN), (self._smooth_y, _DY_SHOWN))
@@ -74,6 +83,8 @@ class Rounds:
         constant = constant_beside_moves(step.dx[used], angles)
         offset = float(self._offset.step(np.array([pose.axis_offset]), np.array([constant]))[0])
         rotation = float(self._rotation.step(np.array([pose.axis_rotation]), np.array([step.rotation]))[0])
+        rotation = rotation if self.is_turning else 0.0
+        self.turned.append(abs(rotation))
         seen_x = without(self._gauge_x, step.dx[used])
         seen_y = step.dy[used] - step.dy[used].mean()
         further_x, further_y = np.zeros(len(used)), np.zeros(len(used))

@@ -28,8 +28,6 @@ from napari_stinr.training.pose_fit import PoseFit, rows_with_detail
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from napari_stinr.alignment.coarse import CoarsePose
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.training.pose_fit import Look
@@ -51,14 +49,14 @@ _STILL_OFFSET, _STILL_AT_EDGE = (1.5, 3.0), (0.75, 1.5)
 """The same of the axis, over 180 degrees and over less: its offset, and what its rotation does at the edge [pixel]."""
 _PREDICTABLE = 0.4
 """Residual of projections that were not fitted beyond which fits over less than 180 degrees tell no axis."""
-_APART, _FURTHEST = 3.0, 9.0
-"""Offsets of the axis at which fits are tried: from one, the next better one is found only if it is nearer than these
-are apart [pixel]."""
-_CLEARER = 0.5
-"""By how much less an offset must misfit than all others to need no second fit."""
-_ROUNDS, _LONG_ROUNDS = 3, (2, 4)
+_APART, _FURTHEST = 3.0, 12.0
+"""Distance of the offsets of the axis at which long fits are compared, and the farthest of them [pixel]."""
+_ROUNDS, _LONG_ROUNDS = 4, (2, 4)
 _NEAR = Shown(dx=0.03, dy=0.03, offset=0.15, rotation=0.2)
 """What is left for a short fit to show where another one is of no use."""
+_UNSTEADY = 0.6
+"""Turns of the axis in the last two fits of a series without mirror images beyond which its rotation is not told
+[degrees]."""
 _AXIS_FOUND = Shown(dx=math.inf, dy=math.inf, offset=0.15, rotation=0.2)
 """The same of a long one, of which there are at least two: shifts are found by these, the axis of less than 180 degrees
 not always."""
@@ -141,19 +139,20 @@ def align_prepared(
         progress.end()
         return _alignment(series, recorded, found, preprocessing, apart=found.apart)
     start = chain.scaled(1 / factor)
-    refined = search.refined(start) if found.n_pairs else search.with_axis(start)
+    refined = search.refined(start, has_pairs=bool(found.n_pairs))
     poses = [recorded, start, refined]
     losses = search.judged(poses)
     if not found.n_pairs and losses[2] > _PREDICTABLE:
         losses[2] = math.inf
     chosen = _best(losses)
     pose, is_axis_known = poses[chosen], bool(found.n_pairs) or chosen == 2
+    is_rotation_known = is_axis_known and search.is_rotation_told
     if method == "joint":
         # At full size, of a part of the rows; the pose that was judged best so far is the one to beat.
         pose, factor = pose.scaled(factor / chain_factor), chain_factor
         rows = max(_rows_of_size(small), chained.height // _PART_OF_ROWS)
         search = _Search(chained, progress, rows=rows, threads=threads)
-        poses = [recorded, pose, search.joint(pose)]
+        poses = [recorded, pose, search.joint(pose, is_rotation_told=is_rotation_known)]
         losses = search.judged(poses, visits=_LONG_VISITS)
         chosen = _best(losses)
         pose = poses[chosen]
@@ -164,6 +163,7 @@ def align_prepared(
         found,
         preprocessing,
         is_axis_known=is_axis_known,
+        is_rotation_known=is_rotation_known,
         held_out_before=losses[0],
         held_out=losses[chosen],
     )
@@ -236,6 +236,7 @@ class _Search:
         held_out = max(_LEAST_HELD_OUT, round(_HELD_OUT * int(self._used.sum())))
         self._fit = PoseFit(series, rows_with_detail(series, rows), held_out=held_out, threads=threads)
         self._progress = progress
+        self.is_rotation_told = True
         self._looks: dict[tuple[Pose, int], Look] = {}
 
     def is_still(self, pose: Pose, *, has_pairs: bool) -> bool:
@@ -247,43 +248,47 @@ class _Search:
         logger.debug("as recorded: %s", shown)
         return shown.is_within(limits)
 
-    def refined(self, pose: Pose) -> Pose:
+    def refined(self, pose: Pose, *, has_pairs: bool) -> Pose:
         """Return a pose to which short fits and then long ones lead."""
-        return self._at_length(*self._in_short(pose))
+        descent, near = self._in_short(pose)
+        found = self._at_length(descent, near if has_pairs else self._at_best_offset(descent, near))
+        if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
+            return found
+        # A few rows of a small image: what they show of a rotation is less than what a young field shows without one.
+        self.is_rotation_told = False
+        descent.is_turning = False
+        return self._at_length(descent, replace(found, axis_rotation=pose.axis_rotation))
 
-    def joint(self, pose: Pose) -> Pose:
+    def joint(self, pose: Pose, *, is_rotation_told: bool) -> Pose:
         """Return a pose with tilt angles to which long fits lead; the last one looks at the angles, too."""
-        return self._at_length(self._rounds(), pose, turns=True)
-
-    def with_axis(self, pose: Pose) -> Pose:
-        """Return a pose refined from that offset of the axis at which a fit is best."""
         descent = self._rounds()
-        # What the chain has wrong in the shifts would outweigh the offset.
-        moved, _ = descent.moved(pose, self._look(pose).step)
-        shifted = descent.with_offset(moved, pose.axis_offset - moved.axis_offset)
-        pose = replace(shifted, axis_rotation=pose.axis_rotation)
-        misfits: dict[float, float] = {}
+        descent.is_turning = is_rotation_told
+        return self._at_length(descent, pose, turns=True)
 
-        def at(further: float) -> Pose:
-            return descent.with_offset(pose, further) if further else pose
+    def _at_best_offset(self, descent: Rounds, pose: Pose) -> Pose:
+        """Return a pose with the offset of the axis at which a long fit is best.
 
-        # From the middle outwards, as far as nothing that was tried is clearly best.
-        for number in range(round(_FURTHEST / _APART) + 1):
-            reach = number * _APART
-            for further in {-reach, reach}:
-                misfits[further] = self._misfit(self._look(at(further)))
-            first, second = [*sorted(misfits.values()), math.inf][:2]
-            best: float = min(misfits, key=lambda further: misfits[further])
-            if abs(best) < reach and second - first > _CLEARER:
-                break
-        logger.debug("misfits by offset: %s", misfits)
-        places = sorted(misfits)
-        valleys = _valleys(np.array([misfits[place] for place in places]))
-        is_clear = len(valleys) == 1 or misfits[places[valleys[1]]] - misfits[places[valleys[0]]] > _CLEARER
-        near = [self._in_short(at(places[valley])) for valley in valleys[: 1 if is_clear else 2]]
-        if not is_clear:
-            near.sort(key=lambda found: self._misfit(self._look(found[1])))
-        return self._at_length(*near[0])
+        With less than 180 degrees what fits show of an offset vanishes at wrong ones, too, once the shifts are used to
+        them; the residual is larger there.
+        """
+        residuals: dict[float, float] = {}
+
+        def tried(further: float) -> float:
+            there = descent.with_offset(pose, further) if further else pose
+            residuals[further] = self._look(there, visits=_LONG_VISITS).residual
+            return residuals[further]
+
+        for further in (0.0, -_APART, _APART):
+            tried(further)
+        best = min(residuals, key=lambda further: residuals[further])
+        while best in (min(residuals), max(residuals)) and abs(best) < _FURTHEST:
+            tried(best + math.copysign(_APART, best))
+            best = min(residuals, key=lambda further: residuals[further])
+        logger.debug("residuals by offset: %s", residuals)
+        if best == 0 or best in (min(residuals), max(residuals)):
+            return descent.with_offset(pose, best) if best else pose
+        lower, middle, upper = (residuals[best + step] for step in (-_APART, 0.0, _APART))
+        return descent.with_offset(pose, best + 0.5 * _APART * (lower - upper) / (lower - 2 * middle + upper))
 
     def judged(self, poses: list[Pose], *, visits: int = _VISITS) -> list[float]:
         """Return the residuals at each pose of projections that are not fitted."""
@@ -330,13 +335,6 @@ class _Search:
         """How badly a fit explains the detail, and the places at which it is."""
         shifts = without(moves(self._angles[self._used]), look.step.dx[self._used])
         return _WEIGHT_OF_RESIDUAL * math.log(look.residual) + math.log(float(shifts.std()) + _TINY)
-
-
-def _valleys(values: NDArray[np.float64]) -> list[int]:
-    """Places of the local minima of `(n,)` values, the lowest first."""
-    walled = np.r_[np.inf, values, np.inf]
-    places = np.flatnonzero((values <= walled[:-2]) & (values <= walled[2:]))
-    return [int(place) for place in places[np.argsort(values[places])]]
 
 
 def _rows_of_size(series: TiltSeries) -> int:
