@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import shift as shift_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,15 +17,20 @@ _APART, _TOO_FAR = 6.0, 15.0
 """How far the tilts are apart that are compared [degrees]."""
 _REACH = 0.15
 """Largest shift between them that is looked for, as a part of the image."""
-_BOTH = 1.25
-"""How much less alike sums of rows must be than sums of columns, where the axis is horizontal, by both comparisons."""
+_CLEAR, _NOT_MUCH_LESS = 1.25, 0.5
+"""How much less alike sums of rows must be than sums of columns once they are shifted, where the axis is horizontal, and
+the least by the comparison as they are, in which a drift may outweigh the tilt."""
 _MOVES, _NOT_LESS = 2.7, 0.7
-"""The same by the first alone, and the least by the second: a straight needle looks the same when it is shifted."""
+"""The same as they are, and the least shifted: a straight needle looks the same when it is shifted."""
 _PERHAPS = 1.1
 """Geometric mean of both where the axis may be horizontal."""
 _LEAST = 0.06
 """Difference of the sums of rows below which they are alike: a straight, aligned needle looks the same at all tilts."""
 _EMPTY = 0.02
+_SMOOTH = 0.7
+"""Standard deviation of the Gaussian that sums are smoothed by [pixel]."""
+_FRACTIONS = np.arange(-0.875, 0.876, 0.125)
+"""Parts of a pixel by which sums are shifted, too: half a pixel of a steep flank is more than what a tilt changes."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,8 @@ class AxisDirection:
     @property
     def is_horizontal(self) -> bool:
         """Whether the axis clearly lies along the rows."""
-        both = min(self.as_they_are, self.shifted)
-        return both > _BOTH or (self.as_they_are > _MOVES and self.shifted > _NOT_LESS)
+        is_clear = self.shifted > _CLEAR and self.as_they_are > _NOT_MUCH_LESS
+        return is_clear or (self.as_they_are > _MOVES and self.shifted > _NOT_LESS)
 
     @property
     def is_doubtful(self) -> bool:
@@ -95,14 +102,20 @@ def _pairs(in_order: NDArray[np.int64], tilt_angles: NDArray[np.float64]) -> lis
 
 def _misfits(sums: NDArray[np.float64], pairs: list[tuple[int, int]]) -> tuple[float, float]:
     """Median difference of pairs of `(n_tilts, n)` sums, as they are and shifted as it fits best, as a part of both."""
-    heights = sums - np.quantile(sums, _EMPTY)
+    heights = gaussian_filter1d(sums - np.quantile(sums, _EMPTY), _SMOOTH, axis=1)
     reach = int(_REACH * sums.shape[1])
     as_they_are, shifted = [], []
     for first, second in pairs:
         values = [_misfit(heights[first], heights[second], shift) for shift in range(-reach, reach + 1)]
         as_they_are.append(values[reach])
-        shifted.append(min(values))
+        whole = int(np.argmin(values)) - reach
+        finer = [_misfit(heights[first], _moved(heights[second], part), whole) for part in _FRACTIONS]
+        shifted.append(min(*values, *finer))
     return (float(np.median(as_they_are)), float(np.median(shifted))) if pairs else (np.nan, np.nan)
+
+
+def _moved(values: NDArray[np.float64], by: float) -> NDArray[np.float64]:
+    return np.asarray(shift_by(values, by, order=3, mode="nearest"))
 
 
 def _misfit(first: NDArray[np.float64], second: NDArray[np.float64], shift: int) -> float:
