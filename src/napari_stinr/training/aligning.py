@@ -66,9 +66,9 @@ _TINY = 1e-6
 _EXPECTED = {"coarse": 600, "joint": 1350}
 """Visits of a series over 180 degrees."""
 _HELD_OUT, _LEAST_HELD_OUT = 0.1, 3
-_BETTER, _FAR_BETTER = 0.995, 0.85
-"""Residual of projections that were not fitted, by that of a simpler pose, that speaks for another one; by that of the
-series as recorded less is needed, as interpolation alone makes projections smoother and easier to predict."""
+_BETTER, _CLEARLY_BETTER, _FAR_BETTER = 0.995, 0.97, 0.85
+"""Residual of projections that were not fitted, by that of another pose, that speaks for one: of the joint step, of the
+chain after short fits, and after the series as recorded, as interpolation alone makes projections easier to predict."""
 _LEAST_TILTS, _LEAST_PIXELS = 9, 16
 """Smaller series tell nothing by a fit."""
 
@@ -140,12 +140,13 @@ def align_prepared(
         return _alignment(series, recorded, found, preprocessing, apart=found.apart)
     start = chain.scaled(1 / factor)
     refined = search.refined(start, has_pairs=bool(found.n_pairs))
-    poses = [recorded, start, refined]
+    poses = [recorded, refined, start]
     losses = search.judged(poses)
-    if not found.n_pairs and losses[2] > _PREDICTABLE:
-        losses[2] = math.inf
-    chosen = _best(losses)
-    pose, is_axis_known = poses[chosen], bool(found.n_pairs) or chosen == 2
+    if not found.n_pairs and losses[1] > _PREDICTABLE:
+        losses[1] = math.inf
+    # Below 180 degrees short fits predict almost as well where the axis is wrong: the chain has to be clearly better.
+    chosen = _best(losses, better=_CLEARLY_BETTER)
+    pose, is_axis_known = poses[chosen], bool(found.n_pairs) or chosen == 1
     is_rotation_known = is_axis_known and search.is_rotation_told
     if method == "joint":
         # At full size, of a part of the rows; the pose that was judged best so far is the one to beat.
@@ -154,7 +155,7 @@ def align_prepared(
         search = _Search(chained, progress, rows=rows, threads=threads)
         poses = [recorded, pose, search.joint(pose, is_rotation_told=is_rotation_known)]
         losses = search.judged(poses, visits=_LONG_VISITS)
-        chosen = _best(losses)
+        chosen = _best(losses, better=_BETTER)
         pose = poses[chosen]
     progress.end()
     return _alignment(
@@ -200,11 +201,11 @@ def _alignment(
     )
 
 
-def _best(losses: list[float]) -> int:
-    """Position of the pose that is best by enough; 0, as recorded, unless another is far better."""
+def _best(losses: list[float], *, better: float) -> int:
+    """Position of the pose that is better by enough than those before; 0, as recorded, unless it is far better."""
     chosen = 0
     for number, loss in enumerate(losses):
-        if loss < _FAR_BETTER * losses[0] and (chosen == 0 or loss < _BETTER * losses[chosen]):
+        if loss < _FAR_BETTER * losses[0] and (chosen == 0 or loss < better * losses[chosen]):
             chosen = number
     return chosen
 
