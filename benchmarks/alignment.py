@@ -4,7 +4,8 @@ Atoms are moved and turned before they are projected, so that no image is interp
 along x with jitter, the axis 3 pixels off and 1.5 degrees turned, tilt angles wrong by 0.3 degrees, gains by 3 %.
 Errors are what is left beside moves of the object, which no data tell. `--volumes` also trains on each: NRMSE at t = 0
 of the series aligned by what was found, by that of the same series without any of these errors, in the rows that stay
-in view; beside it what the true pose gives, where only interpolation and the angles are left, and by how much less of the atoms are found (F1).
+in view; beside it what the true pose gives, where only interpolation and the angles are left, and by how much less of
+the atoms are found (F1).
 """
 
 from __future__ import annotations

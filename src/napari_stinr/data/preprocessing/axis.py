@@ -18,8 +18,8 @@ _APART, _TOO_FAR = 6.0, 15.0
 _REACH = 0.15
 """Largest shift between them that is looked for, as a part of the image."""
 _CLEAR, _NOT_MUCH_LESS = 1.25, 0.5
-"""How much less alike sums of rows must be than sums of columns once they are shifted, where the axis is horizontal, and
-the least as they are, where a drift may outweigh the tilt."""
+"""How much less alike sums of rows must be than sums of columns once they are shifted, where the axis is horizontal,
+and the least as they are, where a drift may outweigh the tilt."""
 _MOVES, _NOT_LESS = 2.7, 0.7
 """The same as they are, and the least once shifted: a straight needle looks the same when it is shifted."""
 _PERHAPS = 1.1
