@@ -251,8 +251,10 @@ class _Search:
 
     def refined(self, pose: Pose, *, has_pairs: bool) -> Pose:
         """Return a pose to which short fits and then long ones lead."""
-        descent, near = self._in_short(pose)
-        found = self._at_length(descent, near if has_pairs else self._at_best_offset(descent, near))
+        descent, near, is_settled = self._in_short(pose)
+        # Few pairs of mirror images, and a chain that drifts between them, may have the axis wrong, too.
+        is_axis_sure = has_pairs and is_settled
+        found = self._at_length(descent, near if is_axis_sure else self._at_best_offset(descent, near))
         if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
             return found
         # A few rows of a small image: what they show of a rotation is less than what a young field shows without one.
@@ -269,8 +271,8 @@ class _Search:
     def _at_best_offset(self, descent: Rounds, pose: Pose) -> Pose:
         """Return a pose with the offset of the axis at which a long fit is best.
 
-        With less than 180 degrees what fits show of an offset vanishes at wrong ones, too, once the shifts are used to
-        them; the residual is larger there.
+        With less than 180 degrees, or far from it, what fits show of an offset vanishes at wrong ones, too, once the
+        shifts are used to them; the residual is larger there.
         """
         residuals: dict[float, float] = {}
 
@@ -297,8 +299,8 @@ class _Search:
         logger.debug("residuals of what was not fitted: %s", np.round(losses, 4))
         return losses
 
-    def _in_short(self, pose: Pose) -> tuple[Rounds, Pose]:
-        """Return where short fits lead, one after the other, and what was learned on the way."""
+    def _in_short(self, pose: Pose) -> tuple[Rounds, Pose, bool]:
+        """Return what short fits have taught, where they lead, and whether the axis stays there."""
         descent, found = self._rounds(), list[tuple[float, Pose]]()
         for number in range(_ROUNDS):
             look = self._look(pose)
@@ -307,7 +309,7 @@ class _Search:
             logger.debug("short fit %d: misfit %.3f, %s", number, found[-1][0], shown)
             if shown.is_within(_NEAR):
                 break
-        return descent, min(found, key=lambda one: one[0])[1]
+        return descent, min(found, key=lambda one: one[0])[1], shown.is_within(_AXIS_FOUND)
 
     def _at_length(self, descent: Rounds, pose: Pose, *, turns: bool = False) -> Pose:
         """Return where long fits lead."""
