@@ -63,7 +63,7 @@ not always."""
 _PART_OF_ROWS = 4
 _WEIGHT_OF_RESIDUAL = 4.0
 _TINY = 1e-6
-_EXPECTED = {"coarse": 600, "joint": 1350}
+_EXPECTED = {"coarse": 900, "joint": 1650}
 """Visits of a series over 180 degrees."""
 _HELD_OUT, _LEAST_HELD_OUT = 0.1, 3
 _BETTER, _CLEARLY_BETTER, _FAR_BETTER = 0.995, 0.97, 0.85
@@ -251,10 +251,9 @@ class _Search:
 
     def refined(self, pose: Pose, *, has_pairs: bool) -> Pose:
         """Return a pose to which short fits and then long ones lead."""
-        descent, near, is_settled = self._in_short(pose)
+        descent, near = self._in_short(pose)
         # Few pairs of mirror images, and a chain that drifts between them, may have the axis wrong, too.
-        is_axis_sure = has_pairs and is_settled
-        found = self._at_length(descent, near if is_axis_sure else self._at_best_offset(descent, near))
+        found = self._at_length(descent, self._at_best_offset(descent, near))
         if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
             return found
         # A few rows of a small image: what they show of a rotation is less than what a young field shows without one.
@@ -299,8 +298,8 @@ class _Search:
         logger.debug("residuals of what was not fitted: %s", np.round(losses, 4))
         return losses
 
-    def _in_short(self, pose: Pose) -> tuple[Rounds, Pose, bool]:
-        """Return what short fits have taught, where they lead, and whether the axis stays there."""
+    def _in_short(self, pose: Pose) -> tuple[Rounds, Pose]:
+        """Return what short fits have taught, and where they lead."""
         descent, found = self._rounds(), list[tuple[float, Pose]]()
         for number in range(_ROUNDS):
             look = self._look(pose)
@@ -309,7 +308,7 @@ class _Search:
             logger.debug("short fit %d: misfit %.3f, %s", number, found[-1][0], shown)
             if shown.is_within(_NEAR):
                 break
-        return descent, min(found, key=lambda one: one[0])[1], shown.is_within(_AXIS_FOUND)
+        return descent, min(found, key=lambda one: one[0])[1]
 
     def _at_length(self, descent: Rounds, pose: Pose, *, turns: bool = False) -> Pose:
         """Return where long fits lead."""
