@@ -144,7 +144,7 @@ def align_prepared(
     losses = search.judged(poses)
     if not found.n_pairs and losses[1] > _PREDICTABLE:
         losses[1] = math.inf
-    # Below 180 degrees short fits predict almost as well where the axis is wrong: the chain has to be clearly better.
+    # Short fits predict almost as well where the axis is wrong: the chain has to be clearly better than refined.
     chosen = _best(losses, better=_CLEARLY_BETTER)
     pose, is_axis_known = poses[chosen], bool(found.n_pairs) or chosen == 1
     is_rotation_known = is_axis_known and search.is_rotation_told
