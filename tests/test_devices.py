@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 import torch
 
-from napari_stinr.devices import list_devices, resolve_device
-
-if TYPE_CHECKING:
-    import pytest
+from napari_stinr.devices import has_bfloat16, list_devices, resolve_device
 
 
 def with_cuda(monkeypatch: pytest.MonkeyPatch, names: list[str], free: list[int | None]) -> None:
@@ -52,3 +48,31 @@ def test_a_broken_driver_leaves_the_cpu(monkeypatch: pytest.MonkeyPatch, caplog:
     monkeypatch.setattr(torch.cuda, "get_device_name", broken)
     assert [device.name for device in list_devices()] == ["cpu"]
     assert "driver too old" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("features", "has"),
+    [({"avx512bf16": True, "amx-bf16": False}, True), ({"amx-bf16": True}, True), ({"avx512bf16": False}, False)],
+)
+def test_bfloat16_is_asked_of_the_processor(
+    features: dict[str, bool], has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_stinr.devices.get_host_cpu_features", lambda: features)
+    assert has_bfloat16(torch.device("cpu")) is has
+    assert not has_bfloat16(torch.device("mps"))
+
+
+def test_no_bfloat16_on_a_processor_that_nothing_is_known_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> dict[str, bool]:
+        raise RuntimeError("the host's features are not known")
+
+    monkeypatch.setattr("napari_stinr.devices.get_host_cpu_features", unknown)
+    assert not has_bfloat16(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("capability", "has"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_bfloat16_is_asked_of_the_graphics_card(
+    capability: tuple[int, int], has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert has_bfloat16(torch.device("cuda:0")) is has

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 
 import psutil
 import torch
+from llvmlite.binding import get_host_cpu_features
 
 from napari_stinr.cores import available_threads
 from napari_stinr.errors import StinrError
 
 logger = logging.getLogger(__name__)
 
-_TRIALS = 4
+_BFLOAT16_FEATURES = ("avx512bf16", "amx-bf16")
+_CUDA_WITH_BFLOAT16 = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -92,32 +93,25 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(full_name)
 
 
-def gains_from_bfloat16(device: torch.device) -> bool:
-    """Measure whether matrix products are faster in bfloat16 than in float32.
+def has_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for products of matrices in bfloat16, where they are faster.
 
-    It pays on processors that have it in hardware and costs on those that do not, which no name tells.
+    Asked of the processor and not measured: which numbers a seed gives must not depend on what else is running.
 
     Parameters
     ----------
     device : torch.device
-        Where to measure.
+        Where to compute.
 
     Returns
     -------
     bool
-        True where a layer of a network took less than 80 % of the time.
+        True for Intel and AMD processors with AVX512-BF16 or AMX and for CUDA from compute capability 8.0 on.
     """
-    if device.type == "mps":
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= _CUDA_WITH_BFLOAT16
+    try:
+        features = get_host_cpu_features() if device.type == "cpu" else {}
+    except RuntimeError:  # a processor that LLVM does not know
         return False
-    return _layer_seconds(device, torch.bfloat16) < 0.8 * _layer_seconds(device, torch.float32)
-
-
-def _layer_seconds(device: torch.device, dtype: torch.dtype) -> float:
-    inputs = torch.ones(8192, 128, device=device, dtype=dtype)
-    weights = torch.ones(128, 128, device=device, dtype=dtype)
-    seconds = []
-    for _ in range(_TRIALS):
-        start = time.perf_counter()
-        float((inputs @ weights)[0, 0])  # waits for the device
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    return any(features.get(name, False) for name in _BFLOAT16_FEATURES)

@@ -65,5 +65,5 @@ class TrainingConfig(Settings):
         description="Projections kept out of the training, evenly over the time, to see how unseen data are predicted.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Number format of networks; auto: what a measurement at the start finds faster."
+        "auto", description="Number format of networks; auto: bfloat16 where the device computes in it."
     )

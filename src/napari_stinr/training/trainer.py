@@ -15,7 +15,7 @@ from napari_stinr.cores import available_threads
 from napari_stinr.data.geometry import grid_of
 from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.measurements import Measurements
-from napari_stinr.devices import gains_from_bfloat16, resolve_device
+from napari_stinr.devices import has_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, build_field
 from napari_stinr.fields.growth import OUTSIDE, SPECIMEN
@@ -396,4 +396,4 @@ def _initial_field(config: ReconstructionConfig, grid: VoxelGrid, *, scale: floa
 
 def _uses_bfloat16(config: ReconstructionConfig, device: torch.device) -> bool:
     precision = config.training.precision
-    return precision == "bfloat16" or (precision == "auto" and config.field.has_network and gains_from_bfloat16(device))
+    return precision == "bfloat16" or (precision == "auto" and config.field.has_network and has_bfloat16(device))
