@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
+    from napari_stinr.fields.encoding import FeatureGrids
     from napari_stinr.fields.filters import PlaneFilter
 
 
@@ -106,6 +108,45 @@ def potential(parts: Sequence[Slices], t: float | torch.Tensor) -> torch.Tensor:
         `(rows, depth, width)` potential [V].
     """
     return reduce(add, (part.at(t) for part in parts))
+
+
+@dataclass(frozen=True, eq=False)
+class GridSlices:
+    """Part of a field as the grids of which it is made, for projectors that sample these in their own memory.
+
+    At a time t it is ``softplus(density) * scale * sigmoid((t - arrival) / width)``.
+
+    Parameters
+    ----------
+    lattice : tuple of Tensor
+        `(depth,)`, `(rows,)`, `(width,)` positions (z, y, x) from the centre, on the CPU [the unit of voxel_size].
+    density : FeatureGrids
+        Grids whose sum becomes the density [1].
+    scale : float
+        Unit of the density [V].
+    arrival : FeatureGrids, optional
+        Grids whose sum is the arrival time; None: the density does not change [t].
+    width : float
+        Duration of an arrival [t].
+    """
+
+    lattice: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    density: FeatureGrids
+    scale: float
+    arrival: FeatureGrids | None = None
+    width: float = 1.0
+
+    @property
+    def values(self) -> list[torch.Tensor]:
+        """Values at the nodes of the grids of the density, then of the arrival time."""
+        grids = (*self.density, *(self.arrival or ()))
+        return [level.values for level in grids]
+
+    def evaluated(self) -> Slices:
+        """Return the slices, differentiable by the values at the nodes."""
+        density = functional.softplus(self.density.sum_on_lattice(*self.lattice).float()) * self.scale
+        arrival = None if self.arrival is None else self.arrival.sum_on_lattice(*self.lattice)
+        return Slices(density, arrival, self.width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +268,21 @@ class Field(nn.Module, ABC):
         tuple of Slices
             Parts that add up to the potential before the blur; differentiable where the field can be trained on blocks.
         """
+
+    def projected(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> tuple[Slices | GridSlices, ...]:
+        """Return the field at all positions of a lattice for a projector, as grids where it is a sum of such.
+
+        Parameters
+        ----------
+        z, y, x, t
+            As for :meth:`slices`.
+
+        Returns
+        -------
+        tuple of Slices or GridSlices
+            Parts that add up to the potential before the blur.
+        """
+        return self.slices(z, y, x, t)
 
     def potential(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
         """Return the potential at all positions of a lattice.

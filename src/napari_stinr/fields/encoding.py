@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
     from napari_stinr.data.geometry import VoxelGrid
 
 _ON_NODE = 1e-4
 """Distance from a node below which a position counts as on it [spacings]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """Between which nodes of one axis positions are.
+
+    Parameters
+    ----------
+    lower, upper : ndarray
+        `(n,)` int64 nodes on both sides; the same where there is only one.
+    weight : ndarray
+        `(n,)` float32 weight of the upper one, 0 on a node [1].
+    """
+
+    lower: NDArray[np.int64]
+    upper: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def at(cls, positions: torch.Tensor, n_nodes: int, distance: float) -> Nodes:
+        """Find the nodes, `distance` from each other, for `(n,)` positions from the centre."""
+        index = _index(positions, n_nodes, distance).numpy()
+        nearest = np.round(index)
+        index = np.where(np.abs(index - nearest) < _ON_NODE, nearest, index)
+        lower = np.minimum(np.floor(index), max(n_nodes - 2, 0)).astype(np.int64)
+        return cls(lower, np.minimum(lower + 1, n_nodes - 1), (index - lower).astype(np.float32))
+
+    def are_all_of(self, n_nodes: int) -> bool:
+        """Whether they are the nodes themselves, each of them once and in order."""
+        whole = self.lower + self.weight
+        return len(whole) == n_nodes and bool((whole == np.arange(n_nodes)).all())
 
 
 class FeatureGrid(nn.Module):
@@ -38,6 +73,15 @@ class FeatureGrid(nn.Module):
         for positions, axis in ((y, 0), (z, 2), (x, 3)):
             values = self._interpolate(values, positions, axis=axis)
         return values
+
+    def nodes(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> tuple[Nodes, Nodes, Nodes]:
+        """Nodes along y, z and x between which the positions of a lattice are; see :meth:`on_lattice`."""
+        n_y, _, n_z, n_x = self.values.shape
+        y_nodes, z_nodes, x_nodes = (
+            _remembered(positions, (n, self.node_distance), lambda p, n=n: Nodes.at(p, n, self.node_distance))  # type: ignore[misc]
+            for positions, n in ((y, n_y), (z, n_z), (x, n_x))
+        )
+        return y_nodes, z_nodes, x_nodes
 
     def node_positions(self) -> torch.Tensor:
         """`(rows, depth, width, 3)` float32 positions (z, y, x) of the nodes from the centre, on the CPU."""
@@ -67,34 +111,45 @@ class FeatureGrid(nn.Module):
 
 
 _KNOWN = WeakTensorKeyDictionary()
-"""Weights of positions that are asked for again and again, as in every step of a training, as long as these exist."""
+"""What is known of positions that are asked for again and again, as in every step of a training, as long as these
+exist."""
+
+
+def _remembered(positions: torch.Tensor, key: tuple[Any, ...], made: Callable[[torch.Tensor], Any]) -> Any:
+    """Return what is made of positions, at the first time only, unless they have changed."""
+    as_they_were, known = _KNOWN.get(positions, (None, {}))  # type: ignore[no-untyped-call]
+    if as_they_were is None or not torch.equal(as_they_were, positions):
+        known = {}
+        _KNOWN[positions] = (positions.clone(), known)
+    if key not in known:
+        # What is made in a renderer's inference mode could not be used in training.
+        with torch.inference_mode(False), torch.no_grad():
+            known[key] = made(positions.double().clone())
+    return known[key]
 
 
 def _weights_between_nodes(
     positions: torch.Tensor, n_nodes: int, distance: float, like: torch.Tensor
 ) -> torch.Tensor | None:
     """`(n, n_nodes)` weights of the nodes at `(n,)` positions, or `(n,)` nodes where all are on one; None: on all."""
-    as_they_were, known = _KNOWN.get(positions, (None, {}))  # type: ignore[no-untyped-call]
-    if as_they_were is None or not torch.equal(as_they_were, positions):
-        known = {}
-        _KNOWN[positions] = (positions.clone(), known)
     key = (n_nodes, distance, like.dtype, like.device)
-    if key not in known:
-        # What is made in a renderer's inference mode could not be used in training.
-        with torch.inference_mode(False), torch.no_grad():
-            known[key] = _new_weights(positions.double().clone(), n_nodes, distance, like)
-    weights: torch.Tensor | None = known[key]
+    weights: torch.Tensor | None = _remembered(positions, key, lambda p: _new_weights(p, n_nodes, distance, like))
     return weights
 
 
 def _new_weights(positions: torch.Tensor, n_nodes: int, distance: float, like: torch.Tensor) -> torch.Tensor | None:
-    index = (positions / distance + (n_nodes - 1) / 2).clamp(0, n_nodes - 1)
+    index = _index(positions, n_nodes, distance)
     nearest = index.round()
     if bool((index - nearest).abs().max() < _ON_NODE):
         if torch.equal(nearest, torch.arange(n_nodes, dtype=torch.float64)):
             return None
         return nearest.long().to(like.device)
     return (1 - (index[:, None] - torch.arange(n_nodes)).abs()).clamp(min=0).to(like)
+
+
+def _index(positions: torch.Tensor, n_nodes: int, distance: float) -> torch.Tensor:
+    """`(n,)` float64 place of positions among the nodes, from 0; those beyond an end are on it."""
+    return (positions.double() / distance + (n_nodes - 1) / 2).clamp(0, n_nodes - 1)
 
 
 class FeatureGrids(nn.ModuleList):

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.fields.atoms import Atoms
-from napari_stinr.fields.base import Field, ParameterGroup, Slices, grown, potential
+from napari_stinr.fields.base import Field, GridSlices, ParameterGroup, Slices, grown, potential
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.static import Density, blur_of
 
@@ -178,6 +178,14 @@ class GrowthField(Field):
             labels = self._at_voxels(self.atoms.labels, z, y, x)
             return self._of_atoms(self.atoms, labels, self.density.on_lattice(z, y, x))
         return (Slices(self.density.on_lattice(z, y, x), self.arrival_of_grids(z, y, x), self._width_now()),)
+
+    def projected(
+        self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0
+    ) -> tuple[Slices | GridSlices, ...]:
+        """Grids where nothing is known of regions and atoms; see :meth:`Field.projected`."""
+        if self.atoms is not None or self.regions is not None or not self.density.is_sum_of_grids:
+            return self.slices(z, y, x, t)
+        return (GridSlices((z, y, x), self.density.grids, float(self.density.scale), self.arrival, self._width_now()),)
 
     def arrival_of_grids(
         self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, *, outside: bool = False

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_stinr.config import StaticFieldConfig
-from napari_stinr.fields.base import Costs, Field, ParameterGroup, Slices
+from napari_stinr.fields.base import Costs, Field, GridSlices, ParameterGroup, Slices
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.filters import BAND_LIMIT, PlaneFilter, gaussian_taps
 
@@ -65,6 +65,11 @@ class Density(nn.Module):
         *_, finest = self.grids
         with torch.no_grad():
             finest.values.masked_fill_(is_outside, _START_OUTSIDE)
+
+    @property
+    def is_sum_of_grids(self) -> bool:
+        """Whether nothing but a softplus is between the sum of the grids and the density."""
+        return self.decoder is None and self._band_limit is None
 
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` float32 density at `(depth,)`, `(rows,)`, `(width,)` positions on the CPU [V]."""
@@ -159,6 +164,14 @@ class StaticField(Field):
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
         """One part, for all times."""
         return (Slices(self.density.on_lattice(z, y, x)),)
+
+    def projected(
+        self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0
+    ) -> tuple[Slices | GridSlices, ...]:
+        """Grids of the density where it is a sum of such; see :meth:`Field.projected`."""
+        if not self.density.is_sum_of_grids:
+            return self.slices(z, y, x, t)
+        return (GridSlices((z, y, x), self.density.grids, float(self.density.scale)),)
 
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int

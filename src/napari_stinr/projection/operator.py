@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_stinr.fields.base import Slices
+from napari_stinr.fields.base import GridSlices, Slices
 from napari_stinr.fields.filters import filtered, one_after_the_other
+from napari_stinr.projection.backends import GridProjector
 from napari_stinr.projection.footprint import FLATTENING
 from napari_stinr.projection.views import TiltRays
 
@@ -55,17 +56,39 @@ class _ProjectSlices(torch.autograd.Function):
         return *by_slices, None, None, None, None, None, None
 
 
+class _ProjectGrids(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, projector: GridProjector, part: GridSlices, rays: TiltRays, *_values: torch.Tensor
+    ) -> torch.Tensor:
+        lines, tiles = projector.project_grids(part, rays)
+        ctx.projector, ctx.part, ctx.rays, ctx.tiles = projector, part, rays, tiles
+        return lines
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return None, None, None, *ctx.projector.backproject_grids(gradients[0], ctx.part, ctx.tiles, ctx.rays)
+
+
 def project_slices(
-    projector: Projector, parts: Sequence[Slices], views: Views, *, blur: PlaneFilter | None = None
+    projector: Projector, parts: Sequence[Slices | GridSlices], views: Views, *, blur: PlaneFilter | None = None
 ) -> torch.Tensor:
     """`(m, rows, n_pixels)` float32 lines of parts that add up, differentiable [V times the unit of voxel_size]."""
     taps = FLATTENING if blur is None else one_after_the_other(FLATTENING, blur.taps)
     rays = views.rays
-    lines = [
-        _ProjectSlices.apply(part.density, part.arrival, part.share, *rays, projector, part.width)  # type: ignore[no-untyped-call]
-        for part in parts
-    ]
+    lines = [_lines(projector, part, rays) for part in parts]
     return views.scaled(filtered(reduce(add, lines), taps, axis=2))
+
+
+def _lines(projector: Projector, part: Slices | GridSlices, rays: TiltRays) -> torch.Tensor:
+    lines: torch.Tensor
+    if isinstance(part, GridSlices):
+        if isinstance(projector, GridProjector):
+            lines = _ProjectGrids.apply(projector, part, rays, *part.values)  # type: ignore[no-untyped-call]
+            return lines
+        part = part.evaluated()
+    lines = _ProjectSlices.apply(part.density, part.arrival, part.share, *rays, projector, part.width)  # type: ignore[no-untyped-call]
+    return lines
 
 
 def project_field(
@@ -99,7 +122,7 @@ def project_field(
 
     def lines(seen: Views) -> torch.Tensor:
         with torch.autocast(projector.device.type, torch.bfloat16, enabled=bfloat16):
-            parts = field.slices(*lattice, float(seen.times[0]))
+            parts = field.projected(*lattice, float(seen.times[0]))
         return project_slices(projector, parts, seen, blur=field.blur)
 
     if field.serves_all_times:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import float32  # not torch itself: a module of this folder has that name
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_stinr.fields.base import Slices
+    from napari_stinr.fields.base import GridSlices, Slices
     from napari_stinr.projection.views import SliceShape, TiltRays
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,33 @@ def check_slices(slices: Slices, shape: SliceShape) -> None:
             raise ValueError(f"slices to be projected are {found}, expected float32 of {expected}")
 
 
+def check_lattice(part: GridSlices, shape: SliceShape) -> None:
+    """Check for grids what :func:`check_slices` checks.
+
+    Parameters
+    ----------
+    part : GridSlices
+        What is projected.
+    shape : SliceShape
+        What the projector was made for.
+
+    Raises
+    ------
+    ValueError
+        There are other numbers of positions, or values of another type.
+    """
+    z, _, x = part.lattice
+    if (len(z), len(x)) != (shape.depth, shape.width) or any(values.dtype != float32 for values in part.values):
+        found = f"{', '.join({str(values.dtype) for values in part.values})} for {len(z)} x {len(x)} voxels"
+        raise ValueError(
+            f"grids to be projected are {found}, expected float32 for {shape.depth} x {shape.width} voxels"
+        )
+
+
+Job = Callable[[int, int], None]
+"""Does the work for some indices: takes the first, and what is beyond the last."""
+
+
 class Projector(Protocol):
     """The projection of slices and its adjoint.
 
@@ -112,6 +140,51 @@ class Projector(Protocol):
         -------
         SlicesGradient
             By density, and by arrival time and share where there are some.
+        """
+        ...
+
+
+@runtime_checkable
+class GridProjector(Projector, Protocol):
+    """A projector that samples grids itself, in the memory in which it works."""
+
+    def project_grids(self, part: GridSlices, rays: TiltRays) -> tuple[torch.Tensor, Any]:
+        """Return detector lines.
+
+        Parameters
+        ----------
+        part : GridSlices
+            What to project.
+        rays : TiltRays
+            `(m,)` of the tilts to project for.
+
+        Returns
+        -------
+        lines : Tensor
+            `(m, rows, n_pixels)` float32 projected potential [V times the unit of voxel_size].
+        tiles : object
+            What :meth:`backproject_grids` needs.
+        """
+        ...
+
+    def backproject_grids(
+        self, lines: torch.Tensor, part: GridSlices, tiles: Any, rays: TiltRays
+    ) -> list[torch.Tensor]:
+        """Return the gradients by the values at the nodes.
+
+        Parameters
+        ----------
+        lines : Tensor
+            `(m, rows, n_pixels)` float32 gradient of the loss by the detector lines.
+        part, rays
+            As for :meth:`project_grids`.
+        tiles : object
+            What that returned.
+
+        Returns
+        -------
+        list of Tensor
+            For each of the values of the part, with its shape.
         """
         ...
 

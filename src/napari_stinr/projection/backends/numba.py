@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_stinr.projection.backends import ROWS_TOGETHER, BackEnd, SlicesGradient, check_slices, register
+from napari_stinr.projection.backends import (
+    ROWS_TOGETHER,
+    BackEnd,
+    SlicesGradient,
+    check_lattice,
+    check_slices,
+    register,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from napari_stinr.fields.base import Slices
+    from napari_stinr.fields.base import GridSlices, Slices
+    from napari_stinr.projection.backends import Job
     from napari_stinr.projection.views import SliceShape, TiltRays
+
+_PIECES = 4
+"""Of the work of a kernel for every thread: few, as each takes Python's lock; more than one, as some last longer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Slices in the order in which the kernels work: rows innermost, LANES of them.
+
+    Parameters
+    ----------
+    density : ndarray
+        `(tiles, depth * width * LANES)` float32 density [V].
+    arrival, share : ndarray or None
+        The same of arrival time [t] and share [1].
+    raw : ndarray or None
+        The same of what becomes the density by a softplus; None where the density was given [1].
+    """
+
+    density: NDArray[np.float32]
+    arrival: NDArray[np.float32] | None
+    share: NDArray[np.float32] | None = None
+    raw: NDArray[np.float32] | None = None
 
 
 class CompiledProjector:
@@ -26,61 +57,80 @@ class CompiledProjector:
     def __init__(self, shape: SliceShape, *, device: torch.device | None = None, threads: int = 1) -> None:
         # Imported here: compiling the kernels costs a second that a plain import must not.
 
-        from napari_stinr.projection.backends import numba_kernels
+        from napari_stinr.projection.backends import grids_kernels, numba_kernels
 
         self.shape, self.device = shape, device or torch.device("cpu")
-        self._kernels = numba_kernels
+        self._kernels, self._grids = numba_kernels, grids_kernels
         self._threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="stinr-projector") if threads > 1 else None
 
     def project(self, slices: Slices, rays: TiltRays) -> torch.Tensor:
         """`(m, rows, n_pixels)` detector lines; see :meth:`~Projector.project`."""
-        kernels = self._kernels
-        tiles, arrival, share = self._all_to_tiles(slices)
-        cosines, sines, origins, times = (values.detach().numpy() for values in rays)
-        cells = self.shape.n_pixels + kernels.EXTRA_CELLS
-        lines = np.zeros((len(times), len(tiles), cells * ROWS_TOGETHER), dtype=np.float32)
-        size = (self.shape.depth, self.shape.width)
-        steepness = np.float32(1.0 / slices.width)
-
-        def job(index: int) -> None:
-            k, tile = divmod(index, len(tiles))
-            if arrival is None:
-                kernels.project_static(tiles, cosines, sines, origins, k, tile, *size, lines[k, tile])
-            else:
-                kernels.project_growth(
-                    tiles, arrival, share, cosines, sines, origins, times, steepness, k, tile, *size, lines[k, tile]
-                )
-
-        self._share(job, len(times) * len(tiles))
-        by_cell = lines.reshape(len(times), len(tiles), cells, ROWS_TOGETHER)
-        pixels = by_cell[:, :, kernels.MARGIN : kernels.MARGIN + self.shape.n_pixels]
-        rows = torch.from_numpy(pixels).permute(0, 1, 3, 2).flatten(1, 2)[:, : len(slices.density)]
-        return rows * self.shape.voxel_size
+        return self._project(self._all_to_tiles(slices), rays, width=slices.width, n_rows=len(slices.density))
 
     def backproject(self, lines: torch.Tensor, slices: Slices, rays: TiltRays) -> SlicesGradient:
         """`(rows, depth, width)` gradients; see :meth:`~Projector.backproject`."""
-        kernels = self._kernels
-        tiles, arrival, share = self._all_to_tiles(slices)
-        cosines, sines, origins, times = (values.detach().numpy() for values in rays)
-        cells = self._to_cells(lines, n_tiles=len(tiles))
-        by_density = np.zeros_like(tiles)
-        by_arrival, by_share = (None if values is None else np.zeros_like(tiles) for values in (arrival, share))
-        steepness, size = np.float32(1.0 / slices.width), (self.shape.depth, self.shape.width)
+        gradients = self._backproject(lines, self._all_to_tiles(slices), rays, width=slices.width)
+        return SlicesGradient(*(None if g is None else self._from_tiles(g, len(slices.density)) for g in gradients))  # type: ignore[arg-type]  # there always is one by the density
 
-        def job(index: int) -> None:
-            tile, z = divmod(index, self.shape.depth)
+    def project_grids(self, part: GridSlices, rays: TiltRays) -> tuple[torch.Tensor, Tiles]:
+        """Detector lines of grids, and what to go back with; see :meth:`~GridProjector.project_grids`."""
+        check_lattice(part, self.shape)
+        raw, density, arrival = self._grids.sampled(part, self._share)
+        tiles = Tiles(density, arrival, raw=raw)
+        return self._project(tiles, rays, width=part.width, n_rows=len(part.lattice[1])), tiles
+
+    def backproject_grids(
+        self, lines: torch.Tensor, part: GridSlices, tiles: Tiles, rays: TiltRays
+    ) -> list[torch.Tensor]:
+        """Gradients by the values at the nodes; see :meth:`~GridProjector.backproject_grids`."""
+        assert tiles.raw is not None
+        by_density, by_arrival, _ = self._backproject(lines, tiles, rays, width=part.width)
+        return self._grids.gathered(part, tiles.raw, by_density, by_arrival, self._share)
+
+    def _project(self, tiles: Tiles, rays: TiltRays, *, width: float, n_rows: int) -> torch.Tensor:
+        kernels, (density, arrival, share) = self._kernels, (tiles.density, tiles.arrival, tiles.share)
+        cosines, sines, origins, times = (values.detach().numpy() for values in rays)
+        cells = self.shape.n_pixels + kernels.EXTRA_CELLS
+        lines = np.zeros((len(times), len(density), cells * ROWS_TOGETHER), dtype=np.float32)
+        size, steepness = (self.shape.depth, self.shape.width), np.float32(1.0 / width)
+
+        def job(first: int, stop: int) -> None:
             if arrival is None:
-                kernels.backproject_static(cosines, sines, origins, z, tile, *size, cells, by_density)
+                kernels.project_static(density, cosines, sines, origins, first, stop, *size, lines)
+            else:
+                kernels.project_growth(
+                    density, arrival, share, cosines, sines, origins, times, steepness, first, stop, *size, lines
+                )
+
+        self._share(job, len(times) * len(density))
+        by_cell = lines.reshape(len(times), len(density), cells, ROWS_TOGETHER)
+        pixels = by_cell[:, :, kernels.MARGIN : kernels.MARGIN + self.shape.n_pixels]
+        rows = torch.from_numpy(pixels).permute(0, 1, 3, 2).flatten(1, 2)[:, :n_rows]
+        return rows * self.shape.voxel_size
+
+    def _backproject(
+        self, lines: torch.Tensor, tiles: Tiles, rays: TiltRays, *, width: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Gradients in tiles by density, arrival and share."""
+        kernels, (density, arrival, share) = self._kernels, (tiles.density, tiles.arrival, tiles.share)
+        cosines, sines, origins, times = (values.detach().numpy() for values in rays)
+        cells = self._to_cells(lines, n_tiles=len(density))
+        by_density = np.zeros_like(density)
+        by_arrival, by_share = (None if values is None else np.zeros_like(density) for values in (arrival, share))
+        steepness, size = np.float32(1.0 / width), (self.shape.depth, self.shape.width)
+
+        def job(first: int, stop: int) -> None:
+            if arrival is None:
+                kernels.backproject_static(cosines, sines, origins, first, stop, *size, cells, by_density)
             else:
                 kernels.backproject_growth(
-                    tiles, arrival, share, cosines, sines, origins, times, steepness, z, tile, *size, cells,
+                    density, arrival, share, cosines, sines, origins, times, steepness, first, stop, *size, cells,
                     by_density, by_arrival, by_share,
                 )  # fmt: skip
 
-        self._share(job, len(tiles) * self.shape.depth)
-        gradients = (by_density, by_arrival, by_share)
-        return SlicesGradient(*(None if g is None else self._from_tiles(g, len(slices.density)) for g in gradients))  # type: ignore[arg-type]  # there always is one by the density
+        self._share(job, len(density) * self.shape.depth)
+        return by_density, by_arrival, by_share
 
     def _to_cells(self, lines: torch.Tensor, *, n_tiles: int) -> NDArray[np.float32]:
         """`(m, tiles, (n_pixels + EXTRA_CELLS) * LANES)` gradient of the loss by every cell."""
@@ -91,14 +141,11 @@ class CompiledProjector:
         cells[:, :, kernels.MARGIN : kernels.MARGIN + n_pixels] = lanes.numpy()
         return cells.reshape(len(lines), n_tiles, -1)
 
-    def _all_to_tiles(
-        self, slices: Slices
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """`(tiles, depth * width * LANES)` density, arrival and share."""
+    def _all_to_tiles(self, slices: Slices) -> Tiles:
         check_slices(slices, self.shape)
         arrival = None if slices.arrival is None else self._to_tiles(slices.arrival)
         share = None if slices.share is None else self._to_tiles(slices.share)
-        return self._to_tiles(slices.density), arrival, share
+        return Tiles(self._to_tiles(slices.density), arrival, share)
 
     def _to_tiles(self, values: torch.Tensor) -> NDArray[np.float32]:
         lanes = ROWS_TOGETHER
@@ -113,19 +160,14 @@ class CompiledProjector:
         by_lane = torch.from_numpy(tiles).view(len(tiles), self.shape.depth, self.shape.width, ROWS_TOGETHER)
         return by_lane.permute(0, 3, 1, 2).flatten(0, 1)[:n_rows].contiguous()
 
-    def _share(self, job: Callable[[int], None], n_jobs: int) -> None:
+    def _share(self, job: Job, n: int) -> None:
+        """Do a job for `n` indices, of which it takes the first and what is beyond the last."""
         if self._pool is None:
-            for index in range(n_jobs):
-                job(index)
+            job(0, n)
             return
-        remaining = iter(range(n_jobs))
-
-        def work() -> None:
-            for index in remaining:
-                job(index)
-
-        for future in [self._pool.submit(work) for _ in range(self._threads)]:
-            future.result()
+        bounds = np.linspace(0, n, min(n, _PIECES * self._threads) + 1).astype(int).tolist()
+        for done in [self._pool.submit(job, first, stop) for first, stop in pairwise(bounds)]:
+            done.result()
 
 
 register(BackEnd("numba", CompiledProjector, devices=("cpu",), needs="numba", rank=10))

@@ -80,14 +80,27 @@ def _seen(start, step, width, n_pixels):  # type: ignore[no-untyped-def]
 
 @_compiled
 def project_growth(  # type: ignore[no-untyped-def]
+    density, arrival, share, cosines, sines, origins, times, steepness, first, stop, depth, width, lines
+):
+    """Add the projection of slices with an arrival time to lines `first` to `stop`, counted `k * tiles + tile`.
+
+    `(tiles, depth * width * LANES)` float32 density, arrival and share (or None); `(n_tilts,)` cosines, sines and
+    origins [pixel] float64, times float32; float32 steepness [1/t]; `(n_tilts, tiles, (n_pixels + EXTRA_CELLS) *
+    LANES)` float32 lines.
+    """
+    n_tiles = lines.shape[1]
+    for index in range(first, stop):
+        k, tile = index // n_tiles, index % n_tiles
+        _project_growth(
+            density, arrival, share, cosines, sines, origins, times, steepness, k, tile, depth, width, lines[k, tile]
+        )
+
+
+@_compiled
+def _project_growth(  # type: ignore[no-untyped-def]
     density, arrival, share, cosines, sines, origins, times, steepness, k, tile, depth, width, line
 ):
-    """Add the projection of slices with an arrival time for tilt `k` to one line.
-
-    `(tiles, depth * width * LANES)` float32 density, arrival and share (or None), of which one tile; `(n_tilts,)`
-    cosines, sines and origins [pixel] float64, times float32; float32 steepness [1/t]; `((n_pixels + EXTRA_CELLS) *
-    LANES,)` float32 line.
-    """
+    # One tilt and one tile.
     n_pixels = len(line) // LANES - EXTRA_CELLS
     t = times[k]
     values = np.empty(width * LANES, dtype=np.float32)
@@ -112,14 +125,28 @@ def project_growth(  # type: ignore[no-untyped-def]
 
 @_compiled
 def backproject_growth(  # type: ignore[no-untyped-def]
+    density, arrival, share, cosines, sines, origins, times, steepness, first, stop, depth, width, lines, by_density,
+    by_arrival, by_share,
+):  # fmt: skip
+    """Set the gradients of density, arrival and share (or None) along lines `tile * depth + z` of voxels.
+
+    As for :func:`project_growth`; `lines` is the gradient of the loss by every cell, the gradients have the shape of
+    the density and are 0 before.
+    """
+    for index in range(first, stop):
+        tile, z = index // depth, index % depth
+        _backproject_growth(
+            density, arrival, share, cosines, sines, origins, times, steepness, z, tile, depth, width, lines,
+            by_density, by_arrival, by_share,
+        )  # fmt: skip
+
+
+@_compiled
+def _backproject_growth(  # type: ignore[no-untyped-def]
     density, arrival, share, cosines, sines, origins, times, steepness, z, tile, depth, width, lines, by_density,
     by_arrival, by_share,
 ):  # fmt: skip
-    """Set the gradients of density, arrival and share (or None) along one line `z` of voxels, for all tilts.
-
-    As for :func:`project_growth`; `lines` is the `(n_tilts, tiles, (n_pixels + EXTRA_CELLS) * LANES)` float32 gradient
-    of the loss by every cell, the gradients have the shape of the density and are 0 before.
-    """
+    # One line of voxels, for all tilts.
     n_pixels = lines.shape[2] // LANES - EXTRA_CELLS
     back = np.empty(_TOGETHER * LANES, dtype=np.float32)
     for left in range(0, width, _TOGETHER):
@@ -161,8 +188,17 @@ def backproject_growth(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def project_static(density, cosines, sines, origins, k, tile, depth, width, line):  # type: ignore[no-untyped-def]
+def project_static(density, cosines, sines, origins, first, stop, depth, width, lines):  # type: ignore[no-untyped-def]
     """Add the projection of a density that does not change; see :func:`project_growth`."""
+    n_tiles = lines.shape[1]
+    for index in range(first, stop):
+        k, tile = index // n_tiles, index % n_tiles
+        _project_static(density, cosines, sines, origins, k, tile, depth, width, lines[k, tile])
+
+
+@_compiled
+def _project_static(density, cosines, sines, origins, k, tile, depth, width, line):  # type: ignore[no-untyped-def]
+    # One tilt and one tile.
     n_pixels = len(line) // LANES - EXTRA_CELLS
     values = density[tile]
     for z in range(depth):
@@ -175,9 +211,18 @@ def project_static(density, cosines, sines, origins, k, tile, depth, width, line
 
 @_compiled
 def backproject_static(  # type: ignore[no-untyped-def]
-    cosines, sines, origins, z, tile, depth, width, lines, by_density
+    cosines, sines, origins, first, stop, depth, width, lines, by_density
 ):
     """Add the gradient of a density that does not change; see :func:`backproject_growth`."""
+    for index in range(first, stop):
+        _backproject_static(cosines, sines, origins, index % depth, index // depth, depth, width, lines, by_density)
+
+
+@_compiled
+def _backproject_static(  # type: ignore[no-untyped-def]
+    cosines, sines, origins, z, tile, depth, width, lines, by_density
+):
+    # One line of voxels, for all tilts.
     n_pixels = lines.shape[2] // LANES - EXTRA_CELLS
     came = by_density[tile]
     for left in range(0, width, _TOGETHER):

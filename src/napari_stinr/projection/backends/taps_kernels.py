@@ -1,4 +1,4 @@
-"""Two operations of the compiled kernels as vector instructions: add a voxel to four cells, and gather from four.
+"""Operations of the compiled kernels as vector instructions: add a voxel to four cells, gather from four, and others.
 
 The compiler turns loops over the lanes of one array into vector instructions by itself, but not these, in which four
 pieces of a line overlap. Sixteen lanes are one vector of LLVM, which makes of it what the processor has.
@@ -67,10 +67,27 @@ def _add_from_cells(
     return types.void(line, types.intp, values, types.intp, *_WEIGHTS), generate
 
 
+def _product_of_lanes(typing: Any, weights: Any, first: Any, values: Any, voxel: Any) -> Any:
+    """Return the sum of LANES weights from index `first` on, times values from `voxel` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        weight = _loaded(builder, _place(context, builder, signature, arguments, 0, arguments[1]))
+        value = _loaded(builder, _place(context, builder, signature, arguments, 2, arguments[3]))
+        total, half = builder.fmul(weight, value, flags=_FAST), LANES // 2
+        while half:
+            places = [ir.Constant(ir.IntType(32), (lane + half) % LANES) for lane in range(LANES)]
+            turned = builder.shuffle_vector(total, total, ir.Constant(ir.VectorType(ir.IntType(32), LANES), places))
+            total, half = builder.fadd(total, turned, flags=_FAST), half // 2
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(weights, types.intp, values, types.intp), generate
+
+
 # Those that use them have no types, and need not give the first argument.
 add_to_cells: Any = intrinsic(_add_to_cells)
 gather_from_cells: Any = intrinsic(_gather_from_cells)
 add_from_cells: Any = intrinsic(_add_from_cells)
+product_of_lanes: Any = intrinsic(_product_of_lanes)
 
 
 def _gathered(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

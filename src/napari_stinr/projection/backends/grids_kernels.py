@@ -1,0 +1,158 @@
+"""Grids into the tiles of the compiled projector, and gradients back to their nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_stinr.projection.backends import ROWS_TOGETHER
+from napari_stinr.projection.backends import nodes_kernels as kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_stinr.fields.base import GridSlices
+    from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids, Nodes
+    from napari_stinr.projection.backends import Job
+
+    Share = Callable[[Job, int], None]
+
+
+def sampled(
+    part: GridSlices, share: Share
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+    """Evaluate grids in the order of the kernels.
+
+    Parameters
+    ----------
+    part : GridSlices
+        The grids.
+    share : callable
+        Does a job for so many indices.
+
+    Returns
+    -------
+    raw, density, arrival : ndarray or None
+        `(tiles, depth * width * LANES)` float32 sum of the grids of the density [1], density [V] and arrival time [t].
+    """
+    depth, n = len(part.lattice[0]), _line(part)
+    n_tiles = -(-len(part.lattice[1]) // ROWS_TOGETHER)
+    raw = np.empty((n_tiles, depth * n), dtype=np.float32)
+    density, arrival = np.empty_like(raw), None if part.arrival is None else np.empty_like(raw)
+    of_density, scale = _Levels.of(part.density, part), np.float32(part.scale)
+    of_arrival = None if part.arrival is None else _Levels.of(part.arrival, part)
+
+    def job(first: int, stop: int) -> None:
+        of_density.sample(first, stop, raw)
+        kernels.activate(raw.ravel(), scale, n, first, stop, density.ravel())
+        if of_arrival is not None and arrival is not None:
+            of_arrival.sample(first, stop, arrival)
+
+    share(job, n_tiles * depth)
+    return raw, density, arrival
+
+
+def gathered(
+    part: GridSlices,
+    raw: NDArray[np.float32],
+    by_density: NDArray[np.float32],
+    by_arrival: NDArray[np.float32] | None,
+    share: Share,
+) -> list[torch.Tensor]:
+    """Bring gradients back to the nodes.
+
+    Parameters
+    ----------
+    part : GridSlices
+        The grids.
+    raw : ndarray
+        From :func:`sampled` [1].
+    by_density, by_arrival : ndarray or None
+        `(tiles, depth * width * LANES)` float32 gradients by density and arrival time; the first is overwritten.
+    share : callable
+        Does a job for so many indices.
+
+    Returns
+    -------
+    list of Tensor
+        For each of the values of the part, with its shape.
+    """
+    scale, n = np.float32(part.scale), _line(part)
+    share(
+        lambda first, stop: kernels.back_through_activation(raw.ravel(), scale, n, first, stop, by_density.ravel()),
+        raw.size // n,
+    )
+    gradients = _Levels.of(part.density, part).gathered(by_density, share)
+    if part.arrival is not None and by_arrival is not None:
+        gradients += _Levels.of(part.arrival, part).gathered(by_arrival, share)
+    return gradients
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """Grids that add up, each with the nodes between which the voxels are."""
+
+    values: list[NDArray[np.float32]]  # `(n_y, n_z, n_x)` of every grid, in its own memory
+    nodes: list[tuple[Nodes, Nodes, Nodes]]  # along y, z and x
+    voxels: int | None  # the grid whose nodes are the voxels
+
+    @classmethod
+    def of(cls, grids: FeatureGrids, part: GridSlices) -> _Levels:
+        values, nodes = [_values(level) for level in grids], [level.nodes(*part.lattice) for level in grids]
+        finest = (k for k, level in enumerate(zip(values, nodes, strict=True)) if _are_voxels(*level))
+        return cls(values, nodes, next(finest, None))
+
+    def sample(self, first: int, stop: int, tiles: NDArray[np.float32]) -> None:
+        """Set lines `first` to `stop` of tiles to the sum."""
+        if self.voxels is None:
+            depth = len(self.nodes[0][1].lower)
+            tiles.reshape(len(tiles) * depth, -1)[first:stop] = 0
+        else:
+            kernels.set_voxels(self.values[self.voxels], self.nodes[self.voxels][0].lower, first, stop, tiles)
+        for k, (values, nodes) in enumerate(zip(self.values, self.nodes, strict=True)):
+            if k != self.voxels:
+                kernels.add_nodes(values, *_arrays(nodes), first, stop, tiles)  # type: ignore[call-arg]
+
+    def gathered(self, by_tiles: NDArray[np.float32], share: Share) -> list[torch.Tensor]:
+        """`(n_y, 1, n_z, n_x)` gradient by the nodes of every grid, from that by tiles."""
+        gradients = [np.zeros_like(values) for values in self.values]
+        counts = [len(by_tiles) * v.shape[1] if k == self.voxels else v.shape[1] for k, v in enumerate(self.values)]
+        ends = np.cumsum(counts).tolist()
+
+        def job(first: int, stop: int) -> None:
+            for k, (by_nodes, nodes, end) in enumerate(zip(gradients, self.nodes, ends, strict=True)):
+                a, b = max(first, end - counts[k]) - end + counts[k], min(stop, end) - end + counts[k]
+                if a < b and k == self.voxels:
+                    kernels.gather_voxels(by_tiles, nodes[0].lower, a, b, by_nodes)
+                elif a < b:
+                    kernels.gather_nodes(by_tiles, *_arrays(nodes), a, b, by_nodes)  # type: ignore[call-arg]
+
+        share(job, ends[-1])
+        return [torch.from_numpy(by_nodes)[:, None] for by_nodes in gradients]
+
+
+def _values(level: FeatureGrid) -> NDArray[np.float32]:
+    """`(n_y, n_z, n_x)` values at the nodes, in the same memory."""
+    n_y, _, n_z, n_x = level.values.shape
+    values: NDArray[np.float32] = level.values.detach().numpy().reshape(n_y, n_z, n_x)
+    return values
+
+
+def _are_voxels(values: NDArray[np.float32], nodes: tuple[Nodes, Nodes, Nodes]) -> bool:
+    rows, along_z, along_x = nodes
+    return not rows.weight.any() and along_z.are_all_of(values.shape[1]) and along_x.are_all_of(values.shape[2])
+
+
+def _arrays(nodes: tuple[Nodes, Nodes, Nodes]) -> list[NDArray[np.float32] | NDArray[np.int64]]:
+    y, z, x = nodes
+    return [y.lower, y.upper, y.weight, z.lower, z.upper, z.weight, x.lower, x.weight]
+
+
+def _line(part: GridSlices) -> int:
+    """Numbers of a line of voxels along x in a tile."""
+    return len(part.lattice[2]) * ROWS_TOGETHER
