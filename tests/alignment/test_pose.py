@@ -58,6 +58,7 @@ def test_some_rows_are_those_of_the_whole() -> None:
     stack = rng.random((N, 60, 40)).astype(np.float32)
     series = series_of(stack).exclude([1])
     pose = pose_of(dx=rng.normal(size=N), dy=rng.normal(size=N), axis_rotation=1.7, gain=rng.uniform(0.9, 1.1, N))
+    pose = replace(pose, rotation=rng.normal(size=N))
     rows = slice(21, 30)
     for known in (pose, Pose.identity(N)):
         whole, part = aligned(series, known), aligned(series, known, rows=rows, threads=2)
@@ -76,9 +77,9 @@ def test_bad_pixels_stay_bad() -> None:
 
 def test_a_pose_survives_a_file() -> None:
     rng = np.random.default_rng(1)
-    pose = Pose(*rng.normal(size=(3, N)), rng.uniform(0.5, 2, N), axis_offset=1.25, axis_rotation=-3)  # type: ignore[misc]
+    pose = Pose(*rng.normal(size=(3, N)), rng.uniform(0.5, 2, N), 1.25, -3, rng.normal(size=N))  # type: ignore[misc]
     again = Pose.from_yaml(pose.to_yaml())
-    for name in ("dx", "dy", "angle_error", "gain", "axis_offset", "axis_rotation"):
+    for name in ("dx", "dy", "angle_error", "gain", "axis_offset", "axis_rotation", "rotation"):
         np.testing.assert_array_equal(getattr(again, name), getattr(pose, name))
 
 
@@ -92,6 +93,11 @@ def test_a_pose_survives_a_file() -> None:
         "dx: [.nan]",
         "dx: [0]\nother: 1",
         "dx: [0]\ngain: [0]",
+        "dx: [0]\nrotation: [1, 2]",
+        "dx: [0]\nrotation: [.inf]",
+        "dx: [0, 0]\nrotation: [0, 46]",
+        "dx: [0, 0]\naxis_rotation: -40\nrotation: [0, -6]",
+        "dx: [0]\naxis_rotation: .nan",
         "dx: {a: 1}",
     ],
 )
@@ -101,6 +107,6 @@ def test_what_is_no_pose_is_refused(text: str) -> None:
 
 
 def test_other_pixels_have_other_shifts() -> None:
-    pose = pose_of(dx=np.full(N, 3.0), axis_offset=2.0, axis_rotation=1.5)
+    pose = pose_of(dx=np.full(N, 3.0), axis_offset=2.0, axis_rotation=1.5, rotation=np.full(N, 0.25))
     half = pose.scaled(0.5)
-    assert (half.dx[0], half.axis_offset, half.axis_rotation) == (1.5, 1.0, 1.5)
+    assert (half.dx[0], half.axis_offset, half.axis_rotation, half.rotation[0]) == (1.5, 1.0, 1.5, 0.25)

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _MOST_STRETCH = 1e-3
 """Difference of a magnification from 1 that is rounding: AreTomo writes ``.xf`` with three decimals."""
 _ROUNDING = 1e-6
-_ALIGNED_STACK = "Give the stack that the other program has aligned, or align again with shifts and one rotation only."
+_ALIGNED_STACK = "Give the stack that the other program has aligned, or align again with shifts and rotations only."
 _ALN_COLUMNS = 10
 _PLAIN_INTENSITY = (1, 1, 1, 0)
 """SMEAN, SFIT, SCALE and BASE of an image whose intensity was left alone."""
@@ -170,16 +170,22 @@ def read_aln(path: Path, shape: tuple[int, int], tilt_angles: NDArray[np.float64
     return ForeignPose(images, values[:, 1], values[:, 3:5], values[:, 9])
 
 
-def xf_text(rotation: float, shifts: NDArray[np.float64]) -> str:
-    """Return the lines of an ``.xf``: rotation [degrees] and `(n_tilts, 2)` shifts as in `ForeignPose` [pixel]."""
-    psi = np.deg2rad(rotation)
-    matrix = np.array([[np.cos(psi), np.sin(psi)], [-np.sin(psi), np.cos(psi)]])
-    turn = " ".join(f"{number:11.7f}" for number in matrix.ravel())
-    return "".join(f"{turn} {x:11.4f} {y:11.4f}\n" for x, y in -shifts @ matrix.T)
+def xf_text(rotations: NDArray[np.float64], shifts: NDArray[np.float64]) -> str:
+    """Return the lines of an ``.xf``: `(n_tilts,)` rotations and `(n_tilts, 2)` shifts as in `ForeignPose`."""
+    lines = []
+    for psi, shift in zip(np.deg2rad(rotations), shifts, strict=True):
+        matrix = np.array([[np.cos(psi), np.sin(psi)], [-np.sin(psi), np.cos(psi)]])
+        x, y = -matrix @ shift
+        turn = " ".join(f"{number:11.7f}" for number in matrix.ravel())
+        lines.append(f"{turn} {x:11.4f} {y:11.4f}\n")
+    return "".join(lines)
 
 
 def aln_text(
-    rotation: float, shifts: NDArray[np.float64], tilt_angles: NDArray[np.float64], shape: tuple[int, int]
+    rotations: NDArray[np.float64],
+    shifts: NDArray[np.float64],
+    tilt_angles: NDArray[np.float64],
+    shape: tuple[int, int],
 ) -> str:
     """Return an ``.aln``; the same as :func:`xf_text`, with tilt angles [degrees], height and width [pixel]."""
     lines = [
@@ -191,7 +197,7 @@ def aln_text(
     for k in np.argsort(tilt_angles, kind="stable"):
         x, y = shifts[k]
         lines.append(
-            f"{k:5d}  {rotation:9.4f}  {1:9.5f}  {x:9.4f}  {y:9.4f}  {1:7.2f}  {1:7.2f}  {1:7.2f}  {0:7.2f}  "
+            f"{k:5d}  {rotations[k]:9.4f}  {1:9.5f}  {x:9.4f}  {y:9.4f}  {1:7.2f}  {1:7.2f}  {1:7.2f}  {0:7.2f}  "
             f"{tilt_angles[k]:9.4f}"
         )
     return "\n".join(lines) + "\n"

@@ -1,12 +1,12 @@
 """The pose: how every projection was shifted, turned and scaled while it was recorded.
 
-A point of the aligned image at (u, v), from the tilt axis and the middle row, is recorded at
+A point of the aligned image k at (u, v), from the tilt axis and the middle row, is recorded at
 
-    U = R(psi) (u + axis offset, v) + (dx, dy)
+    U = R(psi + rotation_k) (u + axis offset, v) + (dx_k, dy_k)
 
-from the centre of the frame, with R(psi) the rotation by the axis rotation psi that takes x towards y, and its
-intensity is the gain times the projection (design, section 3). It is the measured stack that is warped, never the
-prediction: rows stay independent of each other.
+from the centre of the frame, with psi the axis rotation, rotation_k what image k is turned by beside it, and R the
+rotation that takes x towards y. Its intensity is the gain times the projection (design, section 3). It is the measured
+stack that is warped, never the prediction: rows stay independent of each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_stinr.errors import StinrError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PER_TILT = ("dx", "dy", "angle_error", "gain")
+_PER_TILT = ("dx", "dy", "angle_error", "gain", "rotation")
 _STEEPEST = 45.0
 
 
@@ -42,12 +42,14 @@ class Pose:
         Distance of the tilt axis from the centre of the image, along its x before it is turned [pixel].
     axis_rotation : float
         Angle by which the images are turned, from x towards y [degrees].
+    rotation : ndarray, optional
+        `(n_tilts,)` turn of every image beside the axis rotation, from x towards y; none by default [degrees].
 
     Raises
     ------
     StinrError
-        Lists of different lengths, numbers that are not finite, a gain that is not positive, or a rotation beyond 45
-        degrees.
+        Lists of different lengths, numbers that are not finite, a gain that is not positive, or an image that is turned
+        by more than 45 degrees.
     """
 
     dx: NDArray[np.float64]
@@ -56,8 +58,11 @@ class Pose:
     gain: NDArray[np.float64]
     axis_offset: float = 0.0
     axis_rotation: float = 0.0
+    rotation: NDArray[np.float64] = None  # type: ignore[assignment]  # never None after construction
 
     def __post_init__(self) -> None:
+        if self.rotation is None:
+            object.__setattr__(self, "rotation", np.zeros(np.shape(self.dx)))
         for name in _PER_TILT:
             values = np.array(getattr(self, name), dtype=np.float64)
             if values.shape != np.shape(self.dx) or values.ndim != 1 or not np.isfinite(values).all():
@@ -68,11 +73,13 @@ class Pose:
                 )
             values.setflags(write=False)
             object.__setattr__(self, name, values)
-        if (self.gain <= 0).any() or not abs(self.axis_rotation) <= _STEEPEST or not np.isfinite(self.axis_offset):
+        turns = self.axis_rotation + self.rotation
+        is_steep = not (np.abs(turns) <= _STEEPEST).all()
+        if (self.gain <= 0).any() or is_steep or not np.isfinite(self.axis_offset):
             raise StinrError(
-                f"a pose has gains from {self.gain.min():g}, an axis rotation of {self.axis_rotation:g} degrees and an "
-                f"axis offset of {self.axis_offset:g} pixels",
-                expected=f"gains above 0, a rotation within {_STEEPEST:g} degrees, a finite offset",
+                f"a pose has gains from {self.gain.min():g}, images turned by {turns.min():g} to {turns.max():g} "
+                f"degrees and an axis offset of {self.axis_offset:g} pixels",
+                expected=f"gains above 0, images turned by at most {_STEEPEST:g} degrees, a finite offset",
                 cure="Correct the pose; an axis along the rows is no rotation, but preprocessing.axis.",
             )
 
@@ -91,7 +98,7 @@ class Pose:
         """Whether nothing has to be done."""
         return not (
             self.dx.any() or self.dy.any() or self.angle_error.any() or (self.gain != 1).any()
-            or self.axis_offset or self.axis_rotation
+            or self.axis_offset or self.axis_rotation or self.rotation.any()
         )  # fmt: skip
 
     def scaled(self, factor: float) -> Pose:
@@ -116,7 +123,7 @@ class Pose:
         height, width = shape
         middle_v, middle_u = (height - 1) / 2, (width - 1) / 2
         v, u = np.arange(height)[:, None] - middle_v, np.arange(width)[None] - middle_u + self.axis_offset
-        psi = np.deg2rad(self.axis_rotation)
+        psi = np.deg2rad(self.axis_rotation + self.rotation[index])
         columns = np.cos(psi) * u - np.sin(psi) * v + self.dx[index] + middle_u
         rows = np.sin(psi) * u + np.cos(psi) * v + self.dy[index] + middle_v
         return rows, columns
@@ -160,7 +167,7 @@ class Pose:
         except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
             raise StinrError(
                 f"this is no pose ({str(error).splitlines()[0] if str(error) else type(error).__name__:.100})",
-                expected="YAML with lists dx, dy, angle_error and gain, and numbers axis_offset and axis_rotation",
+                expected=f"YAML with lists {', '.join(_PER_TILT)}, and numbers axis_offset and axis_rotation",
                 cure="Give a file that stinr align has written.",
             ) from error
         still = cls.identity(len(lists["dx"]))

@@ -6,7 +6,8 @@ words, a pose is the way from the aligned image back to the recorded one,
     ROT = psi,  (TX, TY) = (dx, dy) + R(psi) (axis offset, 0)        (AreTomo)
     A = R(-psi),  (DX, DY) = -A (TX, TY)                              (IMOD)
 
-because they have the tilt axis in the centre of the aligned image. All of them count pixels of the stack.
+with psi of every image its own, the axis rotation plus its rotation beside it, because they have the tilt axis in the
+centre of the aligned image. All of them count pixels of the stack.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ POSES = (".yaml", ".yml", *FOREIGN_POSES)
 """Endings of all poses."""
 
 _SAME_ROTATION = 0.05
-"""Rotations of one series may differ by this [degrees]."""
+"""Rotations that differ by no more than this are one [degrees]."""
+_OTHER_ROTATION = 10.0
+"""Images that are turned further from the others are of another alignment, or upside down [degrees]."""
 _STEEPEST = 45.0
 _OTHER_ANGLES = 10.0
 """Refined tilt angles that lie further from the nominal ones, apart from a common offset, are of other images."""
@@ -73,8 +76,8 @@ def read_pose(
     Raises
     ------
     StinrError
-        The file is damaged, or of another stack, or it holds what is no pose: magnification, shear, rotations that
-        differ, a tilt about x, an axis along the rows.
+        The file is damaged, or of another stack, or it holds what is no pose: magnification, shear, an image that is
+        turned by more than 10 degrees from the others, a tilt about x, an axis along the rows.
     """
     file, nominal = Path(path).expanduser(), np.asarray(tilt_angles, dtype=np.float64)
     ending = _checked_ending(file)
@@ -124,24 +127,24 @@ def write_pose(
         return
     if (pose.gain != 1).any():
         logger.warning("%s holds no gains: those from %g to %g are left out", file.name, *_range(pose.gain))
-    rotation, angles = pose.axis_rotation, nominal + pose.angle_error
-    shifts = np.stack([pose.dx, pose.dy], axis=1) + pose.axis_offset * _rotation(rotation)[:, 0]
+    rotations, angles = pose.axis_rotation + pose.rotation, nominal + pose.angle_error
+    shifts = np.stack([pose.dx, pose.dy], axis=1) + pose.axis_offset * _rotation(rotations)[:, 0].T
     if turned:
-        rotation, shifts = rotation - 90, shifts @ _rotation(-90).T
+        rotations, shifts = rotations - 90, shifts @ _rotation(-90).T
     if ending == ".aln":
-        _write({file: aln_text(rotation, shifts, angles, shape)})
+        _write({file: aln_text(rotations, shifts, angles, shape)})
         return
     refined, about_x = file.with_suffix(".tlt"), file.with_suffix(".xtilt")
     if not file.exists():
         _check_nobodys(refined, about_x)
     lines = "".join(f"{angle:9.4f}\n" for angle in angles)
-    _write({file: xf_text(rotation, shifts), refined: lines, about_x: "0.00\n" * len(angles)})
+    _write({file: xf_text(rotations, shifts), refined: lines, about_x: "0.00\n" * len(angles)})
 
 
 def _pose_of(
     foreign: ForeignPose, path: Path, shape: tuple[int, int], nominal: NDArray[np.float64], *, turned: bool
 ) -> Pose:
-    rotation, shifts = _one_rotation(foreign, path), foreign.shifts
+    (axis, beside), shifts = _rotations(foreign, path), foreign.shifts
     lost = (np.abs(shifts) >= shape[::-1]).any(axis=1)
     if lost.any():
         logger.warning(
@@ -150,16 +153,16 @@ def _pose_of(
             ", ".join(map(str, sorted(foreign.images[lost]))),
         )
     if turned:
-        rotation, shifts = float(_wrapped(rotation + 90)), shifts @ _rotation(90).T
-    _check_rotation(rotation, path, turned=turned)
+        axis, shifts = float(_wrapped(axis + 90)), shifts @ _rotation(90).T
+    _check_rotation(axis, path, turned=turned)
     listed = foreign.images
     error = np.zeros(len(listed))
     if foreign.tilt_angles is not None:
         error = _angle_errors(foreign.tilt_angles, nominal[listed], path)
     dark = np.setdiff1d(np.arange(len(nominal)), listed)
-    dx, dy, angle_error = np.empty((3, len(nominal)))
+    dx, dy, angle_error, rotation = np.empty((4, len(nominal)))
     order = listed[np.argsort(nominal[listed], kind="stable")]
-    for whole, values in zip((dx, dy, angle_error), (*shifts.T, error), strict=True):
+    for whole, values in zip((dx, dy, angle_error, rotation), (*shifts.T, error, beside), strict=True):
         whole[listed] = values
         whole[dark] = np.interp(nominal[dark], nominal[order], whole[order])
     if len(dark):
@@ -167,22 +170,30 @@ def _pose_of(
         logger.warning(
             "%s leaves out dark images: their pose is interpolated. Leave them out with --exclude %s", path.name, images
         )
-    return Pose(dx, dy, angle_error, np.ones(len(nominal)), axis_rotation=rotation)
+    return Pose(dx, dy, angle_error, np.ones(len(nominal)), axis_rotation=axis, rotation=rotation)
 
 
-def _one_rotation(foreign: ForeignPose, path: Path) -> float:
+def _rotations(foreign: ForeignPose, path: Path) -> tuple[float, NDArray[np.float64]]:
+    """Rotation of the axis, and `(n_listed,)` turns of the images beside it [degrees]."""
     rotations = foreign.rotations
     turns = _wrapped(rotations - rotations[0])
-    if np.ptp(turns) > _SAME_ROTATION:
-        low, high = np.argmin(turns), np.argmax(turns)
+    if np.ptp(turns) <= _SAME_ROTATION:
+        return float(_wrapped(rotations[0] + turns.mean())), np.zeros(len(turns))
+    # Angles have a median only about a direction, and images that were badly followed do not move it.
+    about = float(np.rad2deg(np.angle(np.exp(1j * np.deg2rad(rotations)).sum())))
+    turns = _wrapped(rotations - about)
+    middle = np.median(turns)
+    off = np.abs(turns - middle)
+    if off.max() > _OTHER_ROTATION:
+        worst = int(off.argmax())
         raise StinrError(
-            f"{path.name} turns image {foreign.images[low]} (from 0) by {rotations[low]:.2f} degrees and image "
-            f"{foreign.images[high]} by {rotations[high]:.2f}",
-            expected=f"one rotation, within {_SAME_ROTATION:g} degrees",
-            cure="Align again with one rotation for all images, leave out images that were not aligned, or give the "
-            "stack that the other program has aligned.",
+            f"{path.name} turns image {foreign.images[worst]} (from 0) by {rotations[worst]:.2f} degrees and the "
+            f"others by about {_wrapped(about + middle):.2f}",
+            expected=f"rotations within {_OTHER_ROTATION:g} degrees of their median",
+            cure="Align again, leave out of stack and file what was not aligned, or give the stack that the other "
+            "program has aligned.",
         )
-    return float(_wrapped(rotations[0] + turns.mean()))
+    return float(_wrapped(about + middle)), turns - middle
 
 
 def _check_rotation(rotation: float, path: Path, *, turned: bool) -> None:
@@ -255,8 +266,8 @@ def _write(texts: dict[Path, str]) -> None:
             path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _rotation(angle: float) -> NDArray[np.float64]:
-    """Matrix of the rotation by an angle [degrees] that takes x towards y."""
+def _rotation(angle: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """`(2, 2, ...)` matrix of the rotation by an angle `(...)` [degrees] that takes x towards y."""
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     return np.array([[cosine, -sine], [sine, cosine]])
 

@@ -160,6 +160,7 @@ def _within_half_a_turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _text(pose: Pose) -> str:
     moved = f"shifts with a standard deviation of {pose.dx.std():.2f} (x) and {pose.dy.std():.2f} (y) pixels"
-    return (
-        f"Aligned: {moved}, axis offset {pose.axis_offset:.2f} pixels, axis rotation {pose.axis_rotation:.2f} degrees."
-    )
+    turned = f"axis rotation {pose.axis_rotation:.2f} degrees"
+    if pose.rotation.any():
+        turned += f", images turned beside it by {pose.rotation.min():.2f} to {pose.rotation.max():.2f} degrees"
+    return f"Aligned: {moved}, axis offset {pose.axis_offset:.2f} pixels, {turned}."
