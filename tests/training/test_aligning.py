@@ -15,7 +15,7 @@ from napari_stinr.simulation import Simulation, SimulationConfig, simulate
 from napari_stinr.simulation.instrument import Instrument
 from napari_stinr.training import aligning
 from napari_stinr.training.events import Abandoned, Aligning, Event, Prepared
-from napari_stinr.training.pose_fit import Look
+from napari_stinr.training.pose_fit import Effort, Look
 from napari_stinr.training.run import Control, Order, drive
 
 MOVED = Instrument(drift_x=4, drift_y=2, jitter=0.7, axis_offset=2, axis_rotation=1.0)
@@ -76,11 +76,25 @@ class Imitation:
     def __init__(self, n: int, *, offset: float, rotations: list[float]) -> None:
         self.offset, self.rotations, self.zero = offset, rotations, np.zeros(n)
 
-    def look(self, pose: stinr.Pose, *, visits: int, turns: bool = False) -> Look:
-        del visits, turns
+    def look(self, pose: stinr.Pose, *, effort: Effort, turns: bool = False) -> Look:
+        del effort, turns
         turn = self.rotations.pop(0) if self.rotations else 0.0
         residual = 0.1 + 0.002 * (pose.axis_offset - self.offset) ** 2
         return Look(PoseStep(self.zero, self.zero, self.zero, turn), residual, 0.2)
+
+
+class Narrow(Imitation):
+    """Shows the offset of the axis, and misfits by it, only near to where it is; elsewhere all is alike."""
+
+    reach = 2.0
+
+    def look(self, pose: stinr.Pose, *, effort: Effort, turns: bool = False) -> Look:
+        del effort, turns
+        away = self.offset - pose.axis_offset
+        is_near = abs(away) < self.reach
+        seen = self.zero + (0.1 * away if is_near else 0.0)
+        residual = 0.1 + 0.02 * away**2 if is_near else 0.2 + 1e-4 * pose.axis_offset**2
+        return Look(PoseStep(seen, self.zero, self.zero, 0.0), residual, 0.2)
 
 
 def searched(fit: Imitation, series: stinr.TiltSeries) -> tuple[aligning._Search, stinr.Pose]:
@@ -94,6 +108,13 @@ def test_an_offset_that_shows_no_signal_is_found_by_the_misfit() -> None:
     search, pose = searched(Imitation(series.n_tilts, offset=-7.4, rotations=[]), series)
     assert pose.axis_offset == pytest.approx(-7.4, abs=0.01)
     assert search.is_rotation_told
+
+
+@pytest.mark.parametrize("offset", [5.2, -7.0])
+def test_a_narrow_minimum_is_found_from_elsewhere(offset: float) -> None:
+    series = simulated(Instrument(), tilts=(-60, 60, 6)).series
+    _, pose = searched(Narrow(series.n_tilts, offset=offset, rotations=[]), series)
+    assert pose.axis_offset == pytest.approx(offset, abs=0.1)
 
 
 def test_a_rotation_that_fits_do_not_settle_on_is_undone() -> None:

@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
-    from napari_stinr.fields.encoding import FeatureGrids
+    from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
     from napari_stinr.fields.filters import PlaneFilter
 
 
@@ -84,6 +84,11 @@ class Slices:
     width: float = 1.0
     share: torch.Tensor | None = None
 
+    @property
+    def values(self) -> list[torch.Tensor]:
+        """What gradients are wanted by: density, arrival time and share, as far as there are such."""
+        return [values for values in (self.density, self.arrival, self.share) if values is not None]
+
     def at(self, t: float | torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` potential at a time [V]."""
         if self.arrival is None:
@@ -112,9 +117,9 @@ def potential(parts: Sequence[Slices], t: float | torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class GridSlices:
-    """Part of a field as the grids of which it is made, for projectors that sample these in their own memory.
+    """Part of a field whose density is a sum of grids, for projectors that sample these in their own memory.
 
-    At a time t it is ``softplus(density) * scale * sigmoid((t - arrival) / width)``.
+    At a time t it is as of :class:`Slices` with the density ``softplus(density) * scale``.
 
     Parameters
     ----------
@@ -124,29 +129,36 @@ class GridSlices:
         Grids whose sum becomes the density [1].
     scale : float
         Unit of the density [V].
-    arrival : FeatureGrids, optional
-        Grids whose sum is the arrival time; None: the density does not change [t].
-    width : float
-        Duration of an arrival [t].
+    arrival : FeatureGrids or Tensor, optional
+        Grids whose sum is the arrival time, or as for :class:`Slices`; None: the density does not change [t].
+    width, share
+        As for :class:`Slices`.
     """
 
     lattice: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     density: FeatureGrids
     scale: float
-    arrival: FeatureGrids | None = None
+    arrival: FeatureGrids | torch.Tensor | None = None
     width: float = 1.0
+    share: torch.Tensor | None = None
 
     @property
     def values(self) -> list[torch.Tensor]:
-        """Values at the nodes of the grids of the density, then of the arrival time."""
-        grids = (*self.density, *(self.arrival or ()))
-        return [level.values for level in grids]
+        """What gradients are wanted by: values at the nodes, arrival time and share, as far as there are such."""
+        arrival = [self.arrival] if isinstance(self.arrival, torch.Tensor) else _of_nodes(self.arrival or ())
+        return [*_of_nodes(self.density), *arrival, *(() if self.share is None else (self.share,))]
 
     def evaluated(self) -> Slices:
-        """Return the slices, differentiable by the values at the nodes."""
+        """Return the slices, differentiable by the values."""
         density = functional.softplus(self.density.sum_on_lattice(*self.lattice).float()) * self.scale
-        arrival = None if self.arrival is None else self.arrival.sum_on_lattice(*self.lattice)
-        return Slices(density, arrival, self.width)
+        arrival = self.arrival
+        if arrival is not None and not isinstance(arrival, torch.Tensor):
+            arrival = arrival.sum_on_lattice(*self.lattice)
+        return Slices(density, arrival, self.width, self.share)
+
+
+def _of_nodes(grids: Iterable[FeatureGrid]) -> list[torch.Tensor]:
+    return [level.values for level in grids]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.fields.atoms import Atoms
-from napari_stinr.fields.base import Field, GridSlices, ParameterGroup, Slices, grown, potential
+from napari_stinr.fields.base import Field, GridSlices, ParameterGroup, Slices, grown
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.static import Density, blur_of
 
@@ -164,7 +164,8 @@ class GrowthField(Field):
         density = self.density.at(coordinates)
         if self.atoms is not None:
             z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))
-            return potential(self._of_atoms(self.atoms, self.atoms.labels[y, z, x], density), times)
+            later, share = self._of_atoms(self.atoms, self.atoms.labels[y, z, x])
+            return Slices(density, later, self._width_now(), share).at(times)
         arrival = torch.stack([level.at(coordinates)[..., 0] for level in self.arrival]).sum(0)
         if self.regions is not None and self.near_surface is not None:
             z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))
@@ -174,18 +175,28 @@ class GrowthField(Field):
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
         """One part for all times; while shares of atoms are trained, with what was always there."""
-        if self.atoms is not None:
-            labels = self._at_voxels(self.atoms.labels, z, y, x)
-            return self._of_atoms(self.atoms, labels, self.density.on_lattice(z, y, x))
-        return (Slices(self.density.on_lattice(z, y, x), self.arrival_of_grids(z, y, x), self._width_now()),)
+        arrival, share = self._arrival_and_share(z, y, x)
+        return (Slices(self.density.on_lattice(z, y, x), arrival, self._width_now(), share),)
 
     def projected(
         self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0
     ) -> tuple[Slices | GridSlices, ...]:
-        """Grids where nothing is known of regions and atoms; see :meth:`Field.projected`."""
-        if self.atoms is not None or self.regions is not None or not self.density.is_sum_of_grids:
+        """Grids of the density where it is a sum of such, and of the arrival time; see :meth:`Field.projected`."""
+        if not self.density.is_sum_of_grids:
             return self.slices(z, y, x, t)
-        return (GridSlices((z, y, x), self.density.grids, float(self.density.scale), self.arrival, self._width_now()),)
+        grids, scale, width = self.density.grids, float(self.density.scale), self._width_now()
+        if self.atoms is None and self.regions is None:
+            return (GridSlices((z, y, x), grids, scale, self.arrival, width),)
+        arrival, share = self._arrival_and_share(z, y, x)
+        return (GridSlices((z, y, x), grids, scale, arrival, width, share),)
+
+    def _arrival_and_share(
+        self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """`(rows, depth, width)` arrival time, and what was always there while that is trained."""
+        if self.atoms is None:
+            return self.arrival_of_grids(z, y, x), None
+        return self._of_atoms(self.atoms, self._at_voxels(self.atoms.labels, z, y, x))
 
     def arrival_of_grids(
         self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, *, outside: bool = False
@@ -212,13 +223,12 @@ class GrowthField(Field):
             near = self.near_surface.sum_on_lattice(z, y, x)
             return _by_region(arrival, near, self._at_voxels(self.regions, z, y, x))
 
-    def _of_atoms(self, atoms: Atoms, labels: torch.Tensor, density: torch.Tensor) -> tuple[Slices, ...]:
-        """Parts of a density of `(...)` voxels or points that are in atoms with these labels."""
+    def _of_atoms(self, atoms: Atoms, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """`(...)` arrival time, and share while it is trained, of voxels or points in atoms with these labels."""
         later = _not_before_earliest(atoms.of_voxels(atoms.arrival, labels))
         if self.training and not atoms.is_decided:
-            return (Slices(density, later, self._width_now(), atoms.of_voxels(atoms.share, labels)),)
-        arrival = torch.where(atoms.are_specimen[labels], SPECIMEN_ARRIVAL, later)
-        return (Slices(density, arrival, self._width_now()),)
+            return later, atoms.of_voxels(atoms.share, labels)
+        return torch.where(atoms.are_specimen[labels], SPECIMEN_ARRIVAL, later), None
 
     def _at_voxels(self, volume: torch.Tensor, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` values of the voxels nearest to positions, of a volume with rows first."""

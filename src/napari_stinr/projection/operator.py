@@ -16,7 +16,7 @@ import torch
 
 from napari_stinr.fields.base import GridSlices, Slices
 from napari_stinr.fields.filters import filtered, one_after_the_other
-from napari_stinr.projection.backends import GridProjector
+from napari_stinr.projection.backends import KeepingProjector
 from napari_stinr.projection.footprint import FLATTENING
 from napari_stinr.projection.views import TiltRays
 
@@ -56,18 +56,18 @@ class _ProjectSlices(torch.autograd.Function):
         return *by_slices, None, None, None, None, None, None
 
 
-class _ProjectGrids(torch.autograd.Function):
+class _ProjectAndKeep(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, projector: GridProjector, part: GridSlices, rays: TiltRays, *_values: torch.Tensor
+        ctx: Any, projector: KeepingProjector, part: Slices | GridSlices, rays: TiltRays, *_values: torch.Tensor
     ) -> torch.Tensor:
-        lines, tiles = projector.project_grids(part, rays)
-        ctx.projector, ctx.part, ctx.rays, ctx.tiles = projector, part, rays, tiles
+        lines, kept = projector.project_and_keep(part, rays)
+        ctx.projector, ctx.part, ctx.rays, ctx.kept = projector, part, rays, kept
         return lines
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return None, None, None, *ctx.projector.backproject_grids(gradients[0], ctx.part, ctx.tiles, ctx.rays)
+        return None, None, None, *ctx.projector.backproject_kept(gradients[0], ctx.part, ctx.kept, ctx.rays)
 
 
 def project_slices(
@@ -82,11 +82,10 @@ def project_slices(
 
 def _lines(projector: Projector, part: Slices | GridSlices, rays: TiltRays) -> torch.Tensor:
     lines: torch.Tensor
-    if isinstance(part, GridSlices):
-        if isinstance(projector, GridProjector):
-            lines = _ProjectGrids.apply(projector, part, rays, *part.values)  # type: ignore[no-untyped-call]
-            return lines
-        part = part.evaluated()
+    if isinstance(projector, KeepingProjector):
+        lines = _ProjectAndKeep.apply(projector, part, rays, *part.values)  # type: ignore[no-untyped-call]
+        return lines
+    part = part.evaluated() if isinstance(part, GridSlices) else part
     lines = _ProjectSlices.apply(part.density, part.arrival, part.share, *rays, projector, part.width)  # type: ignore[no-untyped-call]
     return lines
 

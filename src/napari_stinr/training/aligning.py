@@ -23,7 +23,7 @@ from napari_stinr.config import PreprocessingConfig
 from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.data.preprocessing.prepare import TURNED, prepare
 from napari_stinr.errors import StinrError
-from napari_stinr.training.pose_fit import PoseFit, rows_with_detail
+from napari_stinr.training.pose_fit import Effort, PoseFit, rows_with_detail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +40,9 @@ _NOISY, _LEAST_FIT_SIZE = 0.4, 32
 """Correlation of neighbouring projections below which pixels are made larger, down to images of this size [pixel]."""
 _FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
 """Size of what is fitted, and the least and most rows of it."""
-_VISITS, _LONG_VISITS = 60, 150
-"""Of a short and of a long fit: a young field is biased, where the pose is right it shows 0.01 and 0.003 pixel. Both
-show the same part of an error."""
+_SHORT, _LONG = Effort(visits=60, tilts=12), Effort(visits=150, tilts=20)
+"""A young field is biased: where the pose is right a short fit shows 0.01 and a long one 0.003 pixel. Both show the
+same part of an error."""
 _STILL_SHIFTS = 0.12
 """Shifts against each other that a short fit shows at most of a series that is aligned [pixel]."""
 _STILL_OFFSET, _STILL_AT_EDGE = (1.5, 3.0), (0.75, 1.5)
@@ -51,7 +51,10 @@ _PREDICTABLE = 0.4
 """Residual of projections that were not fitted beyond which fits over less than 180 degrees tell no axis."""
 _APART, _FURTHEST = 3.0, 12.0
 """Distance of the offsets of the axis at which long fits are compared, and the farthest of them [pixel]."""
-_ROUNDS, _LONG_ROUNDS = 4, (2, 4)
+_CLEAR, _ELSEWHERE = 1.25, (0.0, -4.0, 4.0, -8.0, 8.0)
+"""By how much the residual has to be larger at neighbouring offsets where one is clearly right, and the distances from
+one that is not at which short fits begin again [pixel]."""
+_ROUNDS, _LONG_ROUNDS = 4, (2, 6)
 _NEAR = Shown(dx=0.03, dy=0.03, offset=0.15, rotation=0.2)
 """What is left for a short fit to show where another one is of no use."""
 _UNSTEADY = 0.6
@@ -63,8 +66,8 @@ not always."""
 _PART_OF_ROWS = 4
 _WEIGHT_OF_RESIDUAL = 4.0
 _TINY = 1e-6
-_EXPECTED = {"coarse": 900, "joint": 1650}
-"""Visits of a series over 180 degrees."""
+_EXPECTED = {"coarse": 20_000, "joint": 35_000}
+"""Visits of a series over 180 degrees, times projections in each."""
 _HELD_OUT, _LEAST_HELD_OUT = 0.1, 3
 _BETTER, _CLEARLY_BETTER, _FAR_BETTER = 0.995, 0.97, 0.85
 """Residual of projections that were not fitted, by that of another pose, that speaks for one: of the joint step, of the
@@ -154,7 +157,7 @@ def align_prepared(
         rows = max(_rows_of_size(small), chained.height // _PART_OF_ROWS)
         search = _Search(chained, progress, rows=rows, threads=threads)
         poses = [recorded, pose, search.joint(pose, is_rotation_told=is_rotation_known)]
-        losses = search.judged(poses, visits=_LONG_VISITS)
+        losses = search.judged(poses, effort=_LONG)
         chosen = _best(losses, better=_BETTER)
         pose = poses[chosen]
     progress.end()
@@ -211,15 +214,15 @@ def _best(losses: list[float], *, better: float) -> int:
 
 
 class _Progress:
-    """Tells the part of a search that is done; how many visits there will be is known only as it goes on."""
+    """Tells the part of a search that is done; how many fits there will be is known only as it goes on."""
 
     def __init__(self, report: Callable[[float], None] | None, *, expected: int) -> None:
         self._report, self._expected, self._done = report, expected, 0
         self._tell(0.0)
 
-    def step(self, visits: int) -> None:
-        self._done += visits
-        self._tell(self._done / (self._done + max(visits, self._expected - self._done)))
+    def step(self, done: int) -> None:
+        self._done += done
+        self._tell(self._done / (self._done + max(done, self._expected - self._done)))
 
     def end(self) -> None:
         self._tell(1.0)
@@ -238,7 +241,7 @@ class _Search:
         self._fit = PoseFit(series, rows_with_detail(series, rows), held_out=held_out, threads=threads)
         self._progress = progress
         self.is_rotation_told = True
-        self._looks: dict[tuple[Pose, int], Look] = {}
+        self._looks: dict[tuple[Pose, Effort], Look] = {}
 
     def is_still(self, pose: Pose, *, has_pairs: bool) -> bool:
         """Whether a fit at a pose shows nothing that is wrong with it."""
@@ -253,7 +256,10 @@ class _Search:
         """Return a pose to which short fits and then long ones lead."""
         descent, near = self._in_short(pose)
         # Few pairs of mirror images, and a chain that drifts between them, may have the axis wrong, too.
-        found = self._at_length(descent, self._at_best_offset(descent, near))
+        best, is_clear = self._at_best_offset(descent, near)
+        if not is_clear:
+            descent, best = self._from_elsewhere(descent, best)
+        found = self._at_length(descent, best)
         if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
             return found
         # A few rows of a small image: what they show of a rotation is less than what a young field shows without one.
@@ -267,8 +273,23 @@ class _Search:
         descent.is_turning = is_rotation_told
         return self._at_length(descent, pose, turns=True)
 
-    def _at_best_offset(self, descent: Rounds, pose: Pose) -> Pose:
-        """Return a pose with the offset of the axis at which a long fit is best.
+    def _from_elsewhere(self, descent: Rounds, pose: Pose) -> tuple[Rounds, Pose]:
+        """Return where short fits lead to that begin at other offsets, if a long fit is clearly better there.
+
+        Of an object that is round about an axis, fits show little of errors in which everything shifts together, until
+        its atoms are nearly in place.
+        """
+        least = self._look(pose, effort=_LONG).residual
+        for further in _ELSEWHERE:
+            other, there = self._in_short(descent.with_offset(pose, further))
+            residual = self._look(there, effort=_LONG).residual
+            logger.debug("from %+.1f: residual %.3f instead of %.3f", further, residual, least)
+            if residual < least / _CLEAR:
+                return other, self._at_best_offset(other, there)[0]
+        return descent, pose
+
+    def _at_best_offset(self, descent: Rounds, pose: Pose) -> tuple[Pose, bool]:
+        """Return a pose with the offset of the axis at which a long fit is best, and whether it clearly is.
 
         With less than 180 degrees, or far from it, what fits show of an offset vanishes at wrong ones, too, once the
         shifts are used to them; the residual is larger there.
@@ -277,7 +298,7 @@ class _Search:
 
         def tried(further: float) -> float:
             there = descent.with_offset(pose, further) if further else pose
-            residuals[further] = self._look(there, visits=_LONG_VISITS).residual
+            residuals[further] = self._look(there, effort=_LONG).residual
             return residuals[further]
 
         for further in (0.0, -_APART, _APART):
@@ -287,14 +308,18 @@ class _Search:
             tried(best + math.copysign(_APART, best))
             best = min(residuals, key=lambda further: residuals[further])
         logger.debug("residuals by offset: %s", residuals)
-        if best == 0 or best in (min(residuals), max(residuals)):
-            return descent.with_offset(pose, best) if best else pose
+        if best in (min(residuals), max(residuals)):
+            return descent.with_offset(pose, best), False
         lower, middle, upper = (residuals[best + step] for step in (-_APART, 0.0, _APART))
-        return descent.with_offset(pose, best + 0.5 * _APART * (lower - upper) / (lower - 2 * middle + upper))
+        is_clear = min(lower, upper) > _CLEAR * middle
+        if best == 0:
+            return pose, is_clear
+        further = best + 0.5 * _APART * (lower - upper) / (lower - 2 * middle + upper)
+        return descent.with_offset(pose, further), is_clear
 
-    def judged(self, poses: list[Pose], *, visits: int = _VISITS) -> list[float]:
+    def judged(self, poses: list[Pose], *, effort: Effort = _SHORT) -> list[float]:
         """Return the residuals at each pose of projections that are not fitted."""
-        losses = [self._look(pose, visits=visits).held_out for pose in poses]
+        losses = [self._look(pose, effort=effort).held_out for pose in poses]
         logger.debug("residuals of what was not fitted: %s", np.round(losses, 4))
         return losses
 
@@ -315,7 +340,7 @@ class _Search:
         least, most = _LONG_ROUNDS
         descent.start_afresh()
         for number in range(most):
-            look = self._look(pose, visits=_LONG_VISITS, turns=turns and number >= least - 1)
+            look = self._look(pose, effort=_LONG, turns=turns and number >= least - 1)
             pose, shown = descent.moved(pose, look.step)
             logger.debug("long fit %d: residual %.3f, %s", number, look.residual, shown)
             if number >= least - 1 and shown.is_within(_AXIS_FOUND):
@@ -325,12 +350,12 @@ class _Search:
     def _rounds(self) -> Rounds:
         return Rounds(self._angles, self._used)
 
-    def _look(self, pose: Pose, *, visits: int = _VISITS, turns: bool = False) -> Look:
+    def _look(self, pose: Pose, *, effort: Effort = _SHORT, turns: bool = False) -> Look:
         """Fit at a pose, or remember the fit."""
-        look = self._looks.get((pose, visits))
+        look = self._looks.get((pose, effort))
         if look is None or turns:
-            look = self._looks[pose, visits] = self._fit.look(pose, visits=visits, turns=turns)
-            self._progress.step(visits)
+            look = self._looks[pose, effort] = self._fit.look(pose, effort=effort, turns=turns)
+            self._progress.step(effort.visits * effort.tilts)
         return look
 
     def _misfit(self, look: Look) -> float:

@@ -49,6 +49,22 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How much is done for a fit.
+
+    Parameters
+    ----------
+    visits : int
+        Steps, for every block of rows.
+    tilts : int
+        Projections in a step.
+    """
+
+    visits: int
+    tilts: int
+
+
+@dataclass(frozen=True)
 class PoseFit:
     """Fits a growing volume to some rows of a series at one pose or another.
 
@@ -72,15 +88,15 @@ class PoseFit:
     seed: int = 0
     threads: int | None = None
 
-    def look(self, pose: Pose, *, visits: int, turns: bool = False) -> Look:
+    def look(self, pose: Pose, *, effort: Effort, turns: bool = False) -> Look:
         """Fit at a pose.
 
         Parameters
         ----------
         pose : Pose
             Where the series is supposed to have been recorded.
-        visits : int
-            Steps, for every block of rows.
+        effort : Effort
+            How much to do.
         turns : bool
             Look at the tilt angles, too: a second projection.
 
@@ -96,7 +112,9 @@ class PoseFit:
         """
         part = aligned(self.series, pose, rows=self.rows, threads=self.threads)
         config = preset_config("growth").voxelwise()
-        config = config.with_training(visits=visits, seed=self.seed, held_out=self.held_out)
+        config = config.with_training(
+            visits=effort.visits, tilts_per_step=effort.tilts, seed=self.seed, held_out=self.held_out
+        )
         trainer = Trainer(part, config, device="cpu", threads=self.threads)
         for _ in trainer.run():
             pass

@@ -84,7 +84,7 @@ def check_lattice(part: GridSlices, shape: SliceShape) -> None:
         There are other numbers of positions, or values of another type.
     """
     z, _, x = part.lattice
-    if (len(z), len(x)) != (shape.depth, shape.width) or any(values.dtype != float32 for values in part.values):
+    if (len(z), len(x)) != (shape.depth, shape.width) or any(v.dtype != float32 for v in part.values):
         found = f"{', '.join({str(values.dtype) for values in part.values})} for {len(z)} x {len(x)} voxels"
         raise ValueError(
             f"grids to be projected are {found}, expected float32 for {shape.depth} x {shape.width} voxels"
@@ -145,15 +145,15 @@ class Projector(Protocol):
 
 
 @runtime_checkable
-class GridProjector(Projector, Protocol):
-    """A projector that samples grids itself, in the memory in which it works."""
+class KeepingProjector(Projector, Protocol):
+    """A projector with an order of its own, in which it keeps what it has projected, and samples grids itself."""
 
-    def project_grids(self, part: GridSlices, rays: TiltRays) -> tuple[torch.Tensor, Any]:
+    def project_and_keep(self, part: Slices | GridSlices, rays: TiltRays) -> tuple[torch.Tensor, Any]:
         """Return detector lines.
 
         Parameters
         ----------
-        part : GridSlices
+        part : Slices or GridSlices
             What to project.
         rays : TiltRays
             `(m,)` of the tilts to project for.
@@ -162,23 +162,23 @@ class GridProjector(Projector, Protocol):
         -------
         lines : Tensor
             `(m, rows, n_pixels)` float32 projected potential [V times the unit of voxel_size].
-        tiles : object
-            What :meth:`backproject_grids` needs.
+        kept : object
+            What :meth:`backproject_kept` needs.
         """
         ...
 
-    def backproject_grids(
-        self, lines: torch.Tensor, part: GridSlices, tiles: Any, rays: TiltRays
+    def backproject_kept(
+        self, lines: torch.Tensor, part: Slices | GridSlices, kept: Any, rays: TiltRays
     ) -> list[torch.Tensor]:
-        """Return the gradients by the values at the nodes.
+        """Return the gradients by what the part is made of.
 
         Parameters
         ----------
         lines : Tensor
             `(m, rows, n_pixels)` float32 gradient of the loss by the detector lines.
         part, rays
-            As for :meth:`project_grids`.
-        tiles : object
+            As for :meth:`project_and_keep`.
+        kept : object
             What that returned.
 
         Returns

@@ -38,14 +38,16 @@ def sampled(
     Returns
     -------
     raw, density, arrival : ndarray or None
-        `(tiles, depth * width * LANES)` float32 sum of the grids of the density [1], density [V] and arrival time [t].
+        `(tiles, depth * width * LANES)` float32 sum of the grids of the density [1], density [V], and arrival time
+        where there are grids of it [t].
     """
     depth, n = len(part.lattice[0]), _line(part)
     n_tiles = -(-len(part.lattice[1]) // ROWS_TOGETHER)
     raw = np.empty((n_tiles, depth * n), dtype=np.float32)
-    density, arrival = np.empty_like(raw), None if part.arrival is None else np.empty_like(raw)
-    of_density, scale = _Levels.of(part.density, part), np.float32(part.scale)
-    of_arrival = None if part.arrival is None else _Levels.of(part.arrival, part)
+    density, scale, of_density = np.empty_like(raw), np.float32(part.scale), _Levels.of(part.density, part)
+    is_given = part.arrival is None or isinstance(part.arrival, torch.Tensor)
+    arrival = None if is_given else np.empty_like(raw)
+    of_arrival = None if is_given else _Levels.of(part.arrival, part)  # type: ignore[arg-type]  # these are grids
 
     def job(first: int, stop: int) -> None:
         of_density.sample(first, stop, raw)
@@ -58,13 +60,9 @@ def sampled(
 
 
 def gathered(
-    part: GridSlices,
-    raw: NDArray[np.float32],
-    by_density: NDArray[np.float32],
-    by_arrival: NDArray[np.float32] | None,
-    share: Share,
+    part: GridSlices, raw: NDArray[np.float32], by_density: NDArray[np.float32], share: Share
 ) -> list[torch.Tensor]:
-    """Bring gradients back to the nodes.
+    """Bring the gradient by the density back to the nodes of its grids.
 
     Parameters
     ----------
@@ -72,25 +70,29 @@ def gathered(
         The grids.
     raw : ndarray
         From :func:`sampled` [1].
-    by_density, by_arrival : ndarray or None
-        `(tiles, depth * width * LANES)` float32 gradients by density and arrival time; the first is overwritten.
+    by_density : ndarray
+        `(tiles, depth * width * LANES)` float32 gradient by the density; overwritten.
     share : callable
         Does a job for so many indices.
 
     Returns
     -------
     list of Tensor
-        For each of the values of the part, with its shape.
+        For the values at the nodes of each grid, with their shape.
     """
     scale, n = np.float32(part.scale), _line(part)
     share(
         lambda first, stop: kernels.back_through_activation(raw.ravel(), scale, n, first, stop, by_density.ravel()),
         raw.size // n,
     )
-    gradients = _Levels.of(part.density, part).gathered(by_density, share)
-    if part.arrival is not None and by_arrival is not None:
-        gradients += _Levels.of(part.arrival, part).gathered(by_arrival, share)
-    return gradients
+    return gathered_sum(part.density, part, by_density, share)
+
+
+def gathered_sum(
+    grids: FeatureGrids, part: GridSlices, by_sum: NDArray[np.float32], share: Share
+) -> list[torch.Tensor]:
+    """Bring the gradient by the sum of some grids back to their nodes; see :func:`gathered`."""
+    return _Levels.of(grids, part).gathered(by_sum, share)
 
 
 @dataclass(frozen=True, eq=False)

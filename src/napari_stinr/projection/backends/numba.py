@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_stinr.fields.base import GridSlices
 from napari_stinr.projection.backends import (
     ROWS_TOGETHER,
     BackEnd,
@@ -23,7 +24,7 @@ from napari_stinr.projection.backends import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_stinr.fields.base import GridSlices, Slices
+    from napari_stinr.fields.base import Slices
     from napari_stinr.projection.backends import Job
     from napari_stinr.projection.views import SliceShape, TiltRays
 
@@ -66,27 +67,32 @@ class CompiledProjector:
 
     def project(self, slices: Slices, rays: TiltRays) -> torch.Tensor:
         """`(m, rows, n_pixels)` detector lines; see :meth:`~Projector.project`."""
-        return self._project(self._all_to_tiles(slices), rays, width=slices.width, n_rows=len(slices.density))
+        return self.project_and_keep(slices, rays)[0]
 
     def backproject(self, lines: torch.Tensor, slices: Slices, rays: TiltRays) -> SlicesGradient:
         """`(rows, depth, width)` gradients; see :meth:`~Projector.backproject`."""
-        gradients = self._backproject(lines, self._all_to_tiles(slices), rays, width=slices.width)
-        return SlicesGradient(*(None if g is None else self._from_tiles(g, len(slices.density)) for g in gradients))  # type: ignore[arg-type]  # there always is one by the density
+        return SlicesGradient(*self.backproject_kept(lines, slices, self._tiles_of(slices), rays))
 
-    def project_grids(self, part: GridSlices, rays: TiltRays) -> tuple[torch.Tensor, Tiles]:
-        """Detector lines of grids, and what to go back with; see :meth:`~GridProjector.project_grids`."""
-        check_lattice(part, self.shape)
-        raw, density, arrival = self._grids.sampled(part, self._share)
-        tiles = Tiles(density, arrival, raw=raw)
-        return self._project(tiles, rays, width=part.width, n_rows=len(part.lattice[1])), tiles
+    def project_and_keep(self, part: Slices | GridSlices, rays: TiltRays) -> tuple[torch.Tensor, Tiles]:
+        """Detector lines, and what to go back with; see :meth:`~KeepingProjector.project_and_keep`."""
+        tiles = self._tiles_of_grids(part) if isinstance(part, GridSlices) else self._tiles_of(part)
+        n_rows = len(part.lattice[1]) if isinstance(part, GridSlices) else len(part.density)
+        return self._project(tiles, rays, width=part.width, n_rows=n_rows), tiles
 
-    def backproject_grids(
-        self, lines: torch.Tensor, part: GridSlices, tiles: Tiles, rays: TiltRays
+    def backproject_kept(
+        self, lines: torch.Tensor, part: Slices | GridSlices, kept: Tiles, rays: TiltRays
     ) -> list[torch.Tensor]:
-        """Gradients by the values at the nodes; see :meth:`~GridProjector.backproject_grids`."""
-        assert tiles.raw is not None
-        by_density, by_arrival, _ = self._backproject(lines, tiles, rays, width=part.width)
-        return self._grids.gathered(part, tiles.raw, by_density, by_arrival, self._share)
+        """Gradients by the values of the part; see :meth:`~KeepingProjector.backproject_kept`."""
+        by_density, by_arrival, by_share = self._backproject(lines, kept, rays, width=part.width)
+        gradients, by_slices = list[torch.Tensor](), [by_density, by_arrival, by_share]
+        if isinstance(part, GridSlices):
+            assert kept.raw is not None
+            gradients = self._grids.gathered(part, kept.raw, by_density, self._share)
+            by_slices = [by_arrival, by_share]
+            if by_arrival is not None and not isinstance(part.arrival, torch.Tensor) and part.arrival is not None:
+                gradients += self._grids.gathered_sum(part.arrival, part, by_arrival, self._share)
+                by_slices = [by_share]
+        return gradients + [self._from_tiles(by, lines.shape[1]) for by in by_slices if by is not None]
 
     def _project(self, tiles: Tiles, rays: TiltRays, *, width: float, n_rows: int) -> torch.Tensor:
         kernels, (density, arrival, share) = self._kernels, (tiles.density, tiles.arrival, tiles.share)
@@ -141,11 +147,17 @@ class CompiledProjector:
         cells[:, :, kernels.MARGIN : kernels.MARGIN + n_pixels] = lanes.numpy()
         return cells.reshape(len(lines), n_tiles, -1)
 
-    def _all_to_tiles(self, slices: Slices) -> Tiles:
+    def _tiles_of(self, slices: Slices) -> Tiles:
         check_slices(slices, self.shape)
-        arrival = None if slices.arrival is None else self._to_tiles(slices.arrival)
-        share = None if slices.share is None else self._to_tiles(slices.share)
+        arrival, share = (None if v is None else self._to_tiles(v) for v in (slices.arrival, slices.share))
         return Tiles(self._to_tiles(slices.density), arrival, share)
+
+    def _tiles_of_grids(self, part: GridSlices) -> Tiles:
+        check_lattice(part, self.shape)
+        raw, density, arrival = self._grids.sampled(part, self._share)
+        if isinstance(part.arrival, torch.Tensor):
+            arrival = self._to_tiles(part.arrival)
+        return Tiles(density, arrival, None if part.share is None else self._to_tiles(part.share), raw)
 
     def _to_tiles(self, values: torch.Tensor) -> NDArray[np.float32]:
         lanes = ROWS_TOGETHER
