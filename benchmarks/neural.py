@@ -28,7 +28,7 @@ from napari_stinr.config import ReconstructionConfig, TrainingConfig, preset_con
 from napari_stinr.data.geometry import grid_of
 from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.measurements import Measurements
-from napari_stinr.devices import gains_from_bfloat16, resolve_device
+from napari_stinr.devices import has_bfloat16, resolve_device
 from napari_stinr.fields import build_field
 from napari_stinr.fields.static import Density
 from napari_stinr.projection.views import Views
@@ -184,7 +184,7 @@ class Volume:
         field.density = density(self.grid, config.field, scale=float(field.density.scale)).to(self.device)
         if self.regions is not None:
             field.tell_regions(self.regions)
-        bfloat16 = config.field.has_network and gains_from_bfloat16(self.device)
+        bfloat16 = config.field.has_network and has_bfloat16(self.device)
         views = Views.of(self.series)
         fit = Fit(data, views, self.grid, training, threads=self.threads, bfloat16=bfloat16, blur=field.blur)
         n_blocks = blocks_of_rows(training, self.grid)
