@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
+from napari_stinr.data.coverage import coverage_notes
 from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
@@ -124,7 +125,8 @@ def describe_series(series: TiltSeries) -> list[str]:
         lines.append(_line("left out", f"{share:.3g} % of the pixels, {int((~series.used).sum())} whole projection(s)"))
     prepared = prepare(series, PreprocessingConfig())
     shifted = misalignment(prepared)
-    notes = [*prepared.notes, *_margin_notes(prepared), *([shifted] if shifted else [])]
+    few = coverage_notes(prepared.tilt_angles, prepared.used)
+    notes = [*prepared.notes, *few, *_margin_notes(prepared), *([shifted] if shifted else [])]
     return [*lines, *map(_note_line, notes)]
 
 

@@ -30,6 +30,7 @@ class NoteKind(StrEnum):
     INTENSITY = "intensity"
     ALIGNED = "aligned"
     MARGIN = "margin"
+    COVERAGE = "coverage"
     GROWTH = "growth"
     OTHER = "other"
 

@@ -256,10 +256,12 @@ class _Training:
 
     def _preprocessed(self, recorded: TiltSeries, config: ReconstructionConfig) -> TiltSeries:
         """Do to the projections what the settings ask for, and remember the notes that it makes."""
+        from napari_stinr.data.coverage import coverage_notes
         from napari_stinr.data.preprocessing.prepare import prepare
 
         series = prepare(recorded, config.preprocessing)
-        self._prepared_notes = series.notes[len(recorded.notes) :]
+        notes = series.notes[len(recorded.notes) :]
+        self._prepared_notes = (*notes, *coverage_notes(series.tilt_angles, series.used))
         return series
 
     def _aligned(self, series: TiltSeries, config: ReconstructionConfig) -> tuple[TiltSeries, Pose | None]:

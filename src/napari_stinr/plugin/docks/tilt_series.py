@@ -11,6 +11,7 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
 from superqt import QCollapsible
 
+from napari_stinr.data.coverage import coverage_notes
 from napari_stinr.data.preprocessing.contrast import background_level
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_series
@@ -164,11 +165,12 @@ class TiltSeriesDock(Dock):
             return
         names = [path.name for path in draft.paths] if len(draft.paths) > 1 else []
         self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
-        self._show_notes(*draft.notes)
+        notes = (*draft.notes, *coverage_notes(draft.tilt_angles, draft.used))
+        self._show_notes(*notes)
         try:
             note = draft.edges.note(draft.edges.margin(draft.binned_shape[2], self.session.config.training.margin))
             if note is not None:
-                self._show_notes(*draft.notes, note)
+                self._show_notes(*notes, note)
             self._show_intensity(draft)
         except StinrError as error:
             # The file is lost, cut off or another one by now.
