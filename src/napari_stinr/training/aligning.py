@@ -135,12 +135,13 @@ def align_prepared(
     if is_small:
         return _alignment(series, recorded if misalignment(series) is None else chain, found, preprocessing)
     search = _Search(small, progress, rows=_rows_of_size(small), threads=threads)
-    if search.is_still(recorded, has_pairs=bool(found.n_pairs)):
-        progress.end()
-        return _alignment(series, recorded, found, preprocessing, is_still=True)
+    # First of all: two halves that hardly overlap are two objects to a fit, which shows nothing that is wrong.
     if found.apart:
         progress.end()
         return _alignment(series, recorded, found, preprocessing, apart=found.apart)
+    if search.is_still(recorded, has_pairs=bool(found.n_pairs)):
+        progress.end()
+        return _alignment(series, recorded, found, preprocessing, is_still=True)
     start = chain.scaled(1 / factor)
     refined = search.refined(start, has_pairs=bool(found.n_pairs))
     poses = [recorded, refined, start]
@@ -257,7 +258,7 @@ class _Search:
         descent, near = self._in_short(pose)
         # Few pairs of mirror images, and a chain that drifts between them, may have the axis wrong, too.
         best, is_clear = self._at_best_offset(descent, near)
-        if not is_clear:
+        if has_pairs and not is_clear:
             descent, best = self._from_elsewhere(descent, best)
         found = self._at_length(descent, best)
         if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
@@ -276,8 +277,8 @@ class _Search:
     def _from_elsewhere(self, descent: Rounds, pose: Pose) -> tuple[Rounds, Pose]:
         """Return where short fits lead to that begin at other offsets, if a long fit is clearly better there.
 
-        Of an object that is round about an axis, fits show little of errors in which everything shifts together, until
-        its atoms are nearly in place.
+        Of an object that is round about an axis, fits over 180 degrees show little of errors in which everything shifts
+        together, until its atoms are nearly in place.
         """
         least = self._look(pose, effort=_LONG).residual
         for further in _ELSEWHERE:
