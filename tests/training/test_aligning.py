@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import napari_stinr as stinr
 from napari_stinr.alignment.gauges import moves, without
@@ -15,7 +16,7 @@ from napari_stinr.simulation import Simulation, SimulationConfig, simulate
 from napari_stinr.simulation.instrument import Instrument
 from napari_stinr.training import aligning
 from napari_stinr.training.events import Abandoned, Aligning, Event, Prepared
-from napari_stinr.training.pose_fit import Effort, Look
+from napari_stinr.training.pose_fit import Effort, Look, PoseFit
 from napari_stinr.training.run import Control, Order, drive
 
 MOVED = Instrument(drift_x=4, drift_y=2, jitter=0.7, axis_offset=2, axis_rotation=1.0)
@@ -76,6 +77,9 @@ class Imitation:
     def __init__(self, n: int, *, offset: float, rotations: list[float]) -> None:
         self.offset, self.rotations, self.zero = offset, rotations, np.zeros(n)
 
+    def looks(self, poses: list[stinr.Pose], *, effort: Effort) -> list[Look]:
+        return [self.look(pose, effort=effort) for pose in poses]
+
     def look(self, pose: stinr.Pose, *, effort: Effort, turns: bool = False) -> Look:
         del effort, turns
         turn = self.rotations.pop(0) if self.rotations else 0.0
@@ -124,6 +128,20 @@ def test_a_rotation_that_fits_do_not_settle_on_is_undone() -> None:
     search, pose = searched(Imitation(series.n_tilts, offset=0.0, rotations=[0.7, -0.7] * 8), series)
     assert pose.axis_rotation == 0
     assert not search.is_rotation_told
+
+
+def test_fits_at_the_same_time_are_as_one_after_the_other() -> None:
+    series = simulated(MOVED).series
+    poses = [stinr.Pose.identity(series.n_tilts), replace(stinr.Pose.identity(series.n_tilts), axis_offset=2.0)]
+    effort, before = Effort(visits=6, tilts=8), torch.get_num_threads()
+    fit = PoseFit(series, slice(2, 12), held_out=3, threads=2)
+    together = fit.looks(poses, effort=effort)
+    assert torch.get_num_threads() == before
+    for look, pose in zip(together, poses, strict=True):
+        alone = replace(fit, threads=1).look(pose, effort=effort)
+        assert (look.residual, look.held_out) == (alone.residual, alone.held_out)
+        np.testing.assert_array_equal(look.step.dx, alone.step.dx)
+    assert together[0].residual != together[1].residual
 
 
 def test_a_pose_that_predicts_worse_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

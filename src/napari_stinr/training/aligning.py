@@ -40,9 +40,9 @@ _NOISY, _LEAST_FIT_SIZE = 0.4, 32
 """Correlation of neighbouring projections below which pixels are made larger, down to images of this size [pixel]."""
 _FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
 """Size of what is fitted, and the least and most rows of it."""
-_SHORT, _LONG = Effort(visits=60, tilts=12), Effort(visits=150, tilts=20)
+_SHORT, _MIDDLE, _LONG = Effort(visits=60, tilts=12), Effort(visits=100, tilts=16), Effort(visits=150, tilts=20)
 """A young field is biased: where the pose is right a short fit shows 0.01 and a long one 0.003 pixel. Both show the
-same part of an error."""
+same part of an error. Those between are enough for offsets to be compared, and where there are mirror images."""
 _STILL_SHIFTS = 0.12
 """Shifts against each other that a short fit shows at most of a series that is aligned [pixel]."""
 _STILL_OFFSET, _STILL_AT_EDGE = (1.5, 3.0), (0.75, 1.5)
@@ -260,7 +260,7 @@ class _Search:
         best, is_clear = self._at_best_offset(descent, near)
         if has_pairs and not is_clear:
             descent, best = self._from_elsewhere(descent, best)
-        found = self._at_length(descent, best)
+        found = self._at_length(descent, best, effort=_MIDDLE if has_pairs else _LONG)
         if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
             return found
         # A few rows of a small image: what they show of a rotation is less than what a young field shows without one.
@@ -275,39 +275,37 @@ class _Search:
         return self._at_length(descent, pose, turns=True)
 
     def _from_elsewhere(self, descent: Rounds, pose: Pose) -> tuple[Rounds, Pose]:
-        """Return where short fits lead to that begin at other offsets, if a long fit is clearly better there.
+        """Return where short fits lead to that begin at other offsets, if a longer one is clearly better there.
 
         Of an object that is round about an axis, fits over 180 degrees show little of errors in which everything shifts
         together, until its atoms are nearly in place.
         """
-        least = self._look(pose, effort=_LONG).residual
+        least = self._look(pose, effort=_MIDDLE).residual
         for further in _ELSEWHERE:
             other, there = self._in_short(descent.with_offset(pose, further))
-            residual = self._look(there, effort=_LONG).residual
+            residual = self._look(there, effort=_MIDDLE).residual
             logger.debug("from %+.1f: residual %.3f instead of %.3f", further, residual, least)
             if residual < least / _CLEAR:
                 return other, self._at_best_offset(other, there)[0]
         return descent, pose
 
     def _at_best_offset(self, descent: Rounds, pose: Pose) -> tuple[Pose, bool]:
-        """Return a pose with the offset of the axis at which a long fit is best, and whether it clearly is.
+        """Return a pose with the offset of the axis at which a longer fit is best, and whether it clearly is.
 
         With less than 180 degrees, or far from it, what fits show of an offset vanishes at wrong ones, too, once the
         shifts are used to them; the residual is larger there.
         """
         residuals: dict[float, float] = {}
 
-        def tried(further: float) -> float:
-            there = descent.with_offset(pose, further) if further else pose
-            residuals[further] = self._look(there, effort=_LONG).residual
-            return residuals[further]
+        def tried(*offsets: float) -> float:
+            poses = [descent.with_offset(pose, further) if further else pose for further in offsets]
+            looks = self._looks_at(poses, effort=_MIDDLE)
+            residuals.update(zip(offsets, (look.residual for look in looks), strict=True))
+            return min(residuals, key=lambda further: residuals[further])
 
-        for further in (0.0, -_APART, _APART):
-            tried(further)
-        best = min(residuals, key=lambda further: residuals[further])
+        best = tried(0.0, -_APART, _APART)
         while best in (min(residuals), max(residuals)) and abs(best) < _FURTHEST:
-            tried(best + math.copysign(_APART, best))
-            best = min(residuals, key=lambda further: residuals[further])
+            best = tried(best + math.copysign(_APART, best))
         logger.debug("residuals by offset: %s", residuals)
         if best in (min(residuals), max(residuals)):
             return descent.with_offset(pose, best), False
@@ -320,7 +318,7 @@ class _Search:
 
     def judged(self, poses: list[Pose], *, effort: Effort = _SHORT) -> list[float]:
         """Return the residuals at each pose of projections that are not fitted."""
-        losses = [self._look(pose, effort=effort).held_out for pose in poses]
+        losses = [look.held_out for look in self._looks_at(poses, effort=effort)]
         logger.debug("residuals of what was not fitted: %s", np.round(losses, 4))
         return losses
 
@@ -336,12 +334,12 @@ class _Search:
                 break
         return descent, min(found, key=lambda one: one[0])[1]
 
-    def _at_length(self, descent: Rounds, pose: Pose, *, turns: bool = False) -> Pose:
+    def _at_length(self, descent: Rounds, pose: Pose, *, effort: Effort = _LONG, turns: bool = False) -> Pose:
         """Return where long fits lead."""
         least, most = _LONG_ROUNDS
         descent.start_afresh()
         for number in range(most):
-            look = self._look(pose, effort=_LONG, turns=turns and number >= least - 1)
+            look = self._look(pose, effort=effort, turns=turns and number >= least - 1)
             pose, shown = descent.moved(pose, look.step)
             logger.debug("long fit %d: residual %.3f, %s", number, look.residual, shown)
             if number >= least - 1 and shown.is_within(_AXIS_FOUND):
@@ -353,11 +351,18 @@ class _Search:
 
     def _look(self, pose: Pose, *, effort: Effort = _SHORT, turns: bool = False) -> Look:
         """Fit at a pose, or remember the fit."""
-        look = self._looks.get((pose, effort))
-        if look is None or turns:
-            look = self._looks[pose, effort] = self._fit.look(pose, effort=effort, turns=turns)
+        if turns:
+            self._looks[pose, effort] = self._fit.look(pose, effort=effort, turns=True)
             self._progress.step(effort.visits * effort.tilts)
-        return look
+        return self._looks_at([pose], effort=effort)[0]
+
+    def _looks_at(self, poses: list[Pose], *, effort: Effort) -> list[Look]:
+        """Fit at several poses, or remember the fits."""
+        new = [pose for pose in poses if (pose, effort) not in self._looks]
+        for pose, look in zip(new, self._fit.looks(new, effort=effort), strict=True):
+            self._looks[pose, effort] = look
+            self._progress.step(effort.visits * effort.tilts)
+        return [self._looks[pose, effort] for pose in poses]
 
     def _misfit(self, look: Look) -> float:
         """How badly a fit explains the detail, and the places at which it is."""

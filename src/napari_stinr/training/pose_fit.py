@@ -5,18 +5,23 @@ Every fit begins from nothing: a field that goes on after the pose has moved sti
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from napari_stinr.alignment.registration import detail, pose_step
 from napari_stinr.alignment.warp import aligned
 from napari_stinr.config import preset_config
+from napari_stinr.cores import available_threads
 from napari_stinr.reconstruction.prediction import predict_projections
 from napari_stinr.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_stinr.alignment.pose import Pose
@@ -140,6 +145,21 @@ class PoseFit:
         )
         is_held_out = np.isin(np.arange(part.n_tilts), trainer.held_out)
         return Look(step, _residual(part, seen, ~is_held_out), _residual(part, seen, is_held_out))
+
+    def looks(self, poses: Sequence[Pose], *, effort: Effort) -> list[Look]:
+        """Fit at several poses, as many at a time as there are threads; see :meth:`look`."""
+        threads = self.threads or available_threads()
+        at_once = min(len(poses), threads)
+        if at_once < 2:
+            return [self.look(pose, effort=effort) for pose in poses]
+        fit, previous = replace(self, threads=threads // at_once), torch.get_num_threads()
+        # Every training puts back the number that it has found, which is that of another one here.
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(at_once, thread_name_prefix="stinr-fits") as pool:
+                return list(pool.map(lambda pose: fit.look(pose, effort=effort), poses))
+        finally:
+            torch.set_num_threads(previous)
 
 
 def rows_with_detail(series: TiltSeries, n: int) -> slice:
