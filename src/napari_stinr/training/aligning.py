@@ -342,7 +342,7 @@ class _Search:
             look = self._look(pose, effort=effort, turns=turns and number >= least - 1)
             pose, shown = descent.moved(pose, look.step)
             logger.debug("long fit %d: residual %.3f, %s", number, look.residual, shown)
-            if number >= least - 1 and shown.is_within(_AXIS_FOUND):
+            if number >= least - 1 and shown.is_within(_AXIS_FOUND) and sum(descent.turned[-2:]) <= _UNSTEADY:
                 break
         return pose
 
