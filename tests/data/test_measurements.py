@@ -10,7 +10,7 @@ import torch
 
 from helpers.series_cases import growing_series
 from napari_stinr.data.geometry import grid_of
-from napari_stinr.data.measurements import Measurements, noise_level, signal_fraction
+from napari_stinr.data.measurements import Measurements, signal_fraction
 
 
 def masked_series():
@@ -60,15 +60,6 @@ def test_typical_potential_fills_the_grid() -> None:
     assert data.typical_potential(grid) * 9 * 0.5 == pytest.approx(np.abs(series.projections).mean(), rel=1e-5)
     dark = Measurements.of(replace(series, projections=0 * series.projections))
     assert dark.typical_potential(grid) == dark.contrast == 1.0
-
-
-def test_noise_level_is_found_beside_a_specimen() -> None:
-    generator = torch.Generator().manual_seed(2)
-    clean = torch.zeros(20, 40, 60)
-    clean[:, 15:25, 20:40] = 50.0
-    noisy = clean + 1.7 * torch.randn(clean.shape, generator=generator)
-    assert noise_level(noisy) == pytest.approx(1.7, rel=0.05)
-    assert noise_level(clean) == 0.0
 
 
 def test_weight_rolls_off_where_noise_takes_over() -> None:

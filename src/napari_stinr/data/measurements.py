@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_stinr.data.white_noise import white_noise
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.data.tilt_series import TiltSeries
 
-_MEDIAN_TO_SIGMA = 0.6745
-"""Median absolute value of a normal deviate, in standard deviations."""
 _VALUES_AT_ONCE = 2**22
 """Pixels whose spectra are held at a time."""
 LEAST_POWER = 1e-30
@@ -169,18 +169,6 @@ def _counted(projections: NDArray[np.float32], counts: NDArray[np.bool_]) -> NDA
     return values
 
 
-def noise_level(projections: torch.Tensor) -> float:
-    """Return the standard deviation of white noise in `(n_tilts, height, width)` projections with empty space."""
-    # Median absolute diagonal detail at the finest scale over 0.6745 (Donoho and Johnstone 1994).
-    even = projections[:, : projections.shape[1] // 2 * 2, : projections.shape[2] // 2 * 2]
-    if not even.numel():
-        return 0.0
-    detail = even[:, ::2, ::2] - even[:, 1::2, ::2]
-    detail -= even[:, ::2, 1::2]  # in place: the stack may be large
-    detail += even[:, 1::2, 1::2]
-    return float(detail.abs_().median()) / 2 / _MEDIAN_TO_SIGMA
-
-
 def signal_fraction(projections: torch.Tensor, *, unit: float = 1.0) -> torch.Tensor:
     """`(width + 1,)` part of the power of `(n_tilts, height, width)` projections that is not white noise, 0 to 1."""
     # Wiener's filter, smoothed over neighbouring frequencies.
@@ -192,5 +180,5 @@ def signal_fraction(projections: torch.Tensor, *, unit: float = 1.0) -> torch.Te
     radius = max(1, width // 32)
     window = np.ones(2 * radius + 1) / (2 * radius + 1)
     smooth = np.convolve(np.pad(power.numpy(), radius, mode="edge"), window, mode="valid")
-    noise = (noise_level(projections) / unit) ** 2 * width
+    noise = (white_noise(projections.numpy()) / unit) ** 2 * width
     return torch.from_numpy(np.clip(1 - noise / np.maximum(smooth, LEAST_POWER), 0.0, 1.0)).float()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stinr.data.white_noise import white_noise
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -148,14 +150,6 @@ def _signal(image: NDArray[np.float32]) -> tuple[float, float]:
     variance, noise = float(image.var(dtype=np.float64)), white_noise(image)
     # The variance of n normal deviates is known to a part of sqrt(2 / n).
     return float(np.sqrt(max(variance - noise**2, 0.0))), noise * (2 / image.size) ** 0.25
-
-
-def white_noise(image: NDArray[np.float32]) -> float:
-    """Return the standard deviation of white noise in an image `(height, width)`, by its finest details."""
-    # As in data/measurements.noise_level, without torch.
-    even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
-    detail = even[::2, ::2] - even[1::2, ::2] - even[::2, 1::2] + even[1::2, 1::2]
-    return float(np.median(np.abs(detail))) / 2 / 0.6745 if detail.size else 0.0
 
 
 def _always(projections: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -14,8 +14,9 @@ from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.data.preprocessing.axis import AxisDirection
 from napari_stinr.data.preprocessing.background import Background
 from napari_stinr.data.preprocessing.contrast import background_level
-from napari_stinr.data.preprocessing.defects import Defects, ranges, white_noise
+from napari_stinr.data.preprocessing.defects import Defects, ranges
 from napari_stinr.data.preprocessing.intensity import Intensity
+from napari_stinr.data.white_noise import white_noise
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
