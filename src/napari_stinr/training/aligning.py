@@ -60,6 +60,8 @@ _NEAR = Shown(dx=0.03, dy=0.03, offset=0.15, rotation=0.2)
 _UNSTEADY = 0.6
 """Turns of the axis in the last two fits of a series without mirror images beyond which its rotation is not told
 [degrees]."""
+_WITHOUT_TURN = 0.95
+"""Residual with a rotation that was not settled on, by that without one, from which it is kept all the same."""
 _AXIS_FOUND = Shown(dx=math.inf, dy=math.inf, offset=0.15, rotation=0.2)
 """The same of a long one, of which there are at least two: shifts are found by these, the axis of less than 180 degrees
 not always."""
@@ -260,19 +262,20 @@ class _Search:
         best, is_clear = self._at_best_offset(descent, near)
         if has_pairs and not is_clear:
             descent, best = self._from_elsewhere(descent, best)
-        found = self._at_length(descent, best, effort=_MIDDLE if has_pairs else _LONG)
+        found, residual = self._at_length(descent, best, effort=_MIDDLE if has_pairs else _LONG)
         if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
             return found
         # A few rows of a small image: what they show of a rotation is less than what a young field shows without one.
-        self.is_rotation_told = False
         descent.is_turning = False
-        return self._at_length(descent, replace(found, axis_rotation=pose.axis_rotation))
+        still, unturned = self._at_length(descent, replace(found, axis_rotation=pose.axis_rotation))
+        self.is_rotation_told = residual < _WITHOUT_TURN * unturned
+        return found if self.is_rotation_told else still
 
     def joint(self, pose: Pose, *, is_rotation_told: bool) -> Pose:
         """Return a pose with tilt angles to which long fits lead; the last one looks at the angles, too."""
         descent = self._rounds()
         descent.is_turning = is_rotation_told
-        return self._at_length(descent, pose, turns=True)
+        return self._at_length(descent, pose, turns=True)[0]
 
     def _from_elsewhere(self, descent: Rounds, pose: Pose) -> tuple[Rounds, Pose]:
         """Return where short fits lead to that begin at other offsets, if a longer one is clearly better there.
@@ -334,8 +337,10 @@ class _Search:
                 break
         return descent, min(found, key=lambda one: one[0])[1]
 
-    def _at_length(self, descent: Rounds, pose: Pose, *, effort: Effort = _LONG, turns: bool = False) -> Pose:
-        """Return where long fits lead."""
+    def _at_length(
+        self, descent: Rounds, pose: Pose, *, effort: Effort = _LONG, turns: bool = False
+    ) -> tuple[Pose, float]:
+        """Return where long fits lead, and the residual of the last one."""
         least, most = _LONG_ROUNDS
         descent.start_afresh()
         for number in range(most):
@@ -344,7 +349,7 @@ class _Search:
             logger.debug("long fit %d: residual %.3f, %s", number, look.residual, shown)
             if number >= least - 1 and shown.is_within(_AXIS_FOUND) and sum(descent.turned[-2:]) <= _UNSTEADY:
                 break
-        return pose
+        return pose, look.residual
 
     def _rounds(self) -> Rounds:
         return Rounds(self._angles, self._used)
