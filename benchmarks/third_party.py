@@ -66,6 +66,7 @@ VISITS = (10, 20, 40, 80, 160)
 
 _STATES = (
     ("as read", "static"),
+    ("as read", "growth"),
     ("prepared", "static"),
     ("prepared", "growth"),
     ("one block", "static"),
