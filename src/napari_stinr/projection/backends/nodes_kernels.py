@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from napari_stinr.projection.backends.numba_kernels import sigmoid
+from napari_stinr.projection.backends.numba_kernels import fading, sigmoid
 from napari_stinr.projection.backends.taps_kernels import LANES, add_from_cells, add_to_cells, product_of_lanes
 
 _f4 = np.float32
@@ -20,15 +20,9 @@ _compiled = numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=Tru
 @numba.njit(inline="always", fastmath=True)
 def softplus(x):  # type: ignore[no-untyped-def]
     """Return log(1 + exp(x)) of a float32, within 1e-6 of 1 + |x|, inside another compiled function."""
-    # max(x, 0) + log(1 + e) with e = exp(-|x|) as in sigmoid; the logarithm as 2 artanh(e / (2 + e)), of which the
-    # argument is at most a third.
-    y = min(abs(x), _f4(16.0)) * _f4(-1.0 / 32.0)
-    e = _f4(1.0) + y * (_f4(1.0) + y * (_f4(0.5) + y * (_f4(1.0 / 6.0) + y * (_f4(1.0 / 24.0) + y * _f4(1.0 / 120.0)))))
-    e = e * e
-    e = e * e
-    e = e * e
-    e = e * e
-    e = e * e
+    # max(x, 0) + log(1 + e) with e = exp(-|x|); the logarithm as 2 artanh(e / (2 + e)), of which the argument is at
+    # most a third.
+    e = fading(abs(x))
     s = e / (_f4(2.0) + e)
     q = s * s
     series = _f4(1.0) + q * (
