@@ -24,13 +24,15 @@ _SECOND_DIFFERENCE = 6**0.5
 """Standard deviation of the second difference of white noise, in its own."""
 
 
-def misalignment(series: TiltSeries) -> Note | None:
+def misalignment(series: TiltSeries, *, pixel: int = 1) -> Note | None:
     """Return a note where the projections of a series seem to be shifted.
 
     Parameters
     ----------
     series : TiltSeries
         Without background.
+    pixel : int
+        Edge of its pixels where it is a binned copy, by which lengths are told [pixel of the file].
 
     Returns
     -------
@@ -52,9 +54,9 @@ def misalignment(series: TiltSeries) -> Note | None:
     offset = mirror_offset(images.astype(np.float32), order, series.tilt_angles)
     found = []
     if max(along_x, along_y) > _SHIFT:
-        found.append(f"shifted against each other by about {factor * max(along_x, along_y):.1f} pixels")
+        found.append(f"shifted against each other by about {pixel * factor * max(along_x, along_y):.1f} pixels")
     if offset is not None and abs(offset - series.axis_offset / factor) > _OFFSET:
-        found.append(f"recorded with the tilt axis {factor * offset:.1f} pixels from their centre")
+        found.append(f"recorded with the tilt axis {pixel * factor * offset:.1f} pixels from their centre")
     if not found:
         return None
     return Note(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,16 @@ class Spectrum:
         scaled = image / max(float(np.abs(image).max()), 1e-30)
         return cls(fft.rfft2(scaled, padded), fft.rfft2(scaled**2, padded), image.shape)
 
+    @cached_property
+    def power_if_moved(self) -> NDArray[np.float32]:
+        """Power of the part that overlaps with another image, at every shift of this one."""
+        return np.asarray(fft.irfft2(self.square * _overlap(self.shape).conj(), _padded(self.shape)))
+
+    @cached_property
+    def power_if_still(self) -> NDArray[np.float32]:
+        """The same at every shift of the other one."""
+        return np.asarray(fft.irfft2(_overlap(self.shape) * self.square.conj(), _padded(self.shape)))
+
 
 @lru_cache(maxsize=4)
 def _overlap(shape: tuple[int, int]) -> NDArray[np.complex64]:
@@ -65,18 +76,22 @@ def correlations(first: Spectrum, second: Spectrum, reach: tuple[int, int]) -> N
         `(2 reach_y + 1, 2 reach_x + 1)` correlation with `first` moved by minus that shift onto `second`, -1 to 1; less
         where they have little in common, as little is alike by chance.
     """
-    ones, padded = _overlap(first.shape), _padded(first.shape)
     rows, columns = (np.arange(-limit, limit + 1) for limit in reach)
-
-    def shifted(product: NDArray[np.complex64]) -> NDArray[np.float32]:
-        return np.asarray(fft.irfft2(product, padded))[np.ix_(rows, columns)]
-
-    common = shifted(first.image * second.image.conj())
-    powers = shifted(first.square * ones.conj()), shifted(ones * second.square.conj())
+    common = _near(fft.irfft2(first.image * second.image.conj(), _padded(first.shape)), reach)
+    powers = _near(first.power_if_moved, reach), _near(second.power_if_still, reach)
     floors = (np.maximum(power, _LEAST_OVERLAP * power.max()) for power in powers)
     height, width = first.shape
     overlap = np.outer(1 - np.abs(rows) / height, 1 - np.abs(columns) / width)
-    return np.asarray(common / np.sqrt(np.prod(list(floors), axis=0)) * overlap**_TRUST)
+    return np.asarray(common / np.sqrt(math.prod(floors)) * overlap**_TRUST)
+
+
+def _near(values: NDArray[np.float32], reach: tuple[int, int]) -> NDArray[np.float32]:
+    """Values at the shifts up to `reach`, of which the negative ones are at the end."""
+    y, x = reach
+    near = np.empty((2 * y + 1, 2 * x + 1), dtype=values.dtype)
+    near[y:, x:], near[y:, :x] = values[: y + 1, : x + 1], values[: y + 1, len(values[0]) - x :]
+    near[:y, x:], near[:y, :x] = values[len(values) - y :, : x + 1], values[len(values) - y :, len(values[0]) - x :]
+    return near
 
 
 def peak(values: NDArray[np.floating]) -> tuple[float, float, float]:

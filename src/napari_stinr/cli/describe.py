@@ -5,12 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
-from napari_stinr.data.coverage import coverage_notes
-from napari_stinr.data.margin import EdgeMatter
-from napari_stinr.data.notes import Note, NoteKind
+from napari_stinr.cli.describe_series import describe_found, labelled, note_line
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import RUN_ENDING
 
@@ -21,17 +16,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from napari_stinr.analysis.metrics import Evaluation
-    from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.reconstruction import Reconstruction
-
-_LABEL_WIDTH = 19
 
 
 def describe_files(paths: Sequence[Path]) -> list[str]:
     """Describe a tilt series or a reconstruction: what was found, where, and what is missing."""
     from napari_stinr.io.series.grouping import find_given_series
     from napari_stinr.io.series.mdoc import is_mdoc
-    from napari_stinr.io.series.reading import load_series
 
     if len(paths) == 1 and paths[0].suffix.lower() == RUN_ENDING:
         from napari_stinr.reconstruction import load_reconstruction
@@ -41,23 +32,23 @@ def describe_files(paths: Sequence[Path]) -> list[str]:
         found = find_given_series(paths)
     except StinrError as error:
         if len(paths) == 1 and is_mdoc(paths[0]):
-            return [*describe_mdoc(paths[0]), _line("missing", str(error))]
+            return [*describe_mdoc(paths[0]), labelled("missing", str(error))]
         raise
     try:
-        return describe_series(load_series(found))
+        return describe_found(found)
     except StinrError as error:
         # Missing angles are no error here: to say what is missing is what the person asked for.
         n_images, height, width = found.stack.images.shape
         lines = [
-            _line("stack", found.name),
-            _line("size", f"{n_images} images of {height} x {width} pixels (height x width)"),
+            labelled("stack", found.name),
+            labelled("size", f"{n_images} images of {height} x {width} pixels (height x width)"),
         ]
         angles = found.tilt_angles
         if not isinstance(angles, StinrError):
-            lines.append(_line("tilt angles", f"{angles.values.min():g} to {angles.values.max():g} degrees"))
+            lines.append(labelled("tilt angles", f"{angles.values.min():g} to {angles.values.max():g} degrees"))
         if found.pixel_size is not None:
-            lines.append(_line("pixel size", f"{found.pixel_size:g} Å"))
-        return [*lines, *map(_note_line, found.notes), _line("missing", str(error))]
+            lines.append(labelled("pixel size", f"{found.pixel_size:g} Å"))
+        return [*lines, *map(note_line, found.notes), labelled("missing", str(error))]
 
 
 def describe_mdoc(path: Path) -> list[str]:
@@ -66,13 +57,13 @@ def describe_mdoc(path: Path) -> list[str]:
 
     mdoc = read_mdoc(path)
     angles, seconds = mdoc.tilt_angles, mdoc.seconds
-    lines = [_line(".mdoc", path.stem), _line("describes", f"{mdoc.n_images} image(s)")]
+    lines = [labelled(".mdoc", path.stem), labelled("describes", f"{mdoc.n_images} image(s)")]
     if angles is not None:
-        lines.append(_line("tilt angles", f"{angles.min():g} to {angles.max():g} degrees"))
+        lines.append(labelled("tilt angles", f"{angles.min():g} to {angles.max():g} degrees"))
     if seconds is not None:
-        lines.append(_line("times", f"0 to {seconds.max():g} s"))
+        lines.append(labelled("times", f"0 to {seconds.max():g} s"))
     if mdoc.pixel_size is not None:
-        lines.append(_line("pixel size", f"{mdoc.pixel_size:g} Å"))
+        lines.append(labelled("pixel size", f"{mdoc.pixel_size:g} Å"))
     return lines
 
 
@@ -100,42 +91,6 @@ def describe_problem(error: Exception) -> StinrError:
     return StinrError(text, expected=f"what {command} --help lists", cure=f"Run {command} --help to see it.")
 
 
-def describe_series(series: TiltSeries) -> list[str]:
-    """Describe a tilt series, say where its angles, times and pixel size come from, and what a training does to it."""
-    from napari_stinr.alignment.check import misalignment
-    from napari_stinr.config import PreprocessingConfig
-    from napari_stinr.data.preprocessing.prepare import prepare
-
-    angles = series.tilt_angles
-    steps = np.abs(np.diff(np.sort(angles)))
-    step = f"step {steps.mean():.4g}" if np.ptp(steps) < 0.05 else f"steps {steps.min():.4g} to {steps.max():.4g}"
-    first, last = series.time_range
-    unit = f" {series.time_unit}" if series.time_unit else ""
-    measured = series.projections if series.mask is None else series.projections[series.mask]
-    lines = [
-        _line("tilt series", series.name),
-        _line("size", f"{series.n_tilts} projections of {series.height} x {series.width} pixels (height x width)"),
-        _line("tilt angles", f"{angles.min():g} to {angles.max():g} degrees, {step}"),
-        _line("times", f"{first:g} to {last:g}{unit}, {_order(series)}"),
-        _line("pixel size", _pixel_size(series)),
-        _line("values", f"{measured.min():.4g} to {measured.max():.4g}, mean {measured.mean():.4g}"),
-    ]
-    if series.mask is not None:
-        share = 100 * (1 - series.mask.mean())
-        lines.append(_line("left out", f"{share:.3g} % of the pixels, {int((~series.used).sum())} whole projection(s)"))
-    prepared = prepare(series, PreprocessingConfig())
-    shifted = misalignment(prepared)
-    few = coverage_notes(prepared.tilt_angles, prepared.used)
-    notes = [*prepared.notes, *few, *_margin_notes(prepared), *([shifted] if shifted else [])]
-    return [*lines, *map(_note_line, notes)]
-
-
-def _margin_notes(series: TiltSeries) -> list[Note]:
-    edges = EdgeMatter.of_series(series)
-    note = edges.note(edges.margin(series.width, None))
-    return [] if note is None else [note]
-
-
 def describe_run(reconstruction: Reconstruction) -> list[str]:
     """Describe a reconstruction, with its configuration as YAML at the end."""
     config, grid = reconstruction.config, reconstruction.grid
@@ -143,13 +98,13 @@ def describe_run(reconstruction: Reconstruction) -> list[str]:
     unit = f" {reconstruction.time_unit}" if reconstruction.time_unit else ""
     size = " x ".join(str(length) for length in grid.shape)
     lines = [
-        _line("preset", config.preset),
-        _line("step", _steps(reconstruction.step, config.training.steps)),
-        _line("grid", f"{size} voxels (z, y, x)"),
-        *([_line("margin", f"{grid.margin} voxels on each side, not shown")] if grid.margin else []),
-        _line("voxel size", f"{reconstruction.voxel_size:g} {reconstruction.length_unit}"),
-        _line("times", f"{first:g} to {last:g}{unit}"),
-        *(_line(name.replace("_", " "), str(value)) for name, value in reconstruction.provenance.items()),
+        labelled("preset", config.preset),
+        labelled("step", _steps(reconstruction.step, config.training.steps)),
+        labelled("grid", f"{size} voxels (z, y, x)"),
+        *([labelled("margin", f"{grid.margin} voxels on each side, not shown")] if grid.margin else []),
+        labelled("voxel size", f"{reconstruction.voxel_size:g} {reconstruction.length_unit}"),
+        labelled("times", f"{first:g} to {last:g}{unit}"),
+        *(labelled(name.replace("_", " "), str(value)) for name, value in reconstruction.provenance.items()),
         *_uncertain(reconstruction),
     ]
     return [*lines, "", "config:", *(f"  {line}".rstrip() for line in config.to_yaml().splitlines())]
@@ -159,7 +114,7 @@ def _uncertain(reconstruction: Reconstruction) -> list[str]:
     """How much of what is there at t = 0 might as well be contamination, or the reverse."""
     part = reconstruction.uncertain_part()
     return (
-        [_line("uncertain", f"atoms with {part:.1%} of the mass of the specimen might be on the other side")]
+        [labelled("uncertain", f"atoms with {part:.1%} of the mass of the specimen might be on the other side")]
         if part
         else []
     )
@@ -214,31 +169,6 @@ def _percent(fraction: float | None) -> str:
     return "" if fraction is None else f"{100 * fraction:z.2f} %"
 
 
-def _note_line(note: Note) -> str:
-    is_missing = note.kind in (NoteKind.PIXEL_SIZE_MISSING, NoteKind.ORDER_ASSUMED)
-    return _line("missing" if is_missing else "note", note)
-
-
-def _line(label: str, text: str) -> str:
-    return f"{label:<{_LABEL_WIDTH}}{text}"
-
-
 def _steps(done: int, planned: int | None) -> str:
     # Without a number in the settings, the size of the data decides it, and that is not known here.
     return str(done) if planned is None else f"{done} of {planned}"
-
-
-def _order(series: TiltSeries) -> str:
-    rank = np.argsort(np.argsort(series.times, kind="stable"), kind="stable")
-    # Sequential last: a stack in the order of its times is that by definition, whatever the scheme of the angles.
-    for order in (*ACQUISITION_ORDERS[1:], ACQUISITION_ORDERS[0]):
-        if np.array_equal(rank, acquisition_rank(series.tilt_angles, order)):
-            return f"{order} order"
-    return "an order without a name"
-
-
-def _pixel_size(series: TiltSeries) -> str:
-    if series.pixel_size is None:
-        return "missing: give --pixel-size, in Å"
-    width, height = series.width * series.pixel_size, series.height * series.pixel_size
-    return f"{series.pixel_size:g} Å, so the image is {width:.4g} Å wide and {height:.4g} Å high"

@@ -13,6 +13,9 @@ from napari_stinr.errors import StinrError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MOST_SUMMED = 2**15
+"""So many integers of 16 bits have a sum of 32 bits."""
+
 
 @dataclass(frozen=True)
 class Binning:
@@ -98,7 +101,10 @@ class Binning:
             return values, counts
         squares = self._squares(values)
         if counts is None:
-            return squares.mean(axis=(1, 3), dtype=float), None
+            # Rows first, whole ones, is several times as fast as square by square; of small integers, sums are exact.
+            is_small = values.dtype.kind in "biu" and values.dtype.itemsize <= 2 and self.factor <= _MOST_SUMMED
+            rows = squares.sum(axis=1, dtype=np.int32 if is_small else float)
+            return rows.sum(axis=2, dtype=float) / self.factor**2, None
         counted = self._squares(counts)
         number = counted.sum(axis=(1, 3))
         binned = (squares * counted).sum(axis=(1, 3), dtype=float) / np.maximum(number, 1)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,7 +111,7 @@ def _follows_tilt(masses: NDArray[np.float64], secants: NDArray[np.float64], tim
         return False
     # As a growth at an even rate, and as one at any rate.
     lines = [_relative(values, _line(values, times)) for values in (masses, masses / secants)]
-    courses = [_relative(values, isotonic_regression(values).x) for values in (masses, masses / secants)]
+    courses = [_relative(values, _rising(values)) for values in (masses, masses / secants)]
     return any(found < _FOLLOWS and found < _CLEARER * without for without, found in (lines, courses))
 
 
@@ -127,13 +126,29 @@ def _relative(values: NDArray[np.float64], course: NDArray[np.float64]) -> float
 def _curve(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(n,)` course of the mass without the gain of single projections."""
     smooth = _robust_lines(logs)
-    rising = np.asarray(isotonic_regression(logs).x)
+    rising = _rising(logs)
     rest = logs - smooth
     # Gains let the mass fall again and again, and those of neighbours have nothing to do with each other; what a line
     # misses of steps and of a burst does neither.
     likeness = float(rest[1:] @ rest[:-1]) / max(float(rest @ rest), 1e-30)
     part = float(np.std(logs - rising)) / max(float(np.std(rest)), 1e-15)
     return rising if part < _STEPS or (likeness > _BURST and part < 1) else smooth
+
+
+def _rising(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(n,)` values nearest to others that never fall, by pooling neighbours that do (Barlow et al. 1972)."""
+    # Here and not from scipy.optimize, which takes longer to import than all that is done with it.
+    means: list[float] = []
+    sizes: list[int] = []
+    for value in values.tolist():
+        mean, size = value, 1
+        while means and means[-1] >= mean:
+            before, n_before = means.pop(), sizes.pop()
+            mean = (n_before * before + size * mean) / (n_before + size)
+            size += n_before
+        means.append(mean)
+        sizes.append(size)
+    return np.repeat(means, sizes)
 
 
 def _robust_lines(values: NDArray[np.float64]) -> NDArray[np.float64]:

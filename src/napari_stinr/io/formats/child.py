@@ -23,10 +23,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.containers import Images, Stack, checked_images, damaged, refusing
+from napari_stinr.io.formats.containers import Images, Stack, checked_bands, checked_images, damaged, refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -137,7 +137,7 @@ class _Server:
         images = stack.images if request["pixels"] == "images" else stack.mask_images
         if images is None:
             raise damaged(path, "a mask", "it has changed since")
-        for answer in self._blocks(checked_images(images, path), request["seconds"]):
+        for answer in self._blocks(_wanted(images, request.get("chosen"), path), request["seconds"]):
             self._n_lent += 1
             self._say(answer)
 
@@ -173,6 +173,14 @@ class _Server:
         return mapped_blocks(self._buffer, place, is_new=True), place
 
 
+def _wanted(images: Images, positions: Sequence[int] | None, path: Path) -> Iterator[NDArray[Any]]:
+    """Yield all images, or some."""
+    if positions is None:
+        return checked_images(images, path)
+    height = images.shape[1]
+    return (image for _, _, image in checked_bands(images, positions, [slice(0, height)], path))
+
+
 def mapped_blocks(buffer: str, place: dict[str, Any], *, is_new: bool = False) -> NDArray[Any]:
     """Return `(blocks, images, height, width)` memory of both processes: a file by its number, on Windows by a name."""
     n_bytes, shape = place["n_bytes"], tuple(place["shape"])
@@ -190,6 +198,7 @@ def described(stack: Stack) -> dict[str, Any]:
     lists = {name: getattr(stack, name) for name in _LISTS}
     return {
         "shape": stack.images.shape,
+        "can_choose": stack.images.choose is not None,
         "mask": stack.mask_images is not None,
         **{name: None if values is None else values.tolist() for name, values in lists.items()},
         **{name: getattr(stack, name) for name in _FACTS},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES, check_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,17 +39,44 @@ class Images:
     read : callable
         Returns an iterator over the `(height, width)` images in the order of the stack, of any real data type [the
         unit of the file]. The file is open while it runs, and it may be called again.
+    choose : callable, optional
+        Takes positions of images, ascending, and slices of rows, and returns an iterator over these rows of the first
+        image, of the second, ...; little else is read. None: an image is reached by reading those before it.
+    plain_itemsize : int
+        Size of a pixel where all lie in the file as they are, so that they are read as fast as any bytes, and rows by
+        themselves; 0 where they may have to be unpacked [byte].
     """
 
     shape: tuple[int, int, int]
     read: Callable[[], Iterator[NDArray[Any]]]
+    choose: Callable[[Sequence[int], Sequence[slice]], Iterator[NDArray[Any]]] | None = field(
+        default=None, kw_only=True
+    )
+    plain_itemsize: int = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def changed(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Images:
-        """Return the same images, each changed while it is read; the shape stays."""
-        return Images(self.shape, lambda: (change(image) for image in self.read()))
+        """Return the same images, each changed pixel by pixel while it is read; the shape stays."""
+        choose = self.choose
+        return Images(
+            self.shape,
+            lambda: (change(image) for image in self.read()),
+            choose=None if choose is None else lambda *which: (change(rows) for rows in choose(*which)),
+            plain_itemsize=self.plain_itemsize,
+        )
+
+    def chosen(self, positions: Sequence[int], bands: Sequence[slice]) -> Iterator[NDArray[Any]]:
+        """Yield rows of some images, in the order of ascending positions."""
+        if self.choose is not None:
+            yield from self.choose(positions, bands)
+            return
+        for k, image in enumerate(self.read()):
+            if k in positions:
+                yield from in_bands(image, bands)
+            if k == positions[-1]:
+                return
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +228,53 @@ def checked_images(images: Images, path: Path) -> Iterator[NDArray[Any]]:
         raise damaged(path, "images that can be read", error) from error
     if n_read < images.shape[0]:
         raise damaged(path, f"{images.shape[0]} images", f"it ends after {n_read}")
+
+
+def in_bands(image: NDArray[Any], bands: Sequence[slice]) -> Iterator[NDArray[Any]]:
+    """Yield some rows of an image `(height, width)` after the other."""
+    return (image[rows] for rows in bands)
+
+
+def checked_bands(
+    images: Images, positions: Sequence[int], bands: Sequence[slice], path: Path
+) -> Iterator[tuple[int, slice, NDArray[Any]]]:
+    """Read rows of some images; as :func:`checked_images`.
+
+    Parameters
+    ----------
+    images : Images
+        Images of a file.
+    positions : sequence of int
+        Which of them, ascending.
+    bands : sequence of slice
+        Which of their rows, in pieces.
+    path : Path
+        The file, for messages.
+
+    Yields
+    ------
+    position : int
+        Of the image.
+    rows : slice
+        Which of its rows.
+    values : ndarray
+        `(rows, width)` pixels [the unit of the file].
+
+    Raises
+    ------
+    StinrError
+        The file is damaged, or has other images than it declares.
+    """
+    wanted = [(k, rows) for k in positions for rows in bands]
+    n_read = 0
+    with refusing(path):
+        for (k, rows), values in zip(wanted, images.chosen(positions, bands), strict=False):
+            if values.shape != (rows.stop - rows.start, images.shape[2]):
+                raise damaged(path, f"images of the shape {images.shape}", f"image {k + 1} is another")
+            yield k, rows, values
+            n_read += 1
+        if n_read < len(wanted):
+            raise damaged(path, f"{images.shape[0]} images", f"it ends within image {wanted[n_read][0] + 1}")
 
 
 def damaged(path: Path, expected: str, reason: object) -> StinrError:

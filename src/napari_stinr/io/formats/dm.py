@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.containers import Images, Stack, damaged, image_shape
+from napari_stinr.io.formats.containers import Images, Stack, damaged, image_shape, in_bands
 from napari_stinr.io.formats.dm_facts import pixel_size, tilt_angles, timestamp, value_at
 from napari_stinr.io.formats.limits import check_stored
 
@@ -24,7 +24,7 @@ except ImportError:
     file_reader = None  # type: ignore[assignment,unused-ignore]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -54,11 +54,15 @@ def read_dm(path: Path) -> Stack:
     def read() -> Iterator[NDArray[Any]]:
         yield from np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
 
+    def choose(positions: Sequence[int], bands: Sequence[slice]) -> Iterator[NDArray[Any]]:
+        pixels = np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
+        return (rows for k in positions for rows in in_bands(pixels[k], bands))
+
     angles, place = tilt_angles(image, shape[0])
     seconds = timestamp(image) if shape[0] == 1 else None
     other = f"The file holds {len(signals)} images: the last one was read."
     return Stack(
-        Images(shape, read),
+        Images(shape, read, choose=choose),
         tilt_angles=angles,
         timestamps=None if seconds is None else np.array([seconds]),
         pixel_size=pixel_size(image),

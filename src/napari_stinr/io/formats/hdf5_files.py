@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.containers import NUMERIC_KINDS, Images, damaged, image_shape
+from napari_stinr.io.formats.containers import NUMERIC_KINDS, Images, damaged, image_shape, in_bands
 from napari_stinr.io.formats.guards.hdf5_chunks import read_part
 from napari_stinr.io.formats.hdf5_checks import MAXIMUM_CHUNKS, check_dataset, refers_elsewhere
 from napari_stinr.io.formats.limits import check_memory
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 64_000_000
 """What is read of a dataset at a time, where a single image is not larger [byte]."""
+MOST_TOGETHER = 4
+"""Images that may be read for one of them where only some are wanted; with more, all before it are as quick."""
 MAXIMUM_SOFT_LINKS = 16
 """Soft links followed on the way to one object; more are a loop."""
 
@@ -116,6 +118,7 @@ def dataset_images(
         along = [dataset.shape[axis] for axis in axes]
         n_tilts, height, width = image_shape(tuple(along), dataset.dtype, path)
         check_memory(height * width * dataset.dtype.itemsize, path, shape=dataset.shape)
+        together = _images_together(dataset, axes)
     chosen = list(range(n_tilts)) if selection is None else [int(k) for k in selection]
     if len(chosen) == 0 or chosen[-1] >= n_tilts:
         raise damaged(path, f"a choice among {n_tilts} images", f"{len(chosen)} images are chosen")
@@ -123,9 +126,17 @@ def dataset_images(
     def read() -> Iterator[NDArray[Any]]:
         with open_hdf5(path) as file:
             dataset = _dataset_of_images(file, name, axes, path)
-            yield from _read_blocks(dataset, axes, n_tilts, np.asarray(chosen), path)
+            step = _images_in_a_block(dataset, axes, n_tilts)
+            yield from _read_blocks(dataset, axes, n_tilts, step, np.asarray(chosen), path)
 
-    return Images((len(chosen), height, width), read)
+    def choose(positions: Sequence[int], bands: Sequence[slice]) -> Iterator[NDArray[Any]]:
+        with open_hdf5(path) as file:
+            dataset = _dataset_of_images(file, name, axes, path)
+            step = _images_together(dataset, axes)
+            for image in _read_blocks(dataset, axes, n_tilts, step, np.asarray(chosen)[list(positions)], path):
+                yield from in_bands(image, bands)
+
+    return Images((len(chosen), height, width), read, choose=choose if together <= MOST_TOGETHER else None)
 
 
 def _dataset_of_images(file: h5py.File, name: str, axes: tuple[int, ...], path: Path) -> h5py.Dataset:
@@ -139,11 +150,10 @@ def _dataset_of_images(file: h5py.File, name: str, axes: tuple[int, ...], path: 
 
 
 def _read_blocks(
-    dataset: h5py.Dataset, axes: tuple[int, ...], n_tilts: int, chosen: NDArray[np.int64], path: Path
+    dataset: h5py.Dataset, axes: tuple[int, ...], n_tilts: int, step: int, chosen: NDArray[np.int64], path: Path
 ) -> Iterator[NDArray[Any]]:
     others = tuple(axis for axis in range(dataset.ndim) if axis not in axes)
-    tilt_axis = axes[0] if len(axes) == 3 else None
-    step = _images_in_a_block(dataset, tilt_axis, n_tilts)
+    tilt_axis = _tilt_axis(axes)
     for start in range(0, n_tilts, step):
         wanted = chosen[(chosen >= start) & (chosen < start + step)]
         if len(wanted) == 0:
@@ -156,7 +166,22 @@ def _read_blocks(
         yield from (block[k - start] for k in wanted)
 
 
-def _images_in_a_block(dataset: h5py.Dataset, tilt_axis: int | None, n_tilts: int) -> int:
+def _tilt_axis(axes: tuple[int, ...]) -> int | None:
+    return axes[0] if len(axes) == 3 else None
+
+
+def _images_together(dataset: h5py.Dataset, axes: tuple[int, ...]) -> int:
+    """Return the number of images that are read for one of them."""
+    tilt_axis = _tilt_axis(axes)
+    if tilt_axis is None:
+        return 1
+    if dataset.chunks is not None:
+        return int(dataset.chunks[tilt_axis])
+    return 1 if tilt_axis == min(axes) else int(dataset.shape[tilt_axis])
+
+
+def _images_in_a_block(dataset: h5py.Dataset, axes: tuple[int, ...], n_tilts: int) -> int:
+    tilt_axis = _tilt_axis(axes)
     if tilt_axis is None:
         return 1
     n_images: int = max(1, BLOCK_BYTES * n_tilts // (dataset.size * dataset.dtype.itemsize))

@@ -33,7 +33,7 @@ from napari_stinr.io.formats.containers import Images, Stack, checked_images, da
 from napari_stinr.io.formats.limits import check_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -86,7 +86,15 @@ def read_isolated(reader: str, path: Path) -> Stack:
     facts = _asked({"reader": reader}, path)["stack"]
     shape = (int(facts["shape"][0]), int(facts["shape"][1]), int(facts["shape"][2]))
     mask = _whole(Images(shape, lambda: _pixels(reader, "mask", shape, path)), path) if facts["mask"] else None
-    return stack_of(facts, Images(shape, lambda: _pixels(reader, "images", shape, path)), mask)
+
+    def choose(positions: Sequence[int], bands: Sequence[slice]) -> Iterator[NDArray[Any]]:
+        for image in _pixels(reader, "images", shape, path, chosen=positions):
+            yield from (image[rows] for rows in bands)
+
+    images = Images(
+        shape, lambda: _pixels(reader, "images", shape, path), choose=choose if facts["can_choose"] else None
+    )
+    return stack_of(facts, images, mask)
 
 
 def list_isolated(reader: str, path: Path, *arguments: str) -> NDArray[np.float64]:
@@ -144,9 +152,13 @@ def _not_started(path: Path, reason: object) -> StinrError:
     )
 
 
-def _pixels(reader: str, pixels: str, shape: tuple[int, int, int], path: Path) -> Iterator[NDArray[Any]]:
+def _pixels(
+    reader: str, pixels: str, shape: tuple[int, int, int], path: Path, *, chosen: Sequence[int] | None = None
+) -> Iterator[NDArray[Any]]:
     """Yield `(height, width)` images of a file, from a new process where an older one gives none."""
-    request = {"reader": reader, "pixels": pixels, "shape": shape}
+    request: dict[str, Any] = {"reader": reader, "pixels": pixels, "shape": shape}
+    if chosen is not None:
+        request["chosen"] = [int(k) for k in chosen]
     n_images = 0
     try:
         with _worker(path) as worker:

@@ -16,7 +16,7 @@ import numpy as np
 from napari_stinr.io.formats.containers import Images, refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -65,7 +65,15 @@ class StoredImages(Images):
         StoredImages
             Nothing is read yet.
         """
-        return cls(shape, partial(_all, path, shape, dtype, offset), path, dtype=dtype, offset=offset)
+        return cls(
+            shape,
+            partial(_all, path, shape, dtype, offset),
+            path,
+            choose=partial(_some, path, shape, dtype, offset),
+            plain_itemsize=dtype.itemsize,
+            dtype=dtype,
+            offset=offset,
+        )
 
     def __getitem__(self, k: int) -> NDArray[Any]:
         """Return image k `(height, width)`; a StinrError says that the file is lost, cut off or another one by now."""
@@ -87,6 +95,22 @@ def _all(path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], offset: 
         stream.seek(offset)
         for _ in range(shape[0]):
             yield _next(stream, shape[1:], dtype)
+
+
+def _some(
+    path: Path,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    offset: int,
+    positions: Sequence[int],
+    bands: Sequence[slice],
+) -> Iterator[NDArray[Any]]:
+    _, height, width = shape
+    with path.open("rb") as stream:
+        for k in positions:
+            for rows in bands:
+                stream.seek(offset + (k * height + rows.start) * width * dtype.itemsize)
+                yield _next(stream, (rows.stop - rows.start, width), dtype)
 
 
 def _next(stream: IO[bytes], shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:

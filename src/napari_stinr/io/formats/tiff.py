@@ -8,13 +8,14 @@ readers keep the first one, so one file serves both when it carries two: the XML
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
 
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.containers import Images, Stack, damaged, image_shape
+from napari_stinr.io.formats.containers import Images, Stack, damaged, image_shape, in_bands
 from napari_stinr.io.formats.guards.tiff_contents import check_ome, check_strips
 from napari_stinr.io.formats.guards.tiff_directories import check_directories
 from napari_stinr.io.formats.limits import check_expansion, check_stored
@@ -24,7 +25,7 @@ from napari_stinr.io.formats.tiff_facts import black_is_zero, described_facts
 from napari_stinr.io.formats.tiff_series import check_alike, left_out, n_images_of, series_of_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def _images(
 ) -> Images:
     first = chosen[0]
     if len(chosen) > 1 or first.dataoffset is None:
-        return Images(shape, lambda: _read(path, shape))
+        return Images(shape, lambda: _read(path, shape), choose=partial(_read_some, path, shape))
     return StoredImages.of(path, shape, dtype=first.dtype.newbyteorder(file.byteorder), offset=first.dataoffset)
 
 
@@ -93,6 +94,27 @@ def _read(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[Any]]:
                     yield np.zeros(shape[1:], series.dtype) if page is None else page.asarray().reshape(shape[1:])
             else:
                 yield from series.asarray().reshape((n_images, *shape[1:]))
+
+
+def _read_some(
+    path: Path, shape: tuple[int, int, int], positions: Sequence[int], bands: Sequence[slice]
+) -> Iterator[NDArray[Any]]:
+    with _opened(path) as file:
+        n_before = 0
+        for series in _checked_series(file, path):
+            n_images = n_images_of(series)
+            chosen = [k - n_before for k in positions if 0 <= k - n_before < n_images]
+            n_before += n_images
+            if chosen and len(series.pages) != n_images:
+                images = series.asarray().reshape((n_images, *shape[1:]))
+                yield from (rows for k in chosen for rows in in_bands(images[k], bands))
+                continue
+            for k in chosen:
+                page = series.pages[k]
+                if page is not None:
+                    check_strips(page, path)
+                image = np.zeros(shape[1:], series.dtype) if page is None else page.asarray().reshape(shape[1:])
+                yield from in_bands(image, bands)
 
 
 def _shape(chosen: list[tifffile.TiffPageSeries]) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from napari_stinr.io.series.discovery import find_series
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -176,12 +177,7 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
     """
     images, path = found.stack.images, found.path
     _check_unchanged(found)
-    if found.stack.mask is not None and found.stack.mask.shape != images.shape:
-        raise StinrError(
-            f"{path.name} has a mask of the shape {found.stack.mask.shape}",
-            expected=f"that of the projections, {images.shape}",
-            cure="Store one True or False for every pixel, or no mask.",
-        )
+    check_mask(found)
     height, width = way.shape
     # Beside the stack itself: one image as it is, and in double precision while it is binned.
     needed = 4 * len(images) * height * width + 16 * way.height * way.width
@@ -198,11 +194,7 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
             projections[k], counting = way.image(values, counts)
         # Infinite pixels of the file itself are said later.
         if values.dtype.itemsize > 4 and np.isinf(projections[k]).any() and np.isfinite(values).all():
-            raise StinrError(
-                f"{path.name} holds numbers beyond single precision, up to {np.abs(values).max():.3g}",
-                expected="at most 3.4e38",
-                cure="Rescale the projections.",
-            )
+            raise beyond_single_precision(path, float(np.abs(values).max()))
         if counting is not None and mask is None:
             mask = np.ones(projections.shape, dtype=bool)
         if mask is not None and counting is not None:
@@ -211,6 +203,26 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
     _check_unchanged(found)
     projections.setflags(write=False)
     return projections, mask
+
+
+def beyond_single_precision(path: Path, largest: float) -> StinrError:
+    """Return the error for a file whose largest pixel no float32 holds."""
+    return StinrError(
+        f"{path.name} holds numbers beyond single precision, up to {largest:.3g}",
+        expected="at most 3.4e38",
+        cure="Rescale the projections.",
+    )
+
+
+def check_mask(found: FoundSeries) -> None:
+    """Refuse a mask that is not that of the projections."""
+    mask, shape = found.stack.mask, found.stack.images.shape
+    if mask is not None and mask.shape != shape:
+        raise StinrError(
+            f"{found.path.name} has a mask of the shape {mask.shape}",
+            expected=f"that of the projections, {shape}",
+            cure="Store one True or False for every pixel, or no mask.",
+        )
 
 
 def _check_unchanged(found: FoundSeries) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_stinr.data.checks import is_same_size
 from napari_stinr.errors import StinrError
-from napari_stinr.io.formats.containers import Images, Stack, checked_images
+from napari_stinr.io.formats.containers import Images, Stack, checked_images, in_bands
 from napari_stinr.io.formats.endings import ANGLE_ENDINGS
 from napari_stinr.io.formats.limits import MAXIMUM_IMAGES
 from napari_stinr.io.series.sidecars import find_angle_file
@@ -17,7 +18,7 @@ from napari_stinr.io.series.sources import positions_by_name
 from napari_stinr.io.series.timetables import DOSE_UNIT, dose_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -57,8 +58,10 @@ def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
     size = next((size for size in map(_pixel_size, sources, stacks) if size is not None), None)
     n_frames = max(len(stack.images) for stack in stacks)
     frames = (f"Files with several images: their mean counts (up to {n_frames} frames).",) if n_frames > 1 else ()
+    files = [(sources[k].path, stacks[k]) for k in order]
+    shape = (len(sources), *stacks[0].images.shape[1:])
     stack = Stack(
-        Images((len(sources), *stacks[0].images.shape[1:]), _reader([(sources[k].path, stacks[k]) for k in order])),
+        Images(shape, partial(_read, files), choose=partial(_read_some, files)),
         tilt_angles=None if angles is None else angles[order],
         timestamps=times[order] if known is not None and known is dates else None,
         times=times[order] if known is not None and known is not dates else None,
@@ -79,19 +82,23 @@ def read_files(sources: Sequence[Source], headers: Headers) -> OneFilePerTilt:
     return OneFilePerTilt(stack, order, tuple(sources[k].path for k in order))
 
 
-def _reader(files: list[tuple[Path, Stack]]) -> Callable[[], Iterator[NDArray[Any]]]:
-    def read() -> Iterator[NDArray[Any]]:
-        for path, stack in files:
-            if len(stack.images) == 1:
-                yield from checked_images(stack.images, path)
-                continue
-            total = np.zeros(stack.images.shape[1:], dtype=np.float64)
-            for frame in checked_images(stack.images, path):
-                with np.errstate(over="ignore", invalid="ignore"):
-                    total += frame
-            yield total / len(stack.images)
+def _read(files: Sequence[tuple[Path, Stack]]) -> Iterator[NDArray[Any]]:
+    for path, stack in files:
+        if len(stack.images) == 1:
+            yield from checked_images(stack.images, path)
+            continue
+        total = np.zeros(stack.images.shape[1:], dtype=np.float64)
+        for frame in checked_images(stack.images, path):
+            with np.errstate(over="ignore", invalid="ignore"):
+                total += frame
+        yield total / len(stack.images)
 
-    return read
+
+def _read_some(
+    files: Sequence[tuple[Path, Stack]], positions: Sequence[int], bands: Sequence[slice]
+) -> Iterator[NDArray[Any]]:
+    for image in _read([files[k] for k in positions]):
+        yield from in_bands(image, bands)
 
 
 def _check_same(sources: Sequence[Source], stacks: Sequence[Stack]) -> None:
