@@ -12,7 +12,7 @@ from napari_stinr.io.output.replacing import check_replaceable
 from napari_stinr.io.output.targets import check_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -142,23 +142,18 @@ def _rendered(
     contamination: bool,
     progress: Update | None,
 ) -> Iterator[NDArray[np.float32]]:
-    from napari_stinr.reconstruction.rendering import potential_at
+    from napari_stinr.reconstruction.rendering import potentials_at
 
-    field, n_times = reconstruction.field, len(times)
+    def show(row: int, rows: int) -> None:
+        if progress is not None:
+            progress(row / rows * len(times), len(times))
+
+    show(0, 1)
     # The volume at 0 is rendered once for all times.
-    n_renders = n_times + contamination
-
-    def show_from(renders_done: int) -> Callable[[int, int], None]:
-        def show(row: int, rows: int) -> None:
-            if progress is not None:
-                progress((renders_done + row / rows) * n_times / n_renders, n_times)
-
-        return show
-
-    show_from(0)(0, 1)
-    clean = potential_at(field, grid, 0.0, progress=show_from(0)) if contamination else None
-    for k, t in enumerate(times):
-        volume = potential_at(field, grid, t, progress=show_from(k + contamination))
+    moments = [0.0, *times] if contamination else times
+    volumes = potentials_at(reconstruction.field, grid, moments, progress=show)
+    clean = next(volumes).copy() if contamination else None
+    for volume in volumes:
         if clean is not None:
             volume -= clean
         yield volume

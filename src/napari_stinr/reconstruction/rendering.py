@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import torch
 
 from napari_stinr.errors import StinrError
 from napari_stinr.fields.base import potential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 RENDERED_AT_ONCE = 1_000_000
 """Voxels that are sampled together."""
+_PART_OF_MEMORY = 0.7
+"""How much of the free memory may be taken to sample a field only once."""
+_VOLUMES_BESIDE = 2
+"""Volumes that are held beside what is sampled: one time, and the first where only what was added is wanted."""
 
 
 def rows_at_a_time(grid: VoxelGrid) -> Iterator[slice]:
@@ -63,14 +68,82 @@ def potential_at(
     `progress(done, height)` is called with the number of rows after every block; an error that it raises ends the work.
     A StinrError says that the time is not a finite number.
     """
-    check_time(t)
-    return _sampled(grid, lambda z, y, x: field.potential(z, y, x, t), progress)
+    return next(potentials_at(field, grid, [t], progress=progress))
+
+
+def potentials_at(
+    field: Field, grid: VoxelGrid, times: Sequence[float], *, progress: Callable[[int, int], None] | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the potential at several times, one after the other, sampling a field once that serves them all.
+
+    What is sampled (density and arrival time: two numbers for every voxel, and for those beyond the grid that a blur
+    reaches) is kept for the next time where the memory suffices; else the field is sampled for every time.
+
+    Parameters
+    ----------
+    field : Field
+        The field.
+    grid : VoxelGrid
+        The voxels.
+    times : sequence of float
+        When [t].
+    progress : callable, optional
+        Called as ``progress(done, total)`` with the number of rows of all volumes after every block of rows; an error
+        that it raises ends the work.
+
+    Yields
+    ------
+    ndarray
+        `(z, y, x)` float32 potential, in the same memory every time: to be used up before the next is asked for [V].
+
+    Raises
+    ------
+    StinrError
+        A time is not a finite number.
+    """
+    for t in times:
+        check_time(t)
+    return _potentials(field, grid, times, progress)
+
+
+def _potentials(
+    field: Field, grid: VoxelGrid, times: Sequence[float], progress: Callable[[int, int], None] | None
+) -> Iterator[NDArray[np.float32]]:
+    volume = np.empty(grid.shape, dtype=np.float32)
+    z, y, x = lattice_of(grid)
+    along_z, along_x = (None, None) if field.blur is None else field.blur.axes(z, x)
+    if along_z is not None and along_x is not None:
+        z, x = along_z.positions, along_x.positions
+    keeps = field.serves_all_times and len(times) > 1
+    kept: list[tuple[Slices, ...]] = []
+    for number, t in enumerate(times):
+        for place, rows in enumerate(rows_at_a_time(grid)):
+            with torch.inference_mode():
+                parts = kept[place] if place < len(kept) else field.slices(z, y[rows], x, t)
+                values = potential(parts, t)
+                if along_z is not None and along_x is not None:
+                    values = along_x.apply(along_z.apply(values, axis=1), axis=2)
+                volume[:, rows] = values.transpose(0, 1).numpy()
+            if place == 0 and number == 0:
+                keeps = keeps and _can_keep(parts, rows, grid)
+            if keeps and place == len(kept):
+                kept.append(parts)
+            if progress is not None:
+                progress(number * grid.height + rows.stop, len(times) * grid.height)
+        yield volume
+
+
+def _can_keep(parts: tuple[Slices, ...], rows: slice, grid: VoxelGrid) -> bool:
+    """Whether there is memory for the parts of all rows, of which some are given, beside what is made of them."""
+    n_bytes = sum(values.nbytes for part in parts for values in part.values)
+    kept = n_bytes * grid.height // (rows.stop - rows.start)
+    volumes = _VOLUMES_BESIDE * 4 * grid.depth * grid.height * grid.width
+    free = psutil.virtual_memory().available
+    return bool(kept + volumes < _PART_OF_MEMORY * free)
 
 
 def _sampled(
-    grid: VoxelGrid,
-    sampled: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-    progress: Callable[[int, int], None] | None = None,
+    grid: VoxelGrid, sampled: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> NDArray[np.float32]:
     """`(z, y, x)` float32 values, of which `sampled(z, y, x)` has `(rows, depth, width)` ones."""
     volume = np.empty(grid.shape, dtype=np.float32)
@@ -78,8 +151,6 @@ def _sampled(
     for rows in rows_at_a_time(grid):
         with torch.inference_mode():
             volume[:, rows] = sampled(z, y[rows], x).transpose(0, 1).numpy()
-        if progress is not None:
-            progress(rows.stop, grid.height)
     return volume
 
 
