@@ -34,12 +34,18 @@ class Pace:
             self._samples.popleft()
 
     @property
+    def measured(self) -> tuple[float, float]:
+        """The time that the pace is taken from [s], and what was done in it."""
+        if not self._samples:
+            return 0.0, 0.0
+        (start, before), (end, after) = self._samples[0], self._samples[-1]
+        return end - start, after - before
+
+    @property
     def per_second(self) -> float | None:
         """What is done in a second, None before that is known."""
-        if not self._samples:
-            return None
-        (start, before), (end, after) = self._samples[0], self._samples[-1]
-        return (after - before) / (end - start) if end > start and after > before else None
+        seconds, done = self.measured
+        return done / seconds if seconds > 0 and done > 0 else None
 
 
 def remaining_text(seconds: float | None) -> str:

@@ -46,6 +46,17 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
+def line_after_estimate(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line on stderr after that which says what a training is expected to need."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    estimate, line = captured.err.splitlines()
+    assert "voxels, " in estimate
+    assert " free, about " in estimate
+    assert line.startswith("stinr: ")
+    return line
+
+
 def train(stack: Path, out: Path, *options: object) -> int:
     return run("train", stack, "--out", out, "--device", "cpu", "--threads", 1, *options)
 
@@ -186,7 +197,7 @@ def test_resume_goes_on_as_if_it_had_never_stopped(
     stack, whole, part = write_stack(tmp_path), tmp_path / "whole.stinr", tmp_path / "part.stinr"
     assert train(stack, whole, "--steps", 6, "--seed", 1) == 0
 
-    def interrupt_third_step(update: object, *, seconds: float | None) -> Callable[[StepReport], None]:
+    def interrupt_third_step(update: object, **expected: object) -> Callable[[StepReport], None]:
         return lambda report: signal.raise_signal(signal.SIGINT) if report.step == 3 else None
 
     with monkeypatch.context() as patch:
@@ -199,7 +210,7 @@ def test_resume_goes_on_as_if_it_had_never_stopped(
     np.testing.assert_array_equal(first.render(0.0), second.render(0.0))
     capsys.readouterr()
     assert train(stack, part, "--resume", part, "--exclude", "0") == 2
-    assert "fingerprint" in one_line(capsys)
+    assert "fingerprint" in line_after_estimate(capsys)
 
 
 def test_the_configuration_that_info_prints_can_be_trained_with(
@@ -220,14 +231,14 @@ def test_results_are_written_again_but_measured_data_and_longer_runs_stay(
     stack, out = write_stack(tmp_path), tmp_path / "run.stinr"
     assert [train(stack, out, "--steps", steps) for steps in (2, 2, 3)] == [0, 0, 0]
     before = {path: path.read_bytes() for path in (stack, out)}
-    for arguments, found in (
-        (("train", stack, "--out", out, "--steps", 2), "run of this series with 3 steps"),
-        (("train", stack, "--out", out, "--steps", 9, "--exclude", 0), "run of other data"),
-        (("export", out, stack), "is there already"),
+    for arguments, found, line in (
+        (("train", stack, "--out", out, "--steps", 2), "run of this series with 3 steps", line_after_estimate),
+        (("train", stack, "--out", out, "--steps", 9, "--exclude", 0), "run of other data", line_after_estimate),
+        (("export", out, stack), "is there already", one_line),
     ):
         capsys.readouterr()
         assert run(*arguments) == 2
-        assert found in one_line(capsys)
+        assert found in line(capsys)
     assert all(path.read_bytes() == content for path, content in before.items())
     for name in ("clean.mrc", "clean.tif", "clean.mrc", "clean.tif"):
         assert run("export", trained, tmp_path / name) == 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_stinr.cli.console import progress, step_reporter
+from napari_stinr.training.remaining import RemainingTime, StageTime
 from napari_stinr.training.schedule import StepReport
 
 if TYPE_CHECKING:
@@ -84,6 +85,18 @@ def test_stages_are_named_and_the_quick_steps_of_a_search_promise_no_early_end()
     ]
 
 
+def test_where_it_is_known_what_to_expect_the_search_tells_the_rest() -> None:
+    stages = (StageTime("surface 1 of 3", 30, 0.1), StageTime("surface 2 of 3", 30, 0.1), StageTime("volume", 40, 0.5))
+    stream, now = io.StringIO(), [0.0]
+    with progress("train", stream=stream, clock=lambda: now[0]) as update:
+        report = step_reporter(update, remaining=RemainingTime(stages=stages))
+        for step in two_stages():
+            now[0] = step.seconds
+            report(step)
+    ends = [line.rpartition(", ")[2] for line in stream.getvalue().splitlines()]
+    assert ends == ["21 s left", "16 s left", "11 s left", "6 s left", "1 s left", "2 steps/s"]
+
+
 def test_a_terminal_says_the_rest_from_the_volume_on() -> None:
     stream, now = Terminal(), [0.0]
     seen = {}
@@ -114,7 +127,9 @@ def test_a_run_of_given_length_knows_its_end_in_every_stage() -> None:
 def test_steps_become_progress_against_steps_or_time() -> None:
     seen: list[tuple[float, float, str]] = []
 
-    def update(done: float, total: float, remark: str = "", /, *, is_steady: bool = True) -> None:
+    def update(
+        done: float, total: float, remark: str = "", /, *, is_steady: bool = True, left: float | None = None
+    ) -> None:
         seen.append((done, total, remark))
 
     report = step_reporter(update)

@@ -15,6 +15,7 @@ from helpers.series_cases import growing_series
 from napari_stinr import Trainer, load_reconstruction, preset_config
 from napari_stinr.cli.training import TrainingRequest, train
 from napari_stinr.config import GrowthFieldConfig
+from napari_stinr.data.geometry import VoxelGrid, grid_of
 from napari_stinr.errors import StinrError
 from napari_stinr.training.failures import TrainingError
 from napari_stinr.training.interrupts import Stopped, terminate_as_interrupt
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 N_STEPS = 6
 SERIES = growing_series(n_tilts=11, width=9, height=3)
+GRID = grid_of(SERIES)
 
 
 @dataclass
@@ -54,6 +56,7 @@ class CountingTrainer:
     stopped: bool = False
     saves: list[int] = field(default_factory=list)
     series: TiltSeries = SERIES
+    grid: VoxelGrid = GRID
     config: Any = None
     notes: tuple[Note, ...] = ()
 

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from napari_stinr.pace import Pace, Update, remaining_text
+from napari_stinr.training.remaining import RemainingTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +23,14 @@ LINE_INTERVAL = 5.0
 
 
 class SteadyUpdate(Update, Protocol):
-    """What also hears whether the rest goes on at the pace of now: else nothing is said about the remaining time."""
+    """What also hears whether the rest goes on at the pace of now, or how long it takes.
 
-    def __call__(self, done: float, total: float, remark: str = "", /, *, is_steady: bool = True) -> None:
+    Without either, nothing is said about the remaining time.
+    """
+
+    def __call__(
+        self, done: float, total: float, remark: str = "", /, *, is_steady: bool = True, left: float | None = None
+    ) -> None:
         """Report progress; what was done before it became steady does not count for the pace."""
 
 
@@ -82,12 +88,15 @@ def messages_as_lines() -> Iterator[None]:
         python.removeHandler(nowhere)
 
 
-def step_reporter(update: SteadyUpdate, *, seconds: float | None = None) -> Callable[[StepReport], None]:
+def step_reporter(
+    update: SteadyUpdate, *, seconds: float | None = None, remaining: RemainingTime | None = None
+) -> Callable[[StepReport], None]:
     """Return what passes the reports of a training on as progress; `seconds` where time limits it [s]."""
+    # `remaining` knows what was expected of the training.
     # Not before a training loads torch.
     from napari_stinr.training.stages import VOLUME
 
-    pace, stages = Pace(), {VOLUME}
+    pace, stages, remaining = Pace(), {VOLUME}, remaining or RemainingTime()
 
     def report(step: StepReport) -> None:
         pace.add(step.seconds, step.step, stage=step.stage)
@@ -97,9 +106,10 @@ def step_reporter(update: SteadyUpdate, *, seconds: float | None = None) -> Call
         remark += f"loss {step.loss:.3g}, residual {step.relative_residual:.3f}"
         if rate is not None:
             remark += f", {rate:.3g} steps/s"
+        remaining.add(step)
         if seconds is None:
             # The cheap steps of the search would promise an early end.
-            update(step.step, step.n_steps, remark, is_steady=step.stage == VOLUME)
+            update(step.step, step.n_steps, remark, is_steady=step.stage == VOLUME, left=remaining.seconds)
         else:
             update(min(step.seconds, seconds), seconds, remark)
 
@@ -116,10 +126,12 @@ class _Lines:
         self._pending = ""
         self._shown = False
 
-    def __call__(self, done: float, total: float, remark: str = "", /, *, is_steady: bool = True) -> None:
+    def __call__(
+        self, done: float, total: float, remark: str = "", /, *, is_steady: bool = True, left: float | None = None
+    ) -> None:
         now = self._clock()
-        left = _left(self._pace, now, done, total) if is_steady else ""
-        self._pending = ", ".join(part for part in (f"{self._title}: {_share(done, total)}", remark, left) if part)
+        rest = _left(self._pace, now, done, total, is_steady=is_steady, left=left)
+        self._pending = ", ".join(part for part in (f"{self._title}: {_share(done, total)}", remark, rest) if part)
         if now - self._last >= LINE_INTERVAL:
             self._last = now
             self._write()
@@ -150,18 +162,23 @@ def _bar(title: str, stream: TextIO, clock: Callable[[], float]) -> Iterator[Ste
     with Progress(*columns, console=Console(file=stream)) as bar:
         task = bar.add_task(title, total=None, remark="")
 
-        def update(done: float, total: float, remark: str = "", /, *, is_steady: bool = True) -> None:
-            left = _left(pace, clock(), done, total) if is_steady else ""
-            bar.update(task, completed=done, total=total, remark=", ".join(part for part in (remark, left) if part))
+        def update(
+            done: float, total: float, remark: str = "", /, *, is_steady: bool = True, left: float | None = None
+        ) -> None:
+            rest = _left(pace, clock(), done, total, is_steady=is_steady, left=left)
+            bar.update(task, completed=done, total=total, remark=", ".join(part for part in (remark, rest) if part))
 
         yield update
 
 
-def _left(pace: Pace, now: float, done: float, total: float) -> str:
+def _left(pace: Pace, now: float, done: float, total: float, *, is_steady: bool, left: float | None) -> str:
     """Take the progress in and return the remaining time, "" at the end and before it is known."""
-    pace.add(now, done)
+    if is_steady:
+        pace.add(now, done)
     rate = pace.per_second
-    return remaining_text(None if rate is None or done >= total else (total - done) / rate)
+    if left is None and is_steady and rate is not None:
+        left = (total - done) / rate
+    return remaining_text(None if done >= total else left)
 
 
 def _share(done: float, total: float) -> str:

@@ -31,7 +31,7 @@ from napari_stinr.cli.series_options import (
     PixelSize,
     Threads,
     Times,
-    given_series,
+    found_series,
     preprocessing_options,
 )
 from napari_stinr.errors import StinrError
@@ -304,8 +304,9 @@ def train(
         checkpoint_every=checkpoint_every,
         preprocessing=preprocessing,
         align=align,
+        binning=binning,
     )
-    series = given_series(
+    given = found_series(
         stack,
         angles=angles,
         times=times,
@@ -316,7 +317,8 @@ def train(
         binning=binning,
         invert_contrast=invert_contrast,
     )
-    run = train_request(request.order(series), tells_notes=True)
+    estimate = request.estimate(given.shape)
+    run = train_request(request.order(given.read()), estimate=estimate, tells_notes=True)
     say(f"wrote {out} after {run.step} steps")
 
 

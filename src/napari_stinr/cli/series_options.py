@@ -1,8 +1,9 @@
 """The options of the command line that say what a tilt series is: the same for every command that takes one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,7 @@ from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.io.series.found import FoundSeries
 
 STACK_HELP = "Tilt series: a stack, a folder, several files with one tilt each, or an .mdoc; lists for it."
 Angles = Annotated[str | None, typer.Option(metavar="FILE|START:STEP", help="Tilt angles in degrees.")]
@@ -37,7 +39,23 @@ KeepIntensity = Annotated[
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of threads. Default: all cores.")]
 
 
-def given_series(
+@dataclass(frozen=True, eq=False)
+class GivenSeries:
+    """A series that options describe, found and not yet read."""
+
+    found: "FoundSeries"
+    shape: tuple[int, int, int]
+    """`(n_tilts, height, width)` of what will be used, not binned."""
+    options: dict[str, Any]
+
+    def read(self) -> "TiltSeries":
+        """Read it."""
+        from napari_stinr.io.series.reading import load_series
+
+        return load_series(self.found, **self.options)
+
+
+def found_series(
     stack: Sequence[Path],
     *,
     angles: str | None,
@@ -48,19 +66,30 @@ def given_series(
     exclude: str,
     binning: int,
     invert_contrast: bool,
-) -> "TiltSeries":
-    """Read the series that options describe."""
+) -> GivenSeries:
+    """Find the series that options describe; what is wrong with it as far as its headers tell is said at once."""
+    from napari_stinr.data.preprocessing.binning import Binning
     from napari_stinr.io.series.grouping import find_given_series
-    from napari_stinr.io.series.reading import load_series
 
-    return load_series(
-        find_given_series(list(stack), tilt_angles=angles, times=times, pixel_size=pixel_size),
-        flip_tilt=flip_tilt,
-        axis_offset=axis_offset,
-        exclude=_positions(exclude),
-        binning=binning,
-        invert_contrast=invert_contrast,
-    )
+    excluded = _positions(exclude)
+    found = find_given_series(list(stack), tilt_angles=angles, times=times, pixel_size=pixel_size)
+    if isinstance(found.tilt_angles, StinrError):
+        raise found.tilt_angles
+    n_tilts, height, width = found.stack.images.shape
+    Binning.of(height, width, binning)
+    options = {
+        "flip_tilt": flip_tilt,
+        "axis_offset": axis_offset,
+        "exclude": excluded,
+        "binning": binning,
+        "invert_contrast": invert_contrast,
+    }
+    return GivenSeries(found, (n_tilts - len(set(excluded) & set(range(n_tilts))), height, width), options)
+
+
+def given_series(stack: Sequence[Path], **options: Any) -> "TiltSeries":
+    """Find and read the series that options describe; see :func:`found_series`."""
+    return found_series(stack, **options).read()
 
 
 def preprocessing_options(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,13 @@ from napari_stinr.cli.aligning import METHODS, given_pose
 from napari_stinr.cli.console import progress, say, step_reporter
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import check_output
+from napari_stinr.pace import remaining_text
 from napari_stinr.training.checkpoints import check_run_replaceable, checkpoint_text, rescue_text
 from napari_stinr.training.events import Abandoned, Aligning, Event, Failed, Prepared, Reported, Saved
 from napari_stinr.training.failures import FailureKind
 from napari_stinr.training.interrupts import Stopped, StopRequest
+from napari_stinr.training.remaining import RemainingTime
+from napari_stinr.training.requirements import stages_of_prepared
 from napari_stinr.training.run import CHECKPOINT_EVERY, Control, Order, drive
 
 if TYPE_CHECKING:
@@ -27,9 +32,11 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.training import StepReport
     from napari_stinr.training.checkpoints import Kept
+    from napari_stinr.training.requirements import Estimate
 
 logger = logging.getLogger(__name__)
 
+_BINNING_CURE = "Give --bin {binning}"
 _RESUME = "go on with stinr train STACK --resume {path}."
 
 
@@ -50,6 +57,8 @@ class TrainingRequest:
     preprocessing: Mapping[str, object] = field(default_factory=dict)
     """Settings of the preprocessing that were given, by their names."""
     align: str | None = None
+    binning: int = 1
+    """Edge of the squares of pixels that become one pixel of the series."""
 
     def __post_init__(self) -> None:
         for first, second in (
@@ -78,10 +87,11 @@ class TrainingRequest:
 
     def order(self, series: TiltSeries) -> Order:
         """Return the order for a tilt series; a StinrError says what is wrong with the settings."""
-        config = self._config() if self.resume is None else None
+        config = self._config if self.resume is None else None
         turned = config is not None and config.preprocessing.axis == "horizontal"
         return Order(
-            series,
+            # Given away: as read, the series is of no use once it is prepared.
+            [series].pop,
             config,
             device=self.device,
             threads=self.threads,
@@ -93,12 +103,59 @@ class TrainingRequest:
             checkpoint_every=self.checkpoint_every,
             check=self._check_replaceable,
             pose=None if self._pose is None else given_pose(self._pose, series, turned=turned),
+            binning=self.binning,
+            binning_cure=_BINNING_CURE,
+        )
+
+    def estimate(self, shape: tuple[int, int, int]) -> Estimate | None:
+        """Return what a run needs on a series of this shape, not binned; a StinrError refuses what does not fit."""
+        # None where a run to go on with cannot be read: why, it says itself.
+        from napari_stinr.cores import available_threads
+        from napari_stinr.devices import resolve_device
+        from napari_stinr.training.batching import blocks_for
+        from napari_stinr.training.estimates import measure_speed
+        from napari_stinr.training.requirements import Begun, check_fits, estimate_run, free_memory, memory_beside
+
+        device = resolve_device(self.device)
+        begun = None if self.resume is None else Begun.of(self.resume)
+        if begun is not None:
+            config = begun.config if self.steps is None else begun.config.with_training(steps=self.steps)
+        elif self.resume is None:
+            config = blocks_for(self._config, device)
+        else:
+            return None
+        if config.preprocessing.axis == "horizontal":
+            shape = (shape[0], shape[2], shape[1])
+        reaches_edge = begun is not None and begun.margin > 0
+        available, beside = free_memory(self.device), memory_beside(self.device)
+        # Before half a second is spent on the speed.
+        check_fits(
+            shape,
+            config,
+            binning=self.binning,
+            available=available,
+            beside=beside,
+            reaches_edge=reaches_edge,
+            cure=_BINNING_CURE,
+        )
+        return estimate_run(
+            shape,
+            config,
+            binning=self.binning,
+            available=available,
+            beside=beside,
+            speed=measure_speed(self.threads or available_threads()) if device.type == "cpu" else None,
+            limit=self.seconds,
+            begun=begun,
+            is_posed=self._pose is not None,
+            cure=_BINNING_CURE,
         )
 
     @property
     def _pose(self) -> Path | None:
         return None if self.align is None or self.align in METHODS else Path(self.align)
 
+    @cached_property
     def _config(self) -> ReconstructionConfig:
         from napari_stinr.config import ReconstructionConfig, preset_config, read_settings_text
 
@@ -132,12 +189,16 @@ class TrainingRequest:
         check_run_replaceable(self.out, series, steps=goal)
 
 
-def train(order: Order, *, title: str = "train", tells_notes: bool = False) -> Reconstruction:
+def train(
+    order: Order, *, title: str = "train", estimate: Estimate | None = None, tells_notes: bool = False
+) -> Reconstruction:
     """Train with a bar; Ctrl-C and SIGTERM stop at the next step border, with everything saved."""
-    # `Stopped` says so; a StinrError that the training failed, or that its result could not be saved where that was
-    # asked for, and where the last state is.
+    # What is expected of it is said first. `Stopped` says so; a StinrError that the training failed, or that its result
+    # could not be saved where that was asked for, and where the last state is.
+    if estimate is not None:
+        say(estimate.text)
     with contextlib.ExitStack() as stack:
-        listener = _Listener(order, stack, title=title, tells_notes=tells_notes)
+        listener = _Listener(order, stack, title=title, estimate=estimate, tells_notes=tells_notes)
         outcome = drive(order, listener, listener.control)
         if isinstance(outcome, Failed):
             raise failed_training(outcome)
@@ -153,7 +214,15 @@ def train(order: Order, *, title: str = "train", tells_notes: bool = False) -> R
 class _Listener:
     """Takes the events of a training: what it opens, the bar and the handlers of signals, the stack closes."""
 
-    def __init__(self, order: Order, stack: contextlib.ExitStack, *, title: str, tells_notes: bool) -> None:
+    def __init__(
+        self,
+        order: Order,
+        stack: contextlib.ExitStack,
+        *,
+        title: str,
+        estimate: Estimate | None = None,
+        tells_notes: bool = False,
+    ) -> None:
         self.control = Control()
         self.last: StepReport | None = None
         self._order, self._stack, self._title, self._tells_notes = order, stack, title, tells_notes
@@ -161,20 +230,26 @@ class _Listener:
         self._show: Callable[[StepReport], None]
         self._aligning = stack.enter_context(contextlib.ExitStack())
         self._tell_aligning: SteadyUpdate | None = None
+        self._speed = None if estimate is None else estimate.speed
+        self._remaining = RemainingTime(limit=order.seconds) if estimate is None else estimate.remaining
 
     def __call__(self, event: Event) -> None:
         match event:
             case Aligning():
                 if self._tell_aligning is None:
                     self._tell_aligning = self._aligning.enter_context(progress("align"))
-                self._tell_aligning(round(100 * event.part), 100, "")
+                self._remaining.align(event.part, time.monotonic())
+                left = remaining_text(self._remaining.seconds)
+                # Of the alignment alone, where nobody knows what the training takes.
+                remark = f"{left} with the training" if left else ""
+                self._tell_aligning(round(100 * event.part), 100, remark, is_steady=not left)
             case Prepared():
                 self._aligning.close()
                 for note in dict.fromkeys((*(event.series.notes if self._tells_notes else ()), *event.notes)):
                     say(note)
-                self._show = step_reporter(
-                    self._stack.enter_context(progress(self._title)), seconds=self._order.seconds
-                )
+                self._remaining.expect(stages_of_prepared(event, self._speed))
+                bar = self._stack.enter_context(progress(self._title))
+                self._show = step_reporter(bar, seconds=self._order.seconds, remaining=self._remaining)
                 # Not before: as long as there is nothing to save, Ctrl-C ends the program at once.
                 self._stack.enter_context(self._request)
             case Reported():

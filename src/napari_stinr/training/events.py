@@ -30,13 +30,14 @@ class Prepared:
     """The series is complete and the trainer built; `config` is that of the run, also of a resumed one.
 
     `notes` are what the trainer found in the data, beside the notes of the series; `alignment` is what was found of
-    its pose, where that was looked for.
+    its pose, where that was looked for; `margin` are the voxels beyond the view on each side that are fitted.
     """
 
     series: TiltSeries
     config: ReconstructionConfig
     notes: tuple[Note, ...] = ()
     alignment: Alignment | None = None
+    margin: int = 0
 
 
 @dataclass(frozen=True, eq=False)

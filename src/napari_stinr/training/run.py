@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_stinr.data.margin import fitted_grid, margin_voxels
 from napari_stinr.training.checkpoints import Kept, rescue, save_checkpoint, save_result
 from napari_stinr.training.events import (
     Abandoned,
@@ -27,6 +28,7 @@ from napari_stinr.training.events import (
     Snapshot,
 )
 from napari_stinr.training.failures import Failure, failure_of
+from napari_stinr.training.requirements import SCRIPT_CURE, check_series_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.training import StepReport, Trainer
 
 CHECKPOINT_EVERY = 60.0
@@ -83,6 +86,10 @@ class Order:
     pose : Pose, optional
         Where the projections were recorded, where that is known; else it is looked for as the settings say. A run to go
         on with brings its own.
+    binning : int
+        Edge of the squares of pixels that became one pixel of the series.
+    binning_cure : str
+        How a larger binning is chosen where the run does not fit into the memory, with ``{binning}`` in its place.
     """
 
     series: TiltSeries | Callable[[], TiltSeries]
@@ -99,6 +106,8 @@ class Order:
     preview_every: float | None = None
     check: Callable[[TiltSeries, ReconstructionConfig, int], None] | None = None
     pose: Pose | None = None
+    binning: int = 1
+    binning_cure: str = SCRIPT_CURE
 
 
 class Control:
@@ -195,6 +204,7 @@ class _Training:
         self._alignment: Alignment | None = None
         self._first_step = self._saved_step = 0
         self._saved_at = 0.0
+        self._asked: tuple[int, int, int] | None = None
 
     def outcome(self) -> Outcome:
         """Train to the end, or to a stop."""
@@ -210,7 +220,7 @@ class _Training:
             # The size of blocks that suits this device is no choice of the person, and not of the next run.
             config = config.with_training(voxels_per_step=self._order.config.training.voxels_per_step)
         notes = (*self._prepared_notes, *trainer.notes)
-        self._post(Prepared(trainer.series, config, notes, self._alignment))
+        self._post(Prepared(trainer.series, config, notes, self._alignment, trainer.grid.margin))
         self._train(trainer)
         result, kept = trainer.reconstruction(), Kept()
         if order.path is not None:
@@ -236,16 +246,18 @@ class _Training:
         from napari_stinr.training.trainer import Trainer
 
         order = self._order
-        recorded = order.series() if callable(order.series) else order.series
         if order.resume is None:
             config = order.config or preset_config("growth")
-            series, pose = self._aligned(self._preprocessed(recorded, config), config)
+            # Nobody keeps what was read any longer than it takes to prepare it.
+            blocks = blocks_for(config, resolve_device(order.device))
+            series, pose = self._aligned(self._preprocessed(self._recorded(blocks), config), config)
             # Before the trainer takes its time and memory.
-            self._check(series, blocks_for(config, resolve_device(order.device)), 0)
+            self._check(series, blocks, 0)
+            self._check_fits(series, blocks, margin=fitted_grid(series, config.training.margin).margin)
             trainer = Trainer(series, config, device=order.device, threads=order.threads, pose=pose)
         else:
             run = load_reconstruction(order.resume)
-            series = self._preprocessed(recorded, run.config)
+            series = self._preprocessed(self._recorded(run.config, run), run.config)
             series = series if run.pose is None else aligned(series, run.pose)
             # Which compares the series with that of the run: what is wrong with it is said first.
             trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
@@ -253,6 +265,31 @@ class _Training:
         self._first_step = self._saved_step = trainer.step
         self._trainer = trainer
         return trainer
+
+    def _recorded(self, config: ReconstructionConfig, run: Reconstruction | None = None) -> TiltSeries:
+        """Return the series as it was read, if its reconstruction fits into the memory as far as that is known."""
+        series = self._order.series() if callable(self._order.series) else self._order.series
+        margin = margin_voxels(series.width, config.training.margin, reaches_edge=False)
+        self._check_fits(series, config, margin=margin if run is None else run.grid.margin, run=run)
+        return series
+
+    def _check_fits(
+        self, series: TiltSeries, config: ReconstructionConfig, *, margin: int, run: Reconstruction | None = None
+    ) -> None:
+        """Refuse what does not fit into the memory, where anything is known that was not when that was asked last."""
+        order, asked = self._order, (series.height, series.width, margin)
+        if asked == self._asked:
+            return
+        self._asked = asked
+        check_series_fits(
+            series,
+            config,
+            device=order.device,
+            binning=order.binning,
+            margin=margin,
+            held=0 if run is None else sum(value.nbytes for value in run.training_state.values()),
+            cure=order.binning_cure,
+        )
 
     def _preprocessed(self, recorded: TiltSeries, config: ReconstructionConfig) -> TiltSeries:
         """Do to the projections what the settings ask for, and remember the notes that it makes."""

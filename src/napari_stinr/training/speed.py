@@ -35,6 +35,11 @@ _PARAMETERS = (128, 1, 128, 128)
 _RAYS, _SAMPLES = 160, 96
 _SECONDS_EACH = 0.1
 """Time after which a piece of work is not repeated any more [s]."""
+_HOPE = 0.4
+"""How far towards a machine without other programs the speed is taken to be, on a scale of factors: with three times as
+much time as alone, estimates are off by less than two either way."""
+_MOST_CROWDED = 16.0
+"""Where clocks tell more than this, they are too coarse."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +76,25 @@ def measure_speed(threads: int) -> Speed:
     Returns
     -------
     Speed
-        Speed of this machine as it is now: what other programs are doing at the moment counts.
+        About half way between the speed of this machine as it is now and what it would be without other programs:
+        nobody knows whether those go on.
     """
     previous = torch.get_num_threads()
     try:
         torch.set_num_threads(1)  # as in the training: see Trainer.run
-        static, growth, parameters = _block_work(threads, grows=False), _block_work(threads, grows=True), _update_work()
-        block_voxels = _ROWS * _WIDTH * _WIDTH * _TILTS
-        static_seconds, growth_seconds, update_seconds = map(_typical, (static, growth, parameters))
-        ray_seconds = _typical(_ray_work(threads))
+        update = _update_work()
+        static_seconds = _typical(_block_work(threads, grows=False))
+        growth_seconds = _typical(_block_work(threads, grows=True))
+        update_seconds, ray_seconds = _typical(update), _typical(_ray_work(threads))
+        faster = _crowding(update) ** _HOPE
     finally:
         torch.set_num_threads(previous)
+    block_voxels = _ROWS * _WIDTH * _WIDTH * _TILTS
     return Speed(
-        static_voxels=block_voxels / static_seconds,
-        growth_voxels=block_voxels / growth_seconds,
-        parameters=float(np.prod(_PARAMETERS)) / update_seconds,
-        samples=_RAYS * _SAMPLES / ray_seconds,
+        static_voxels=faster * block_voxels / static_seconds,
+        growth_voxels=faster * block_voxels / growth_seconds,
+        parameters=faster * float(np.prod(_PARAMETERS)) / update_seconds,
+        samples=faster * _RAYS * _SAMPLES / ray_seconds,
     )
 
 
@@ -134,6 +142,15 @@ def _ray_work(threads: int) -> Callable[[], None]:
         rays.mean_square(field, samples, measured)[0].backward()  # type: ignore[no-untyped-call]
 
     return work
+
+
+def _crowding(work: Callable[[], None]) -> float:
+    """Return how many times longer than alone work of one thread takes beside other programs."""
+    start, worked = time.perf_counter(), time.thread_time()
+    while time.perf_counter() - start < _SECONDS_EACH:
+        work()
+    seconds, worked = time.perf_counter() - start, time.thread_time() - worked
+    return min(max(1.0, seconds / max(worked, 1e-9)), _MOST_CROWDED)
 
 
 def _typical(work: Callable[[], None]) -> float:

@@ -38,6 +38,7 @@ from napari_stinr.plugin.session.requirements import estimate_run
 from napari_stinr.plugin.session.run_log import RunLog
 from napari_stinr.plugin.session.session import Session
 from napari_stinr.plugin.session.states import Action, RunState
+from napari_stinr.training.estimates import Speed
 from napari_stinr.training.schedule import StepReport
 
 if TYPE_CHECKING:
@@ -470,6 +471,27 @@ def test_a_run_that_does_not_fit_cannot_be_started(tmp_path: Path) -> None:
         session.start()
     session.set_draft(replace(session.draft, binning=2))
     assert session.why_not(Action.START) == ""
+
+
+def test_what_a_run_is_expected_to_take_tells_its_rest_from_the_start(tmp_path: Path) -> None:
+    session = with_series(tmp_path)
+    speed = Speed(static_voxels=1e8, growth_voxels=5e7, parameters=1e8, samples=1e6)
+    whole = preset_config("growth")
+    session.expect(estimate_run((61, 64, 64), whole, binning=1, available=10**12, speed=speed))
+    expected = session.estimate
+    log = RunLog.expecting(expected)
+    log.align(0.0, 5.0)
+    assert log.remaining == pytest.approx(expected.seconds, rel=0.05)
+    steps = round(sum(stage.steps for stage in expected.stages))
+    first = expected.stages[0]
+    done = [StepReport(k, steps, 1.0, 1.0, (0.1,), k * first.step_seconds, stage=first.name) for k in range(1, 6)]
+    log.add(done)
+    training = sum(stage.steps * stage.step_seconds for stage in expected.stages)
+    assert log.remaining == pytest.approx(training - 5 * first.step_seconds, rel=0.01)
+    assert log.text(is_running=True).endswith(" left")
+    session.start()
+    run_to_end(session)
+    assert session.log.remaining == 0
 
 
 def test_a_reconstruction_from_a_file_can_be_looked_at(tmp_path: Path) -> None:

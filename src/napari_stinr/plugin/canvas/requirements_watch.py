@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_stinr.plugin.session.requirements import Estimate, estimate_run, free_memory
+from napari_stinr.plugin.session.requirements import Estimate, estimate_run, free_memory, memory_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,7 @@ def _look(
         blocks_for(config, resolve_device(device)),
         binning=draft.binning,
         available=free_memory(device),
+        beside=memory_beside(device),
         speed=speed,
         reaches_edge=draft.edges.is_there,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
 
+from napari_stinr.pace import remaining_text
 from napari_stinr.plugin.docks.base import text_label
 from napari_stinr.plugin.session.states import ACTIVE, Action, RunState
 
@@ -113,7 +114,9 @@ class RunControls(QWidget):
         self.bar.setRange(0, 100 if is_aligning else 0 if session.is_active else 1)
         self.bar.setValue(round(100 * part) if is_aligning and part is not None else 0)
         self.bar.setFormat("%p %")
-        self.status.setText("Aligning the projections…" if is_aligning else _STATE_TEXT[session.state])
+        left = remaining_text(session.log.remaining) if is_aligning else ""
+        aligning = f"Aligning the projections… {left} with the training" if left else "Aligning the projections…"
+        self.status.setText(aligning if is_aligning else _STATE_TEXT[session.state])
 
     def say(self, text: str, is_problem: bool) -> None:
         """Show where the run was saved, or why it was not."""

@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_stinr.pace import Pace, remaining_text
+from napari_stinr.training.remaining import RemainingTime
+from napari_stinr.training.requirements import stages_of_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_stinr.training.estimates import Speed
+    from napari_stinr.training.events import Prepared
+    from napari_stinr.training.requirements import Estimate
     from napari_stinr.training.schedule import StepReport
 
 
@@ -26,6 +31,21 @@ class RunLog:
     """First reported step of every stage so far, and its name."""
     last: StepReport | None = None
     _pace: Pace = field(default_factory=Pace)
+    _remaining: RemainingTime = field(default_factory=RemainingTime)
+    _speed: Speed | None = None
+
+    @classmethod
+    def expecting(cls, estimate: Estimate | None) -> RunLog:
+        """Return the log of a run that is about to begin, of which this is expected."""
+        return cls() if estimate is None else cls(_remaining=estimate.remaining, _speed=estimate.speed)
+
+    def align(self, part: float, now: float) -> None:
+        """Take in that this part of the alignment is done at the time `now` [s]."""
+        self._remaining.align(part, now)
+
+    def prepare(self, event: Prepared) -> None:
+        """Take in with what the training begins."""
+        self._remaining.expect(stages_of_prepared(event, self._speed))
 
     def add(self, reports: Sequence[StepReport]) -> None:
         """Take in reports, oldest first."""
@@ -35,6 +55,7 @@ class RunLog:
             self.held_out.append(report.held_out_loss)
             # The time of training and not that of the clock, so that a pause does not count.
             self._pace.add(report.seconds, report.step, stage=report.stage)
+            self._remaining.add(report)
             if self.last is None or self.last.stage != report.stage:
                 self.stages.append((report.step, report.stage))
             self.last = report
@@ -50,10 +71,7 @@ class RunLog:
     @property
     def remaining(self) -> float | None:
         """Time that the rest of the run takes [s]; None before that is known."""
-        rate = self._pace.per_second
-        if self.last is None or rate is None or not self.is_steady:
-            return None
-        return (self.last.n_steps - self.last.step) / rate
+        return self._remaining.seconds
 
     def text(self, *, is_running: bool) -> str:
         """Return progress in one line, such as ``"volume, step 520 of 750 (69 %), 8.2 steps/s, 28 s left"``."""

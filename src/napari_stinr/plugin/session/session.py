@@ -7,6 +7,7 @@ the events of the training thread are taken in there.
 from __future__ import annotations
 
 import queue
+import time
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -163,7 +164,8 @@ class Session:
             preview_every=settings.preview_seconds,
         )
         self._pending_draft = draft
-        self.log, self.failure, self.checkpoint, self.last_said = RunLog(), "", None, None
+        self.log, self.failure = RunLog.expecting(self.estimate), ""
+        self.checkpoint, self.last_said = None, None
         self.run_notes, self.aligned_part = (), None
         # Events of an earlier run must not be taken for those of this one.
         self._events = queue.SimpleQueue()
@@ -220,9 +222,11 @@ class Session:
         match event:
             case Aligning():
                 self.aligned_part = event.part
+                self.log.align(event.part, time.monotonic())
                 self.preparing.emit()
             case Prepared():
                 self.run_notes, self.aligned_part = tuple(map(str, event.notes)), None
+                self.log.prepare(event)
                 self.preparing.emit()
                 # Not before: a run that cannot be prepared must not cost the reconstruction that is there.
                 self.run_draft, self.series, self.reconstruction = self._pending_draft, event.series, None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.data.margin import fitted_grid
 from napari_stinr.errors import StinrError
-from napari_stinr.plugin.session.requirements import check_fits, free_memory
+from napari_stinr.plugin.session.requirements import WINDOW_CURE, check_fits, free_memory, memory_beside
 from napari_stinr.training.events import Event, Failed
 from napari_stinr.training.run import Control, Order, drive
 
@@ -48,8 +48,14 @@ def window_order(
 
     def made() -> TiltSeries:
         if resume is None:
-            free, reaches_edge = free_memory(device), draft.edges.is_there
-            check_fits(draft.shape, config, binning=draft.binning, available=free, reaches_edge=reaches_edge)
+            check_fits(
+                draft.shape,
+                config,
+                binning=draft.binning,
+                available=free_memory(device),
+                beside=memory_beside(device),
+                reaches_edge=draft.edges.is_there,
+            )
         return draft.series()
 
     def check(series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
@@ -72,6 +78,8 @@ def window_order(
         reports_every=REPORTS_EVERY,
         preview_every=preview_every,
         check=check,
+        binning=draft.binning,
+        binning_cure=WINDOW_CURE,
     )
 
 
