@@ -28,3 +28,16 @@ def test_a_round_particle_that_drifts_is_not_turned_and_one_on_its_side_is(
     assert not upright.is_horizontal
     assert not upright.is_doubtful
     assert AxisDirection.of(np.swapaxes(series.projections, 1, 2), series.tilt_angles).is_horizontal
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_noise_makes_no_axis_of_a_needle_that_looks_the_same_at_all_tilts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:24, :56]
+    angles = np.linspace(-60, 60, 41)
+    # Upright, thicker than deep: nothing moves along the axis, and what moves across it, moves little.
+    widths = 4 + 0.5 * np.cos(np.radians(2 * angles))
+    needle = np.exp(-(((x - 27.5) / widths[:, None, None]) ** 4)) * (1 + 0.5 * np.sin(y))
+    noisy = needle + 0.12 * rng.standard_normal(needle.shape)
+    assert not AxisDirection.of(noisy, angles).is_horizontal
+    assert not AxisDirection.of(noisy, angles).is_doubtful

@@ -26,6 +26,8 @@ _PERHAPS = 1.1
 """Geometric mean of both where the axis may be horizontal."""
 _LEAST = 0.06
 """Difference of the sums of rows below which they are alike: a straight, aligned needle looks the same at all tilts."""
+_ALIKE = 0.01
+"""Difference below which all are as alike as any can be."""
 _EMPTY = 0.02
 _SMOOTH = 0.7
 """Standard deviation of the Gaussian that sums are smoothed by [pixel]."""
@@ -73,11 +75,14 @@ class AxisDirection:
         if min(stack.shape[1:]) < _LEAST_PIXELS or len(in_order) < 2:
             return cls(np.nan, np.nan)
         pairs = list(_pairs(in_order, tilt_angles))
+        if not pairs:
+            return cls(np.nan, np.nan)
         images = [np.asarray(image) for image in stack]
         rows, columns = (_misfits(np.stack([_sums(image, axis) for image in images]), pairs) for axis in (1, 0))
-        if not pairs or not min(columns) > 0 or rows[0] < _LEAST:
+        # Of projections without any matter there is nothing to compare.
+        if not np.isfinite([*rows, *columns]).all() or rows[0] < _LEAST:
             return cls(np.nan, np.nan)
-        return cls(rows[0] / columns[0], rows[1] / columns[1])
+        return cls(rows[0] / max(columns[0], _ALIKE), rows[1] / max(columns[1], _ALIKE))
 
     @property
     def is_horizontal(self) -> bool:
@@ -102,13 +107,14 @@ def _pairs(in_order: NDArray[np.int64], tilt_angles: NDArray[np.float64]) -> lis
     ]
 
 
-def _misfits(sums: NDArray[np.float64], pairs: list[tuple[int, int]]) -> tuple[float, float]:
-    """Median difference of pairs of `(n_tilts, n)` sums, as they are and shifted as it fits best, as a part of both."""
-    if not pairs:
-        return np.nan, np.nan
-    heights = gaussian_filter1d(sums - np.quantile(sums, _EMPTY), _SMOOTH, axis=1)
+def _misfits(halves: NDArray[np.float64], pairs: list[tuple[int, int]]) -> tuple[float, float]:
+    """Median difference of pairs of sums, as they are and shifted as it fits best, as a part of both.
+
+    `(n_tilts, 2, n)` sums over every second pixel, and over those between.
+    """
+    heights = gaussian_filter1d(halves - np.quantile(halves, _EMPTY, axis=(0, 2), keepdims=True), _SMOOTH, axis=2)
     first, second = (heights[list(chosen)] for chosen in zip(*pairs, strict=True))
-    reach = int(_REACH * sums.shape[1])
+    reach = int(_REACH * halves.shape[2])
     values = np.stack([_misfit(first, second, shift) for shift in range(-reach, reach + 1)])
     best, shifted = values.argmin(axis=0) - reach, values.min(axis=0)
     for part in _FRACTIONS:
@@ -120,24 +126,36 @@ def _misfits(sums: NDArray[np.float64], pairs: list[tuple[int, int]]) -> tuple[f
 
 
 def _moved(lines: NDArray[np.float64], by: float) -> NDArray[np.float64]:
-    """`(n_lines, n)` lines moved by a part of a pixel, which go on beyond their ends as they end."""
+    """`(n_pairs, 2, n)` lines moved by a part of a pixel, which go on beyond their ends as they end."""
     # As one line, which is far quicker than one by one; so far apart they know nothing of each other.
-    padded = np.pad(lines, ((0, 0), (_APART_IN_LINE, _APART_IN_LINE)), mode="edge")
+    padded = np.pad(lines, ((0, 0), (0, 0), (_APART_IN_LINE, _APART_IN_LINE)), mode="edge")
     moved = shift_by(padded.ravel(), by, order=3, mode="nearest").reshape(padded.shape)
-    return np.asarray(moved[:, _APART_IN_LINE:-_APART_IN_LINE])
+    return np.asarray(moved[..., _APART_IN_LINE:-_APART_IN_LINE])
 
 
 def _misfit(first: NDArray[np.float64], second: NDArray[np.float64], shift: int) -> NDArray[np.float64]:
-    """`(n_lines,)` differences of `(n_lines, n)` lines, as a part of them."""
-    n = first.shape[1]
-    one = first[:, max(0, shift) : n + min(0, shift)]
-    other = second[:, max(0, -shift) : n + min(0, -shift)]
-    factor = (one * other).sum(axis=1) / np.maximum((other * other).sum(axis=1), 1e-300)
-    rest = np.linalg.norm(one - factor[:, None] * other, axis=1)
-    return np.asarray(rest / np.maximum(np.linalg.norm(one, axis=1), 1e-150))
+    """`(n_pairs,)` differences of `(n_pairs, 2, n)` lines, as a part of them."""
+    n = first.shape[2]
+    one = first[..., max(0, shift) : n + min(0, shift)]
+    other = second[..., max(0, -shift) : n + min(0, -shift)]
+    # Of the two halves the noise is not the same: their product holds none of it, where a square would make a straight
+    # needle, which does not change from tilt to tilt, differ by its noise.
+    factor = _product(one, other) / np.maximum(_product(other, other), 1e-300)
+    difference = one - factor[:, None, None] * other
+    rest = _product(difference, difference)
+    return np.asarray(np.sqrt(np.maximum(rest, 0.0) / np.maximum(_product(one, one), 1e-300)))
+
+
+def _product(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(n_pairs,)` scalar products of `(n_pairs, 2, n)` lines, each half by the other one."""
+    return np.asarray(((one[:, 0] * other[:, 1]).sum(axis=1) + (one[:, 1] * other[:, 0]).sum(axis=1)) / 2)
 
 
 def _sums(image: NDArray[Any], axis: int) -> NDArray[np.float64]:
-    sums = np.sum(image, axis=axis, dtype=np.float64)
+    """`(2, n)` sums along an axis, of every second pixel and of those between."""
+    halves = (image[::2], image[1::2]) if axis == 0 else (image[:, ::2], image[:, 1::2])
+    sums = np.stack([np.sum(half, axis=axis, dtype=np.float64) for half in halves])
     # Leaving out what was not measured takes a copy and ten times as long: only where there is something to leave out.
-    return np.asarray(np.nansum(image, axis=axis, dtype=np.float64) if np.isnan(sums).any() else sums)
+    if not np.isnan(sums).any():
+        return sums
+    return np.stack([np.nansum(half, axis=axis, dtype=np.float64) for half in halves])
