@@ -67,7 +67,8 @@ def lines_and_gradients(
     field.zero_grad()
     lines = project_slices(projector, [part], views)
     (lines * torch.rand(lines.shape, generator=torch.Generator().manual_seed(6))).sum().backward()
-    return lines.detach(), [values.grad.clone() for values in field.parameters() if values.grad is not None]
+    gradients = [values.grad for values in field.parameters() if values.grad is not None]
+    return lines.detach(), [values.to_dense() if values.is_sparse else values.clone() for values in gradients]
 
 
 @BY_GRID
@@ -83,6 +84,18 @@ def test_same_lines_and_gradients_as_slices(grid: VoxelGrid, kind: str, rows: li
     for gradient, one in zip(gradients, expected, strict=True):
         assert float(one.abs().max()) > 0
         torch.testing.assert_close(gradient, one, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+
+
+@BY_KIND
+def test_rows_of_which_a_block_has_nothing_have_no_gradient_in_memory(kind: str) -> None:
+    grid = GRIDS[0]
+    field, rows = field_on(grid, kind), [0, 2, 3, 4]
+    project_slices(projector_of(grid), [part_of(field, grid, rows)], views_of(grid)).sum().backward()
+    *_, finest = field.density.grids
+    gradient = finest.values.grad
+    assert gradient is not None
+    assert gradient.is_sparse
+    assert gradient.coalesce().indices()[0].tolist() == rows
 
 
 @BY_KIND

@@ -149,11 +149,11 @@ def test_time_follows_work_and_speed() -> None:
     assert expected_seconds(shape, STATIC, SPEED) < seconds
     only_rays = replace(SPEED, static_voxels=1.0, growth_voxels=1.0)
     assert expected_seconds(shape, PAPER, only_rays) == pytest.approx(20_000 * 256 * 128 / 1e6, rel=0.01)
-    # 35 tilts of 16 rows a step, and the update of all parameters.
-    by_hand = 3200 * (16 * 128**2 * (61 / 2 + 3 / 2) / 1e8 + 1.16 * 128**3 / 5e8)
+    # 15 tilts of 16 rows a step, and the update of these and of all coarse nodes.
+    by_hand = 3200 * (16 * 128**2 * (61 / 5 + 3 * 4 / 5) / 1e8 + (0.16 + 1 / 8) * 128**3 / 5e8)
     assert seconds == pytest.approx(by_hand, rel=0.02)
     # The search for a surface on 64³ voxels: 150 visits of 64 rows in one block, three times.
-    tilts = 61 / 2 + 3 / 2
+    tilts = 61 / 5 + 3 * 4 / 5
     search = 1.8 * 450 * (64**3 * tilts / 1e8 + 1.16 * 64**3 / 5e8)
     assert expected_seconds(shape, GROWTH, SPEED) - seconds == pytest.approx(search, rel=0.05)
 

@@ -83,7 +83,7 @@ def test_flip_tilt_gives_the_mirror_image_in_z(grown: Reconstruction) -> None:
 def test_projection_keeps_its_scale_with_the_pixel_size() -> None:
     angles = np.linspace(0, 180, 61)
     fine = TiltSeries(np.stack([blob_projection(9, 25, SPECIMEN, angle) for angle in angles]), angles, pixel_size=0.25)
-    volume = reconstruct(fine, preset="static", steps=150, device="cpu", threads=1).render(0.0)
+    volume = reconstruct(fine, preset="static", steps=300, device="cpu", threads=1).render(0.0)
     assert volume.sum() * 0.25 == pytest.approx(float(fine.projections.sum(axis=(1, 2)).mean()), rel=0.05)
 
 

@@ -25,7 +25,12 @@ class TrainingConfig(Settings):
     batches: Literal["blocks", "rays"] = Field(
         "blocks", description="Whole detector lines of many tilts, or single rays."
     )
-    tilts_per_step: int = Field(32, ge=1, description="Tilts in a block.")
+    tilts_per_step: int = Field(
+        12,
+        ge=1,
+        description="Tilts in a block. More make a step longer and the result hardly better; with fewer, noise decides "
+        "more of what was there before the first projection.",
+    )
     early_tilts: int = Field(3, ge=0, description="Tilts nearest t = 0 that are part of every block.")
     voxels_per_step: int = Field(
         400_000,

@@ -173,11 +173,19 @@ class ParameterGroup:
         The parameters.
     rate : float
         Their learning rate, before the schedule [their unit per step].
+    by_rows : bool
+        Whether the first axis of each is of rows, which learn one by one: a step leaves those alone, memory and all, of
+        which its block has nothing.
+    has_long_memory : bool
+        Whether they learn with a long memory of their gradients: those of a density that each have to do with many
+        voxels, as weights of a network and coarse nodes do.
     """
 
     name: str
     parameters: list[nn.Parameter]
     rate: float
+    by_rows: bool = False
+    has_long_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -326,13 +334,13 @@ class Field(nn.Module, ABC):
         contrast : float
             Contrast of the projections, by which a density without a network learns faster [1].
         n_blocks : int
-            Blocks that the rows are shared out over. The optimiser also moves the rows that are not in a block, by
-            what it remembers of them, so that a density without a network learns too fast with many.
+            Blocks that the rows are shared out over. Where not by rows, the optimiser also moves what is not in a
+            block, by what it remembers of it, so that a density without a network learns too fast with many.
 
         Returns
         -------
         tuple of ParameterGroup
-            The groups.
+            The groups; a step reports the first rate of each name.
         """
 
     @property

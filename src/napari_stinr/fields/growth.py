@@ -225,10 +225,10 @@ class GrowthField(Field):
 
     def _of_atoms(self, atoms: Atoms, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(...)` arrival time, and share while it is trained, of voxels or points in atoms with these labels."""
-        later = _not_before_earliest(atoms.of_voxels(atoms.arrival, labels))
+        later = _not_before_earliest(atoms.arrival)
         if self.training and not atoms.is_decided:
-            return later, atoms.of_voxels(atoms.share, labels)
-        return torch.where(atoms.are_specimen[labels], SPECIMEN_ARRIVAL, later), None
+            return atoms.of_voxels(later, labels), atoms.of_voxels(atoms.share, labels)
+        return atoms.of_voxels(torch.where(atoms.are_specimen, SPECIMEN_ARRIVAL, later), labels), None
 
     def _at_voxels(self, volume: torch.Tensor, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` values of the voxels nearest to positions, of a volume with rows first."""
@@ -267,20 +267,13 @@ class GrowthField(Field):
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
     ) -> tuple[ParameterGroup, ...]:
         """Density and arrival time, of grids or of atoms, and the shares of atoms until these are decided on."""
-        rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
-        density = ParameterGroup("density", list(self.density.parameters()), rate)
+        density = self.density.parameter_groups(training, contrast=contrast, n_blocks=n_blocks)
         if self.atoms is not None:
-            groups = (
-                density,
-                ParameterGroup("arrival", [self.atoms.arrival], _FASTER_ATOMS * training.arrival_rate),
-                ParameterGroup("share", [self.atoms.share], training.arrival_rate),
-            )
-            return groups[:2] if self.atoms.is_decided else groups
-        arrival = [*self.arrival.parameters(), *(self.near_surface.parameters() if self.near_surface else ())]
-        return (
-            density,
-            ParameterGroup("arrival", arrival, training.arrival_rate),
-        )
+            arrival = ParameterGroup("arrival", [self.atoms.arrival], _FASTER_ATOMS * training.arrival_rate)
+            share = ParameterGroup("share", [self.atoms.share], training.arrival_rate)
+            return (*density, arrival) if self.atoms.is_decided else (*density, arrival, share)
+        grids = [*self.arrival.parameters(), *(self.near_surface.parameters() if self.near_surface else ())]
+        return (*density, ParameterGroup("arrival", grids, training.arrival_rate))
 
     def narrow(self, training: TrainingConfig, *, fraction: float) -> None:
         """Take the duration of an arrival that the schedule has."""

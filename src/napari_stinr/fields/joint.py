@@ -84,7 +84,7 @@ class JointField(Field):
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
     ) -> tuple[ParameterGroup, ...]:
         """One group, the network: its rate has nothing to do with the data."""
-        return (ParameterGroup("network", list(self.parameters()), training.density_rate),)
+        return (ParameterGroup("network", list(self.parameters()), training.density_rate, has_long_memory=True),)
 
     @torch.no_grad()
     def on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:

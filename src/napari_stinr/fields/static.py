@@ -107,9 +107,18 @@ class Density(nn.Module):
             if self.decoder is not None:
                 _pass_on(self.decoder, feature=(len(self.grids) - 1) * self._config.features)
 
-    def rate(self, training: TrainingConfig, *, contrast: float, n_blocks: int) -> float:
-        """Learning rate; see :meth:`Field.parameter_groups`."""
-        return training.density_rate * (1.0 if self._config.has_network else contrast / math.sqrt(n_blocks))
+    def parameter_groups(
+        self, training: TrainingConfig, *, contrast: float, n_blocks: int
+    ) -> tuple[ParameterGroup, ...]:
+        """All parameters, the grid of the voxels by rows; see :meth:`Field.parameter_groups`."""
+        if self.decoder is not None:
+            return (ParameterGroup("density", list(self.parameters()), training.density_rate, has_long_memory=True),)
+        *coarse, finest = (level.values for level in self.grids)
+        rate = training.density_rate * contrast
+        by_rows = ParameterGroup("density", [finest], rate, by_rows=True)
+        if not coarse:
+            return (by_rows,)
+        return by_rows, ParameterGroup("density", coarse, rate / math.sqrt(n_blocks), has_long_memory=True)
 
     def costs(self, *, trained: float, rendered: float, static_parts: int = 0, growing_parts: int = 0) -> Costs:
         """Return the costs of a field with this density, from those of the same field without a network."""
@@ -176,9 +185,8 @@ class StaticField(Field):
     def parameter_groups(
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
     ) -> tuple[ParameterGroup, ...]:
-        """One group, the density."""
-        rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
-        return (ParameterGroup("density", list(self.parameters()), rate),)
+        """Those of the density."""
+        return self.density.parameter_groups(training, contrast=contrast, n_blocks=n_blocks)
 
 
 def blur_of(config: StaticFieldConfig, grid: VoxelGrid) -> PlaneFilter | None:

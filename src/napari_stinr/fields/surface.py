@@ -7,6 +7,7 @@ and the training ends in it. A surface has a hundred unknowns instead of a hundr
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,6 +45,16 @@ _ARRIVAL_SPACING = 8.0
 """Distance of the nodes of the arrival time [voxel]: what is finer belongs to the full resolution."""
 _SHARPNESS = 20.0
 """As in fields.growth, softer [1/t]."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Plane:
+    """Where the voxels of a slice lie around the axis: the same in every step."""
+
+    z: torch.Tensor  # `(depth,)` positions that this is for [voxel]
+    x: torch.Tensor  # `(width,)`
+    directions: torch.Tensor  # `(directions, depth * width)` weights of the directions
+    distances: torch.Tensor  # `(depth, width)` from the axis [voxel]
 
 
 class SurfaceField(Field):
@@ -90,6 +101,7 @@ class SurfaceField(Field):
         # Width of an arrival [t], softness [voxel] and stiffness [1] of the surface: a resumed run begins with them.
         self.register_buffer("schedule", torch.tensor([0.3, _FIRST_SOFTNESS, _FIRST_STIFFNESS]))
         self._growing = torch.zeros(())
+        self._plane: _Plane | None = None
 
     @classmethod
     def build(cls, settings: FieldSettings, grid: VoxelGrid, *, scale: float, training: TrainingConfig) -> SurfaceField:
@@ -120,9 +132,8 @@ class SurfaceField(Field):
         self, training: TrainingConfig, *, contrast: float, n_blocks: int
     ) -> tuple[ParameterGroup, ...]:
         """Density, arrival time and surface."""
-        rate = self.density.rate(training, contrast=contrast, n_blocks=n_blocks)
         return (
-            ParameterGroup("density", list(self.density.parameters()), rate),
+            *self.density.parameter_groups(training, contrast=contrast, n_blocks=n_blocks),
             ParameterGroup("arrival", list(self.arrival.parameters()), training.arrival_rate),
             ParameterGroup("surface", [self.radius, self.deviations], _RADIUS_RATE / math.sqrt(n_blocks)),
         )
@@ -145,8 +156,13 @@ class SurfaceField(Field):
 
     def inside(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` part of every voxel of a lattice that is inside the surface [1]."""
-        y, z, x = torch.meshgrid(*(p.to(self.radius) / self._voxel_size for p in (y, z, x)), indexing="ij")
-        return self._inside(z, y, x)
+        y, z, x = (p.to(self.radius) / self._voxel_size for p in (y, z, x))
+        if self._plane is None or not (torch.equal(self._plane.z, z) and torch.equal(self._plane.x, x)):
+            self._plane = self._plane_at(z, x)
+        below, above, between = self._heights(y)
+        radii = torch.lerp(self.deviations[:, below], self.deviations[:, above], between).T @ self._plane.directions
+        radii = radii.view(len(y), *self._plane.distances.shape)
+        return torch.sigmoid((self.radius + radii - self._plane.distances) / self.schedule[1])
 
     def arrival_at(self, coordinates: torch.Tensor) -> torch.Tensor:
         """`(...)` arrival time outside the surface at `(..., 3)` positions [t]."""
@@ -168,16 +184,34 @@ class SurfaceField(Field):
 
     def _inside(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(...)` part that is inside the surface at positions from the centre [voxel]."""
-        z, x = z - self.centre[0], x - self.centre[1]
-        n_directions, n_heights = self.deviations.shape
-        direction = torch.remainder(torch.atan2(z, x) * (n_directions / (2 * math.pi)), n_directions)
-        height = ((y / self._half_height + 1) / 2).clamp(0, 1) * (n_heights - 1)
-        below, row = direction.floor(), height.floor().clamp(max=n_heights - 2)
-        first, low = below.long() % n_directions, row.long()
-        second = (first + 1) % n_directions
+        first, second, turn, distance = self._directions(z, x)
+        low, high, between = self._heights(y)
         radius = torch.lerp(
-            torch.lerp(self.deviations[first, low], self.deviations[second, low], direction - below),
-            torch.lerp(self.deviations[first, low + 1], self.deviations[second, low + 1], direction - below),
-            height - row,
+            torch.lerp(self.deviations[first, low], self.deviations[second, low], turn),
+            torch.lerp(self.deviations[first, high], self.deviations[second, high], turn),
+            between,
         )
-        return torch.sigmoid((self.radius + radius - torch.hypot(z, x)) / self.schedule[1])
+        return torch.sigmoid((self.radius + radius - distance) / self.schedule[1])
+
+    def _directions(self, z: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """`(...)` two neighbouring directions, weight of the second, distance from the axis [voxel]."""
+        z, x = z - self.centre[0], x - self.centre[1]
+        n_directions = len(self.deviations)
+        direction = torch.remainder(torch.atan2(z, x) * (n_directions / (2 * math.pi)), n_directions)
+        below = direction.floor()
+        first = below.long() % n_directions
+        return first, (first + 1) % n_directions, direction - below, torch.hypot(z, x)
+
+    def _heights(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """`(...)` two neighbouring heights, and weight of the second, at positions [voxel]."""
+        n_heights = self.deviations.shape[1]
+        height = ((y / self._half_height + 1) / 2).clamp(0, 1) * (n_heights - 1)
+        row = height.floor().clamp(max=n_heights - 2)
+        return row.long(), row.long() + 1, height - row
+
+    def _plane_at(self, z: torch.Tensor, x: torch.Tensor) -> _Plane:
+        first, second, turn, distances = self._directions(*torch.meshgrid(z, x, indexing="ij"))
+        directions = torch.zeros(len(self.deviations), first.numel(), device=z.device)
+        directions.scatter_(0, first.view(1, -1), (1 - turn).view(1, -1))
+        directions.scatter_add_(0, second.view(1, -1), turn.view(1, -1))
+        return _Plane(z, x, directions, distances)

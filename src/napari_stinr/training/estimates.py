@@ -14,10 +14,9 @@ from napari_stinr.training.speed import Speed, measure_speed
 from napari_stinr.training.stages import stages_of, total_steps
 from napari_stinr.training.step_costs import (
     FLOAT,
+    FieldSize,
     as_trained,
-    search_costs,
     seconds_of_step,
-    size_and_costs,
     work_space,
 )
 from napari_stinr.training.surface import coarse_grid, search_settings
@@ -105,8 +104,13 @@ def memory_of_run(
     if not on_gpu:
         return Memory(max(prepared, expected_memory(shape, config, reaches_edge=reaches_edge)))
     config, grid = as_trained(shape, config, reaches_edge=reaches_edge)
-    n_parameters, costs = size_and_costs(config, grid)
-    field, volume, stack = FLOAT * n_parameters, FLOAT * grid.n_voxels, FLOAT * shape[0] * shape[1] * shape[2]
+    size = FieldSize.of(config, grid)
+    costs, field, volume, stack = (
+        size.costs,
+        FLOAT * size.parameters,
+        FLOAT * grid.n_voxels,
+        FLOAT * shape[0] * shape[1] * shape[2],
+    )
     at_once = max(work_space(shape[0], config, grid, costs), _rendering(grid, costs))
     if config.field.seeks_surface:
         at_once = max(at_once, _DIVIDED_ON_A_GPU * volume)
@@ -136,8 +140,8 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig, *
     """
     n_tilts, height, width = shape
     config, grid = as_trained(shape, config, reaches_edge=reaches_edge)
-    n_parameters, costs = size_and_costs(config, grid)
-    field, volume = FLOAT * n_parameters, FLOAT * grid.n_voxels
+    size = FieldSize.of(config, grid)
+    costs, field, volume = size.costs, FLOAT * size.parameters, FLOAT * grid.n_voxels
     stack = FLOAT * n_tilts * height * width
     held = _STACKS_HELD * stack
     at_start = held + _SPECTRA * min(stack, FLOAT * _SPECTRA_AT_ONCE)
@@ -247,12 +251,14 @@ def expected_stages(
     config, grid = as_trained(shape, config, reaches_edge=reaches_edge)
     *rounds, volume = stages_of(config, grid)
     share = total_steps(config, grid) / sum(stage.steps for stage in (*rounds, volume))
-    in_volume = seconds_of_step(shape[0], config, grid, *size_and_costs(config, grid), speed)
+    in_volume = seconds_of_step(shape[0], config, grid, FieldSize.of(config, grid), speed)
     in_search = 0.0
     if rounds:
         search = config.model_copy(update={"training": search_settings(config.training)})
         coarse = coarse_grid(grid)
-        in_search = _SEARCHED_LONGER * seconds_of_step(shape[0], search, coarse, *search_costs(config, coarse), speed)
+        in_search = _SEARCHED_LONGER * seconds_of_step(
+            shape[0], search, coarse, FieldSize.of_search(config, coarse), speed
+        )
     return (
         *(StageTime(stage.name, stage.steps * share, in_search) for stage in rounds),
         StageTime(volume.name, volume.steps * share, in_volume),

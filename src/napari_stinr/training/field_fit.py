@@ -101,9 +101,10 @@ class FieldFit:
             The loss is not finite.
         """
         factor = learning_rate_factor(self._training, step=step, fraction=fraction)
-        rates = tuple(rate * factor for rate in self._base_rates)
-        for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate
+        rates: dict[str, float] = {}
+        for group, rate in zip(self._optimiser.param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * factor
+            rates.setdefault(group["name"], group["lr"])
         self.field.narrow(self._training, fraction=fraction)
         loss, residual = self.objective.loss(self.field, generator)
         value = float(loss.detach())
@@ -114,7 +115,7 @@ class FieldFit:
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-        return value, float(residual), rates
+        return value, float(residual), tuple(rates.values())
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return a copy on the CPU of what is needed to go on exactly, but for the values of the field of the run."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.config import preset_config
 from napari_stinr.training.stages import total_steps
-from napari_stinr.training.step_costs import FLOAT, as_trained, seconds_of_step, size_and_costs
+from napari_stinr.training.step_costs import FLOAT, FieldSize, as_trained, seconds_of_step
 
 if TYPE_CHECKING:
     from napari_stinr.training.speed import Speed
@@ -107,7 +107,7 @@ def _fit_seconds(
     rows, (visits, tilts) = min(rows, height), effort
     config = preset_config("growth").voxelwise().with_training(visits=visits, tilts_per_step=tilts)
     config, grid = as_trained((n_tilts, rows, width), config, reaches_edge=reaches_edge)
-    steps = total_steps(config, grid) * seconds_of_step(n_tilts, config, grid, *size_and_costs(config, grid), speed)
+    steps = total_steps(config, grid) * seconds_of_step(n_tilts, config, grid, FieldSize.of(config, grid), speed)
     return _BESIDE_A_FIT * steps + _WARPED * n_tilts * rows * width / speed.growth_voxels
 
 

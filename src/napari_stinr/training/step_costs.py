@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,7 @@ from napari_stinr.training.surface import grids_alone
 
 if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.fields import Field
     from napari_stinr.fields.base import Costs
     from napari_stinr.training.speed import Speed
 
@@ -54,23 +56,47 @@ def as_trained(
     return config.voxelwise() if margin else config, VoxelGrid(width, height, width, margin=margin)
 
 
-def size_and_costs(config: ReconstructionConfig, grid: VoxelGrid) -> tuple[int, Costs]:
-    """Return the number of parameters of a field, and what it takes."""
-    with torch.device("meta"):  # shapes without memory
-        field = build_field(config, grid, scale=1.0)
-    return sum(parameter.numel() for parameter in field.parameters()), field.costs
+@dataclass(frozen=True)
+class FieldSize:
+    """How large a field is, and what it takes.
 
+    Parameters
+    ----------
+    parameters : int
+        All of its parameters.
+    by_rows : int
+        Those of which a step moves only the rows of its block.
+    costs : Costs
+        What the field takes.
+    """
 
-def search_costs(config: ReconstructionConfig, coarse: VoxelGrid) -> tuple[int, Costs]:
-    """Return the number of parameters of the field that the surface is sought with, and what it takes."""
-    assert isinstance(config.field, GrowthFieldConfig)
-    with torch.device("meta"):
-        field = SurfaceField(coarse, grids_alone(config.field), scale=1.0, centre=(0.0, 0.0), radius=1.0)
-    return sum(parameter.numel() for parameter in field.parameters()), field.costs
+    parameters: int
+    by_rows: int
+    costs: Costs
+
+    @classmethod
+    def of(cls, config: ReconstructionConfig, grid: VoxelGrid) -> FieldSize:
+        """Return the size of the field that these settings make."""
+        with torch.device("meta"):  # shapes without memory
+            return cls._of(build_field(config, grid, scale=1.0), config)
+
+    @classmethod
+    def of_search(cls, config: ReconstructionConfig, coarse: VoxelGrid) -> FieldSize:
+        """Return the size of the field that the surface is sought with."""
+        assert isinstance(config.field, GrowthFieldConfig)
+        with torch.device("meta"):
+            field = SurfaceField(coarse, grids_alone(config.field), scale=1.0, centre=(0.0, 0.0), radius=1.0)
+        return cls._of(field, config)
+
+    @classmethod
+    def _of(cls, field: Field, config: ReconstructionConfig) -> FieldSize:
+        groups = field.parameter_groups(config.training, contrast=1.0, n_blocks=1)
+        by_rows = sum(parameter.numel() for group in groups if group.by_rows for parameter in group.parameters)
+        return cls(sum(parameter.numel() for parameter in field.parameters()), by_rows, field.costs)
 
 
 def seconds_of_step(
-    n_tilts: int, config: ReconstructionConfig, grid: VoxelGrid, n_parameters: int, costs: Costs, speed: Speed
+    n_tilts: int, config: ReconstructionConfig, grid: VoxelGrid, size: FieldSize, speed: Speed
 ) -> float:
     """Return how long one step takes on the CPU.
 
@@ -82,10 +108,8 @@ def seconds_of_step(
         The settings of the training that the step is one of.
     grid : VoxelGrid
         The voxels that are fitted.
-    n_parameters : int
-        Parameters of the field.
-    costs : Costs
-        What the field takes.
+    size : FieldSize
+        Of the field.
     speed : Speed
         Speed of the machine.
 
@@ -94,12 +118,13 @@ def seconds_of_step(
     float
         Time [s].
     """
-    fitted = grid.fitted
-    work = n_parameters / speed.parameters
+    fitted, costs = grid.fitted, size.costs
     if config.training.batches == "rays":
+        work = size.parameters / speed.parameters
         points = config.training.rays_per_step * max(fitted.depth, fitted.width)
     else:
         rows, tilts = _block(n_tilts, config, grid)
+        work = (size.parameters - (1 - rows / grid.height) * size.by_rows) / speed.parameters
         points = rows * fitted.depth * fitted.width
         # The compiled projector works on sixteen rows at a time, whether there are so many or not.
         projected = -(-rows // ROWS_TOGETHER) * ROWS_TOGETHER * _seen_voxels(grid) * tilts

@@ -122,20 +122,37 @@ class _Levels:
 
     def gathered(self, by_tiles: NDArray[np.float32], share: Share) -> list[torch.Tensor]:
         """`(n_y, 1, n_z, n_x)` gradient by the nodes of every grid, from that by tiles."""
-        gradients = [np.zeros_like(values) for values in self.values]
+        # Of the voxels only for the rows of the lattice, which are set: the others have no gradient, and no memory.
+        rows = self.nodes[0][0].lower
+        gradients = [
+            np.empty((len(rows), *values.shape[1:]), dtype=np.float32) if k == self.voxels else np.zeros_like(values)
+            for k, values in enumerate(self.values)
+        ]
         counts = [len(by_tiles) * v.shape[1] if k == self.voxels else v.shape[1] for k, v in enumerate(self.values)]
         ends = np.cumsum(counts).tolist()
+        places = np.arange(len(rows))
 
         def job(first: int, stop: int) -> None:
             for k, (by_nodes, nodes, end) in enumerate(zip(gradients, self.nodes, ends, strict=True)):
                 a, b = max(first, end - counts[k]) - end + counts[k], min(stop, end) - end + counts[k]
                 if a < b and k == self.voxels:
-                    kernels.gather_voxels(by_tiles, nodes[0].lower, a, b, by_nodes)
+                    kernels.gather_voxels(by_tiles, places, a, b, by_nodes)
                 elif a < b:
                     kernels.gather_nodes(by_tiles, *_arrays(nodes), a, b, by_nodes)  # type: ignore[call-arg]
 
         share(job, ends[-1])
-        return [torch.from_numpy(by_nodes)[:, None] for by_nodes in gradients]
+        return [self._as_gradient(k, torch.from_numpy(by_nodes)[:, None]) for k, by_nodes in enumerate(gradients)]
+
+    def _as_gradient(self, k: int, by_nodes: torch.Tensor) -> torch.Tensor:
+        """Gradient by all values of a grid from that by those in `(rows, 1, n_z, n_x)`; sparse where some are none."""
+        rows, n_rows = self.nodes[k][0].lower, len(self.values[k])
+        if k != self.voxels or np.array_equal(rows, np.arange(n_rows)):
+            return by_nodes
+        shape = (n_rows, *by_nodes.shape[1:])
+        in_order = bool((np.diff(rows) > 0).all())
+        return torch.sparse_coo_tensor(
+            torch.from_numpy(rows)[None], by_nodes, shape, is_coalesced=in_order, check_invariants=False
+        )
 
 
 def _values(level: FeatureGrid) -> NDArray[np.float32]:
