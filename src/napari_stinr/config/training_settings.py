@@ -45,6 +45,11 @@ class TrainingConfig(Settings):
         "where every step uses all rows; with more blocks of rows it is divided by the square root of their number.",
     )
     arrival_rate: float = Field(0.03, gt=0, description="Learning rate of the arrival time [t per step].")
+    memory: Literal["short", "long"] = Field(
+        "short",
+        description="How long a step remembers gradients (Adam's betas 0.5 and 0.9, or 0.9 and 0.99). With a short "
+        "memory the same error takes half as many steps; networks and coarse grids have a long one anyway.",
+    )
     warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
     first_width: float = Field(0.3, gt=0, description="Duration of an arrival at the start [t].")
     last_width: float = Field(0.005, gt=0, description="Duration of an arrival at the end [t].")

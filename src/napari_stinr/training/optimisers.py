@@ -59,7 +59,7 @@ def build_optimiser(
             "name": group.name,
             "params": group.parameters,
             "lr": group.rate,
-            "betas": _LONG_BETAS if group.has_long_memory else _BETAS,
+            "betas": _LONG_BETAS if group.has_long_memory or training.memory == "long" else _BETAS,
             _BY_ROWS: group.by_rows,
         }
         for module in modules.values()

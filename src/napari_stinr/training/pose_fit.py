@@ -117,8 +117,13 @@ class PoseFit:
         """
         part = aligned(self.series, pose, rows=self.rows, threads=self.threads)
         config = preset_config("growth").voxelwise()
+        # What the visits were chosen with. With a short memory a fit is nearly as good at a wrong pose.
         config = config.with_training(
-            visits=effort.visits, tilts_per_step=effort.tilts, seed=self.seed, held_out=self.held_out
+            visits=effort.visits,
+            tilts_per_step=effort.tilts,
+            memory="long",
+            seed=self.seed,
+            held_out=self.held_out,
         )
         trainer = Trainer(part, config, device="cpu", threads=self.threads)
         for _ in trainer.run():
