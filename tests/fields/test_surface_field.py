@@ -14,7 +14,7 @@ from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField
 from napari_stinr.fields.base import potential
-from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, SPECIMEN, SPECIMEN_ARRIVAL
+from napari_stinr.fields.regions import EARLIEST, NEAR_SURFACE, OUTSIDE, SPECIMEN, SPECIMEN_ARRIVAL
 from napari_stinr.fields.surface import SurfaceField
 from napari_stinr.reconstruction.rendering import lattice_of
 

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 GRIDS = [VoxelGrid(13, 19, 13, 0.4), VoxelGrid(22, 40, 22, 1.0), VoxelGrid(9, 5, 9, 0.4, margin=4)]
 BY_GRID = pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: f"{grid.depth}x{grid.height}+{grid.margin}")
-KINDS = {"growth": GrowthFieldConfig(has_surface=False), "static": StaticFieldConfig()}
+KINDS = {
+    "growth": GrowthFieldConfig(has_surface=False),
+    "regions": GrowthFieldConfig(has_surface=True),
+    "static": StaticFieldConfig(),
+}
 BY_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -41,6 +45,8 @@ def field_on(grid: VoxelGrid, kind: str) -> GrowthField | StaticField:
         for values in field.parameters():
             # Beyond 16, where the compiled exponential ends, too.
             values.copy_(6 * torch.randn(values.shape, generator=generator))
+    if isinstance(field, GrowthField) and field.regions is not None:
+        field.tell_regions(torch.randint(0, 4, field.regions.shape, generator=generator, dtype=torch.uint8))
     return field
 
 

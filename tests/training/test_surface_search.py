@@ -13,7 +13,7 @@ from napari_stinr import SimulationConfig, Trainer, preset_config, simulate
 from napari_stinr.data.geometry import VoxelGrid, grid_of
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.data.preprocessing.binning import Binning
-from napari_stinr.fields.growth import OUTSIDE
+from napari_stinr.fields.regions import OUTSIDE
 from napari_stinr.projection.views import Views
 from napari_stinr.training.stages import stages_of, total_steps
 from napari_stinr.training.surface import SurfaceSearch, coarse_grid, coarse_series, coarsening, first_guess

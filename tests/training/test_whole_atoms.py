@@ -12,7 +12,8 @@ from napari_stinr.cli.describe import describe_run
 from napari_stinr.config import GrowthFieldConfig, ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.fields.atoms import Atoms
-from napari_stinr.fields.growth import EARLIEST, NEAR_SURFACE, OUTSIDE, GrowthField
+from napari_stinr.fields.growth import GrowthField
+from napari_stinr.fields.regions import EARLIEST, NEAR_SURFACE, OUTSIDE
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.reconstruction.rendering import lattice_of
 from napari_stinr.training import watershed, whole_atoms

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
     from napari_stinr.fields.filters import PlaneFilter
+    from napari_stinr.fields.regions import RegionGrids
 
 
 def arrived(arrival: torch.Tensor, t: float | torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
@@ -129,8 +130,8 @@ class GridSlices:
         Grids whose sum becomes the density [1].
     scale : float
         Unit of the density [V].
-    arrival : FeatureGrids or Tensor, optional
-        Grids whose sum is the arrival time, or as for :class:`Slices`; None: the density does not change [t].
+    arrival : FeatureGrids, RegionGrids or Tensor, optional
+        Grids that are the arrival time, or as for :class:`Slices`; None: the density does not change [t].
     width, share
         As for :class:`Slices`.
     """
@@ -138,7 +139,7 @@ class GridSlices:
     lattice: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     density: FeatureGrids
     scale: float
-    arrival: FeatureGrids | torch.Tensor | None = None
+    arrival: FeatureGrids | RegionGrids | torch.Tensor | None = None
     width: float = 1.0
     share: torch.Tensor | None = None
 

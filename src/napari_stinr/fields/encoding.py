@@ -160,7 +160,12 @@ class FeatureGrids(nn.ModuleList):
 
     def sum_on_lattice(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` sum of the first feature of all grids; see :meth:`FeatureGrid.on_lattice`."""
-        return reduce(add, (level.on_lattice(z, y, x)[:, 0] for level in self))
+        return reduce(add, (_first_feature(level.on_lattice(z, y, x)) for level in self))
+
+
+def _first_feature(values: torch.Tensor) -> torch.Tensor:
+    # What takes the first of one would, on the way back, fill an array with zeros.
+    return values.squeeze(1) if values.shape[1] == 1 else values[:, 0]
 
 
 class SinusoidalEncoding(nn.Module):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 
 from napari_stinr.config import GrowthFieldConfig
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.base import Field, GridSlices, ParameterGroup, Slices, grown
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
+from napari_stinr.fields.regions import SPECIMEN_ARRIVAL, RegionGrids, by_region, not_before_earliest
 from napari_stinr.fields.static import Density, blur_of
 
 if TYPE_CHECKING:
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
     from napari_stinr.fields.base import Costs
 
 
-OUTSIDE, NEAR_SURFACE, SPECIMEN, WITHOUT_ATOMS = 0, 1, 2, 3
-"""Regions of a field with a surface: nothing was there before the first projection; inside and so near to the surface
-that every place decides on its own, beginning as specimen; deep inside, where nothing changes; near to the surface as
-well, where there are no atoms to decide on instead."""
-SPECIMEN_ARRIVAL = -1.0
-"""Arrival time deep inside the surface of the specimen [t]: long before any projection."""
 _START_NEAR_SURFACE = -0.3
 """Arrival time near the surface before training [t]: what the data do not tell stays specimen."""
-_SHARPNESS = 50.0
-"""How fast the arrival time outside the surface bends away from its least value, which it does not pass [1/t]."""
-EARLIEST = 0.02
-"""Least arrival time outside [t]: four durations of an arrival at the end, so that nothing is there at t = 0."""
 _FASTER_ATOMS = 3.0
 """Learning rate of the arrival time of a whole atom, which need not wait for its neighbours, by that of a node."""
 
@@ -170,7 +160,7 @@ class GrowthField(Field):
         if self.regions is not None and self.near_surface is not None:
             z, y, x = (self._nearest(coordinates[..., axis], axis=axis) for axis in range(3))
             near = torch.stack([level.at(coordinates)[..., 0] for level in self.near_surface]).sum(0)
-            arrival = _by_region(arrival, near, self.regions[y, z, x])
+            arrival = by_region(arrival, near, self.regions[y, z, x])
         return grown(density, arrival, times, self.width)
 
     def slices(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor, t: float = 0.0) -> tuple[Slices, ...]:
@@ -187,6 +177,9 @@ class GrowthField(Field):
         grids, scale, width = self.density.grids, float(self.density.scale), self._width_now()
         if self.atoms is None and self.regions is None:
             return (GridSlices((z, y, x), grids, scale, self.arrival, width),)
+        if self.atoms is None and self.regions is not None and self.near_surface is not None:
+            regions = self._at_voxels(self.regions, z, y, x)
+            return (GridSlices((z, y, x), grids, scale, RegionGrids(self.arrival, self.near_surface, regions), width),)
         arrival, share = self._arrival_and_share(z, y, x)
         return (GridSlices((z, y, x), grids, scale, arrival, width, share),)
 
@@ -221,11 +214,11 @@ class GrowthField(Field):
             if outside or self.regions is None or self.near_surface is None:
                 return arrival
             near = self.near_surface.sum_on_lattice(z, y, x)
-            return _by_region(arrival, near, self._at_voxels(self.regions, z, y, x))
+            return by_region(arrival, near, self._at_voxels(self.regions, z, y, x))
 
     def _of_atoms(self, atoms: Atoms, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(...)` arrival time, and share while it is trained, of voxels or points in atoms with these labels."""
-        later = _not_before_earliest(atoms.arrival)
+        later = not_before_earliest(atoms.arrival)
         if self.training and not atoms.is_decided:
             return atoms.of_voxels(later, labels), atoms.of_voxels(atoms.share, labels)
         return atoms.of_voxels(torch.where(atoms.are_specimen, SPECIMEN_ARRIVAL, later), labels), None
@@ -284,18 +277,6 @@ class GrowthField(Field):
 
     def _width_now(self) -> float:
         return self._scheduled_width if self.training and self._scheduled_width is not None else float(self.width)
-
-
-def _by_region(arrival: torch.Tensor, near: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
-    """Arrival time outside, where it is not before `EARLIEST`, near the surface, and deep inside [t]."""
-    later = _not_before_earliest(arrival)
-    decided = torch.where(regions == SPECIMEN, SPECIMEN_ARRIVAL, later)
-    return torch.where((regions == NEAR_SURFACE) | (regions == WITHOUT_ATOMS), near, decided)
-
-
-def _not_before_earliest(arrival: torch.Tensor) -> torch.Tensor:
-    """Arrival time outside the specimen, from a number of any size [t]."""
-    return functional.softplus(arrival, beta=_SHARPNESS) + EARLIEST
 
 
 def arrival_width(config: TrainingConfig, *, fraction: float) -> float:

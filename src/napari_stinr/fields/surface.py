@@ -17,7 +17,8 @@ from torch.nn import functional
 from napari_stinr.errors import StinrError
 from napari_stinr.fields.base import Field, ParameterGroup, Slices
 from napari_stinr.fields.encoding import FeatureGrid
-from napari_stinr.fields.growth import EARLIEST, arrival_width
+from napari_stinr.fields.growth import arrival_width
+from napari_stinr.fields.regions import EARLIEST
 from napari_stinr.fields.static import Density, blur_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ where the data do not, as where everything grew before the second projection."""
 _ARRIVAL_SPACING = 8.0
 """Distance of the nodes of the arrival time [voxel]: what is finer belongs to the full resolution."""
 _SHARPNESS = 20.0
-"""As in fields.growth, softer [1/t]."""
+"""As in fields.regions, softer [1/t]."""
 
 
 @dataclass(frozen=True, eq=False)

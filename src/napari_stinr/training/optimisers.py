@@ -13,6 +13,7 @@ from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from types import ModuleType
 
     from napari_stinr.config import TrainingConfig
     from napari_stinr.fields.base import ParameterGroup
@@ -103,10 +104,26 @@ class RowwiseAdam(torch.optim.Adam):
             return
         gradient = gradient.coalesce()
         rows = gradient.indices()[0]
+        kernels = _kernels()
+        if kernels is not None and parameter.device.type == "cpu":
+            *flat, steps = (values.detach().view(len(values), -1).numpy() for values in moving)
+            by_rows = gradient.values().contiguous().view(len(rows), -1).numpy()
+            rates = (float(group["lr"]), *map(float, group["betas"]), float(group["eps"]))
+            kernels.advance_rows(*flat, steps[:, 0], rows.numpy(), by_rows, *rates)
+            return
         parts = [values.index_select(0, rows) for values in moving]
         _advance(parts, gradient.values(), torch.ones_like(parts[-1]), group)
         for values, part_of_it in zip(moving, parts, strict=True):
             values.index_copy_(0, rows, part_of_it)
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """Return the compiled step; None where there is nothing to compile it with."""
+    try:
+        return import_module("napari_stinr.training.rows_kernels")
+    except ImportError:
+        return None
 
 
 def _advance(

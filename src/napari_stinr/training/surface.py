@@ -16,7 +16,7 @@ from napari_stinr.data.mass import MassGrowth
 from napari_stinr.data.measurements import Measurements
 from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.data.tilt_series import TiltSeries
-from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, SPECIMEN
+from napari_stinr.fields.regions import NEAR_SURFACE, OUTSIDE, SPECIMEN
 from napari_stinr.fields.surface import SurfaceField
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction.rendering import lattice_of
@@ -182,7 +182,7 @@ class SurfaceSearch:
         self.guess = Guess(field.centre_of_specimen(*lattice_of(self.grid.fitted)), radius)
 
     def regions(self, field: SurfaceField) -> torch.Tensor:
-        """`(height, depth, width)` uint8 region of every voxel of the reconstruction, on the CPU; see fields.growth."""
+        """`(height, depth, width)` uint8 region of every voxel of the reconstruction, on the CPU."""
         if self.mass_growth.is_none:
             depth, height, width = self._fine.fitted.shape
             return torch.full((height, depth, width), SPECIMEN, dtype=torch.uint8)

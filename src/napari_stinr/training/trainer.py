@@ -18,7 +18,7 @@ from napari_stinr.data.measurements import Measurements
 from napari_stinr.devices import has_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, build_field
-from napari_stinr.fields.growth import OUTSIDE, SPECIMEN
+from napari_stinr.fields.regions import OUTSIDE, SPECIMEN
 from napari_stinr.projection.views import Views
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.training.batching import blocks_for, blocks_of_rows

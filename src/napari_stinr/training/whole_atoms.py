@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.filters import filtered
-from napari_stinr.fields.growth import NEAR_SURFACE, OUTSIDE, WITHOUT_ATOMS
+from napari_stinr.fields.regions import NEAR_SURFACE, OUTSIDE, WITHOUT_ATOMS
 from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
 from napari_stinr.training.watershed import atoms_of, height_of_borders, sums_of, within_reach
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_stinr.fields.regions import RegionGrids
 from napari_stinr.projection.backends import ROWS_TOGETHER
 from napari_stinr.projection.backends import nodes_kernels as kernels
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def sampled(
     part: GridSlices, share: Share
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
     """Evaluate grids in the order of the kernels.
 
     Parameters
@@ -37,26 +38,34 @@ def sampled(
 
     Returns
     -------
-    raw, density, arrival : ndarray or None
-        `(tiles, depth * width * LANES)` float32 sum of the grids of the density [1], density [V], and arrival time
-        where there are grids of it [t].
+    raw, density, arrival, outside : ndarray or None
+        `(tiles, depth * width * LANES)` float32 sum of the grids of the density [1], density [V], arrival time where
+        there are grids of it [t], and the sum of those for outside where there are regions [t].
     """
     depth, n = len(part.lattice[0]), _line(part)
     n_tiles = -(-len(part.lattice[1]) // ROWS_TOGETHER)
     raw = np.empty((n_tiles, depth * n), dtype=np.float32)
     density, scale, of_density = np.empty_like(raw), np.float32(part.scale), _Levels.of(part.density, part)
-    is_given = part.arrival is None or isinstance(part.arrival, torch.Tensor)
-    arrival = None if is_given else np.empty_like(raw)
-    of_arrival = None if is_given else _Levels.of(part.arrival, part)  # type: ignore[arg-type]  # these are grids
+    grids = None if isinstance(part.arrival, torch.Tensor) else part.arrival
+    by_region = grids if isinstance(grids, RegionGrids) else None
+    # What is near the surface comes first into the memory of what is made of it.
+    summed = grids.near if isinstance(grids, RegionGrids) else grids
+    of_arrival = None if summed is None else _Levels.of(summed, part)
+    arrival = None if of_arrival is None else np.empty_like(raw)
+    of_outside = None if by_region is None else _Levels.of(by_region.outside, part)
+    outside = None if by_region is None else np.empty_like(raw)
 
     def job(first: int, stop: int) -> None:
         of_density.sample(first, stop, raw)
         kernels.activate(raw.ravel(), scale, n, first, stop, density.ravel())
         if of_arrival is not None and arrival is not None:
             of_arrival.sample(first, stop, arrival)
+        if by_region is not None and of_outside is not None and outside is not None:
+            of_outside.sample(first, stop, outside)
+            kernels.arrive_by_region(outside, arrival, by_region.regions.numpy(), first, stop, arrival)
 
     share(job, n_tiles * depth)
-    return raw, density, arrival
+    return raw, density, arrival, outside
 
 
 def gathered(
@@ -86,6 +95,18 @@ def gathered(
         raw.size // n,
     )
     return gathered_sum(part.density, part, by_density, share)
+
+
+def gathered_by_region(
+    grids: RegionGrids, part: GridSlices, outside: NDArray[np.float32], by_arrival: NDArray[np.float32], share: Share
+) -> list[torch.Tensor]:
+    """Bring the gradient by the arrival time back to the nodes for outside and near; see :func:`gathered`."""
+    by_near, regions = np.empty_like(by_arrival), grids.regions.numpy()
+    share(
+        lambda first, stop: kernels.back_to_regions(outside, regions, first, stop, by_arrival, by_near),
+        by_arrival.size // _line(part),
+    )
+    return gathered_sum(grids.outside, part, by_arrival, share) + gathered_sum(grids.near, part, by_near, share)
 
 
 def gathered_sum(

@@ -10,10 +10,20 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from napari_stinr.fields.regions import (
+    EARLIEST,
+    NEAR_SURFACE,
+    OUTSIDE,
+    SHARPNESS,
+    SPECIMEN,
+    SPECIMEN_ARRIVAL,
+    WITHOUT_ATOMS,
+)
 from napari_stinr.projection.backends.numba_kernels import fading, sigmoid
 from napari_stinr.projection.backends.taps_kernels import LANES, add_from_cells, add_to_cells, product_of_lanes
 
 _f4 = np.float32
+_SHARPNESS, _EARLIEST, _SPECIMEN_ARRIVAL = _f4(SHARPNESS), _f4(EARLIEST), _f4(SPECIMEN_ARRIVAL)
 _compiled = numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 
 
@@ -125,6 +135,58 @@ def back_through_activation(raw, scale, n, first, stop, gradient):  # type: igno
     before, by = raw[first * n : stop * n], gradient[first * n : stop * n]
     for q in range(len(before)):
         by[q] *= scale * sigmoid(before[q])
+
+
+@_compiled
+def arrive_by_region(outside, near, regions, first, stop, arrival):  # type: ignore[no-untyped-def]
+    """Set lines of the arrival time, from the sums of grids for what is outside the surface and near it.
+
+    `(tiles, depth * width * LANES)` float32 outside, near and arrival, `(rows, depth, width)` uint8 regions; see
+    :func:`napari_stinr.fields.regions.by_region`.
+    """
+    depth, width = regions.shape[1], regions.shape[2]
+    n = width * LANES
+    codes = np.empty(n, dtype=np.uint8)
+    for index in range(first, stop):
+        tile, z = index // depth, index % depth
+        _regions_of_line(regions, tile, z, codes)
+        line, by_outside, by_near = (
+            arrival[tile, z * n : (z + 1) * n],
+            outside[tile, z * n : (z + 1) * n],
+            near[tile, z * n : (z + 1) * n],
+        )
+        for q in range(n):
+            later = softplus(by_outside[q] * _SHARPNESS) / _SHARPNESS + _EARLIEST
+            is_near = codes[q] == NEAR_SURFACE or codes[q] == WITHOUT_ATOMS
+            line[q] = by_near[q] if is_near else (_SPECIMEN_ARRIVAL if codes[q] == SPECIMEN else later)
+
+
+@_compiled
+def back_to_regions(outside, regions, first, stop, gradient, by_near):  # type: ignore[no-untyped-def]
+    """Divide the gradient by the arrival time: into that by the grids near, and in its place that by those outside."""
+    depth, width = regions.shape[1], regions.shape[2]
+    n = width * LANES
+    codes = np.empty(n, dtype=np.uint8)
+    for index in range(first, stop):
+        tile, z = index // depth, index % depth
+        _regions_of_line(regions, tile, z, codes)
+        by, for_near, sums = (
+            gradient[tile, z * n : (z + 1) * n],
+            by_near[tile, z * n : (z + 1) * n],
+            outside[tile, z * n : (z + 1) * n],
+        )
+        for q in range(n):
+            is_near = codes[q] == NEAR_SURFACE or codes[q] == WITHOUT_ATOMS
+            for_near[q] = by[q] if is_near else _f4(0.0)
+            by[q] = by[q] * sigmoid(sums[q] * _SHARPNESS) if codes[q] == OUTSIDE else _f4(0.0)
+
+
+@_compiled
+def _regions_of_line(regions, tile, z, codes):  # type: ignore[no-untyped-def]
+    for lane in range(LANES):
+        row = regions[min(tile * LANES + lane, len(regions) - 1), z]
+        for x in range(len(row)):
+            codes[x * LANES + lane] = row[x]
 
 
 @_compiled

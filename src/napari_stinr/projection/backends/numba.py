@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from napari_stinr.fields.base import GridSlices
+from napari_stinr.fields.regions import RegionGrids
 from napari_stinr.projection.backends import (
     ROWS_TOGETHER,
     BackEnd,
@@ -44,12 +45,15 @@ class Tiles:
         The same of arrival time [t] and share [1].
     raw : ndarray or None
         The same of what becomes the density by a softplus; None where the density was given [1].
+    outside : ndarray or None
+        The same of the grids of the arrival time outside the surface; None where there are no regions [t].
     """
 
     density: NDArray[np.float32]
     arrival: NDArray[np.float32] | None
     share: NDArray[np.float32] | None = None
     raw: NDArray[np.float32] | None = None
+    outside: NDArray[np.float32] | None = None
 
 
 class CompiledProjector:
@@ -89,7 +93,12 @@ class CompiledProjector:
             assert kept.raw is not None
             gradients = self._grids.gathered(part, kept.raw, by_density, self._share)
             by_slices = [by_arrival, by_share]
-            if by_arrival is not None and not isinstance(part.arrival, torch.Tensor) and part.arrival is not None:
+            if isinstance(part.arrival, RegionGrids):
+                assert kept.outside is not None
+                assert by_arrival is not None
+                gradients += self._grids.gathered_by_region(part.arrival, part, kept.outside, by_arrival, self._share)
+                by_slices = [by_share]
+            elif by_arrival is not None and not isinstance(part.arrival, torch.Tensor) and part.arrival is not None:
                 gradients += self._grids.gathered_sum(part.arrival, part, by_arrival, self._share)
                 by_slices = [by_share]
         return gradients + [self._from_tiles(by, lines.shape[1]) for by in by_slices if by is not None]
@@ -154,10 +163,10 @@ class CompiledProjector:
 
     def _tiles_of_grids(self, part: GridSlices) -> Tiles:
         check_lattice(part, self.shape)
-        raw, density, arrival = self._grids.sampled(part, self._share)
+        raw, density, arrival, outside = self._grids.sampled(part, self._share)
         if isinstance(part.arrival, torch.Tensor):
             arrival = self._to_tiles(part.arrival)
-        return Tiles(density, arrival, None if part.share is None else self._to_tiles(part.share), raw)
+        return Tiles(density, arrival, None if part.share is None else self._to_tiles(part.share), raw, outside)
 
     def _to_tiles(self, values: torch.Tensor) -> NDArray[np.float32]:
         lanes = ROWS_TOGETHER
