@@ -193,7 +193,12 @@ def load_module_state(
         for parameter_name, parameter in module.named_parameters()
     }
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    by_index = {index: moments[parameter] for index, parameter in enumerate(parameters) if moments[parameter]}
+    # Copies: torch takes them as they are, and a step would change the run that is gone on with.
+    by_index = {
+        index: {kind: value.clone() for kind, value in moments[parameter].items()}
+        for index, parameter in enumerate(parameters)
+        if moments[parameter]
+    }
     by_rows = {parameter for group in optimiser.param_groups if group.get(_BY_ROWS) for parameter in group["params"]}
     for index in by_index:
         # An earlier version counted the steps of all rows together.

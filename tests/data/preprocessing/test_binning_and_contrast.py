@@ -114,7 +114,7 @@ def test_background_is_sought_where_pixels_count() -> None:
 def test_reconstruction_of_binned_projections_is_the_binned_reconstruction() -> None:
     fine = blob_series(16, 37, 0.0, angles=np.linspace(0, 174, 30))
     whole, binned = (
-        reconstruct(series, preset="static", steps=100, device="cpu", threads=1)
+        reconstruct(series, preset="static", steps=400, device="cpu", threads=1)
         for series in (fine, bin_series(fine, 2))
     )
     assert binned.grid.shape == (18, 8, 18)
