@@ -13,7 +13,6 @@ from helpers.series_cases import VOXELWISE_GROWTH, growing_series
 from napari_stinr import Trainer, preset_config, read_tilt_series, reconstruct
 from napari_stinr.cli.main import main
 from napari_stinr.errors import StinrError
-from napari_stinr.training import aligning, preparation
 from napari_stinr.training.estimates import Memory, Speed, expected_memory, fitting_binning, memory_of_run
 from napari_stinr.training.events import Failed, Prepared
 from napari_stinr.training.preparation import alignment_seconds, preparation_memory
@@ -194,15 +193,6 @@ def test_preparation_is_counted_where_it_takes_more_than_the_training() -> None:
     assert expected_memory(many, static) < preparation_memory(many, threads=1)
     assert memory_of_run(many, static).device == preparation_memory(many, threads=1) > 4 * stack
     assert memory_of_run(CUBE, GROWTH).device == expected_memory(CUBE, GROWTH)
-
-
-def test_the_alignment_is_estimated_as_it_is_done() -> None:
-    names = ("_CHAIN_SIZE", "_FIT_SIZE", "_FIT_VOXELS", "_FIT_ROWS", "_PART_OF_ROWS", "_LEAST_TILTS", "_LEAST_PIXELS")
-    assert {name: getattr(preparation, name) for name in names} == {name: getattr(aligning, name) for name in names}
-    assert {"coarse": preparation._COARSE, "joint": preparation._JOINT} == aligning._EXPECTED
-    for name in ("_SHORT", "_LONG"):
-        effort = getattr(aligning, name)
-        assert getattr(preparation, name) == (effort.visits, effort.tilts)
 
 
 def test_time_of_an_alignment_follows_size_and_method() -> None:

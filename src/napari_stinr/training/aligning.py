@@ -23,6 +23,7 @@ from napari_stinr.config import PreprocessingConfig
 from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.data.preprocessing.prepare import TURNED, prepare
 from napari_stinr.errors import StinrError
+from napari_stinr.training import aligning_sizes as sizes
 from napari_stinr.training.pose_fit import Effort, PoseFit, rows_with_detail
 
 if TYPE_CHECKING:
@@ -34,15 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHAIN_SIZE, _FIT_SIZE = 512, 160
-"""Images larger than this are binned, for the chain and for the fits of the coarse step [pixel]."""
 _NOISY, _LEAST_FIT_SIZE = 0.4, 32
 """Correlation of neighbouring projections below which pixels are made larger, down to images of this size [pixel]."""
-_FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
-"""Size of what is fitted, and the least and most rows of it."""
-_SHORT, _MIDDLE, _LONG = Effort(visits=60, tilts=12), Effort(visits=100, tilts=16), Effort(visits=150, tilts=20)
-"""A young field is biased: where the pose is right a short fit shows 0.01 and a long one 0.003 pixel. Both show the
-same part of an error. Those between are enough for offsets to be compared, and where there are mirror images."""
 _STILL_SHIFTS = 0.12
 """Shifts against each other that a short fit shows at most of a series that is aligned [pixel]."""
 _STILL_OFFSET, _STILL_AT_EDGE = (1.5, 3.0), (0.75, 1.5)
@@ -65,17 +59,12 @@ _WITHOUT_TURN = 0.95
 _AXIS_FOUND = Shown(dx=math.inf, dy=math.inf, offset=0.15, rotation=0.2)
 """The same of a long one, of which there are at least two: shifts are found by these, the axis of less than 180 degrees
 not always."""
-_PART_OF_ROWS = 4
 _WEIGHT_OF_RESIDUAL = 4.0
 _TINY = 1e-6
-_EXPECTED = {"coarse": 20_000, "joint": 35_000}
-"""Visits of a series over 180 degrees, times projections in each."""
 _HELD_OUT, _LEAST_HELD_OUT = 0.1, 3
 _BETTER, _CLEARLY_BETTER, _FAR_BETTER = 0.995, 0.97, 0.85
 """Residual of projections that were not fitted, by that of another pose, that speaks for one: of the joint step, of the
 chain after short fits, and after the series as recorded, as interpolation alone makes projections easier to predict."""
-_LEAST_TILTS, _LEAST_PIXELS = 9, 16
-"""Smaller series tell nothing by a fit."""
 
 
 def align(
@@ -129,10 +118,10 @@ def align_prepared(
 ) -> Alignment:
     """Find where the projections of a series were recorded that is prepared; see :func:`align`."""
     chained, chain_factor, found = _chained(series)
-    small, factor = _binned(series, max(chain_factor, _factor(series, _FIT_SIZE)))
+    small, factor = _binned(series, max(chain_factor, _factor(series, sizes.FIT_SIZE)))
     recorded = Pose.identity(series.n_tilts)
-    is_small = int(series.used.sum()) < _LEAST_TILTS or min(small.height, small.width) < _LEAST_PIXELS
-    progress = _Progress(None if is_small else report, expected=_EXPECTED[method])
+    is_small = int(series.used.sum()) < sizes.LEAST_TILTS or min(small.height, small.width) < sizes.LEAST_PIXELS
+    progress = _Progress(None if is_small else report, expected=sizes.EXPECTED[method])
     chain = replace(found.pose, axis_offset=found.pose.axis_offset - chained.axis_offset).scaled(chain_factor)
     if is_small:
         return _alignment(series, recorded if misalignment(series) is None else chain, found, preprocessing)
@@ -157,10 +146,10 @@ def align_prepared(
     if method == "joint":
         # At full size, of a part of the rows; the pose that was judged best so far is the one to beat.
         pose, factor = pose.scaled(factor / chain_factor), chain_factor
-        rows = max(_rows_of_size(small), chained.height // _PART_OF_ROWS)
+        rows = max(_rows_of_size(small), chained.height // sizes.PART_OF_ROWS)
         search = _Search(chained, progress, rows=rows, threads=threads)
         poses = [recorded, pose, search.joint(pose, is_rotation_told=is_rotation_known)]
-        losses = search.judged(poses, effort=_LONG)
+        losses = search.judged(poses, effort=sizes.LONG)
         chosen = _best(losses, better=_BETTER)
         pose = poses[chosen]
     progress.end()
@@ -178,7 +167,7 @@ def align_prepared(
 
 def _chained(series: TiltSeries) -> tuple[TiltSeries, int, CoarsePose]:
     """Return a series binned as far as neighbouring projections are alike, by how much, and its coarse pose."""
-    factor = _factor(series, _CHAIN_SIZE)
+    factor = _factor(series, sizes.CHAIN_SIZE)
     while True:
         chained, factor = _binned(series, factor)
         found = coarse_pose(chained.projections, chained.mask, chained.tilt_angles, chained.times)
@@ -262,7 +251,7 @@ class _Search:
         best, is_clear = self._at_best_offset(descent, near)
         if has_pairs and not is_clear:
             descent, best = self._from_elsewhere(descent, best)
-        found, residual = self._at_length(descent, best, effort=_MIDDLE if has_pairs else _LONG)
+        found, residual = self._at_length(descent, best, effort=sizes.MIDDLE if has_pairs else sizes.LONG)
         if has_pairs or sum(descent.turned[-2:]) <= _UNSTEADY:
             return found
         # A few rows of a small image: what they show of a rotation is less than what a young field shows without one.
@@ -283,10 +272,10 @@ class _Search:
         Of an object that is round about an axis, fits over 180 degrees show little of errors in which everything shifts
         together, until its atoms are nearly in place.
         """
-        least = self._look(pose, effort=_MIDDLE).residual
+        least = self._look(pose, effort=sizes.MIDDLE).residual
         for further in _ELSEWHERE:
             other, there = self._in_short(descent.with_offset(pose, further))
-            residual = self._look(there, effort=_MIDDLE).residual
+            residual = self._look(there, effort=sizes.MIDDLE).residual
             logger.debug("from %+.1f: residual %.3f instead of %.3f", further, residual, least)
             if residual < least / _CLEAR:
                 return other, self._at_best_offset(other, there)[0]
@@ -302,7 +291,7 @@ class _Search:
 
         def tried(*offsets: float) -> float:
             poses = [descent.with_offset(pose, further) if further else pose for further in offsets]
-            looks = self._looks_at(poses, effort=_MIDDLE)
+            looks = self._looks_at(poses, effort=sizes.MIDDLE)
             residuals.update(zip(offsets, (look.residual for look in looks), strict=True))
             return min(residuals, key=lambda further: residuals[further])
 
@@ -319,7 +308,7 @@ class _Search:
         further = best + 0.5 * _APART * (lower - upper) / (lower - 2 * middle + upper)
         return descent.with_offset(pose, further), is_clear
 
-    def judged(self, poses: list[Pose], *, effort: Effort = _SHORT) -> list[float]:
+    def judged(self, poses: list[Pose], *, effort: Effort = sizes.SHORT) -> list[float]:
         """Return the residuals at each pose of projections that are not fitted."""
         losses = [look.held_out for look in self._looks_at(poses, effort=effort)]
         logger.debug("residuals of what was not fitted: %s", np.round(losses, 4))
@@ -338,7 +327,7 @@ class _Search:
         return descent, min(found, key=lambda one: one[0])[1]
 
     def _at_length(
-        self, descent: Rounds, pose: Pose, *, effort: Effort = _LONG, turns: bool = False
+        self, descent: Rounds, pose: Pose, *, effort: Effort = sizes.LONG, turns: bool = False
     ) -> tuple[Pose, float]:
         """Return where long fits lead, and the residual of the last one."""
         least, most = _LONG_ROUNDS
@@ -354,7 +343,7 @@ class _Search:
     def _rounds(self) -> Rounds:
         return Rounds(self._angles, self._used)
 
-    def _look(self, pose: Pose, *, effort: Effort = _SHORT, turns: bool = False) -> Look:
+    def _look(self, pose: Pose, *, effort: Effort = sizes.SHORT, turns: bool = False) -> Look:
         """Fit at a pose, or remember the fit."""
         if turns:
             self._looks[pose, effort] = self._fit.look(pose, effort=effort, turns=True)
@@ -376,7 +365,7 @@ class _Search:
 
 
 def _rows_of_size(series: TiltSeries) -> int:
-    return int(np.clip(_FIT_VOXELS // series.width**2, *_FIT_ROWS))
+    return int(np.clip(sizes.FIT_VOXELS // series.width**2, *sizes.FIT_ROWS))
 
 
 def _factor(series: TiltSeries, largest: int) -> int:

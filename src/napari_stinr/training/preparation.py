@@ -5,10 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_stinr.config import preset_config
+from napari_stinr.training.aligning_sizes import (
+    CHAIN_SIZE,
+    EXPECTED,
+    FIT_ROWS,
+    FIT_SIZE,
+    FIT_VOXELS,
+    LEAST_PIXELS,
+    LEAST_TILTS,
+    LONG,
+    PART_OF_ROWS,
+    SHORT,
+)
 from napari_stinr.training.stages import total_steps
 from napari_stinr.training.step_costs import FLOAT, FieldSize, as_trained, seconds_of_step
 
 if TYPE_CHECKING:
+    from napari_stinr.training.pose_fit import Effort
     from napari_stinr.training.speed import Speed
 
 # Measured: highest resident memory of series of 61 tilts and 256 to 1024 pixels.
@@ -20,14 +33,6 @@ _BYTES_OF_A_WARP = 100
 """For every pixel of an image that is being warped [byte]."""
 _BYTES_OF_A_CHAIN = 300
 """For every pixel of the images of a chain: the spectra of one and of those before it, and correlations [byte]."""
-
-# As in `training.aligning`.
-_CHAIN_SIZE, _FIT_SIZE = 512, 160
-_FIT_VOXELS, _FIT_ROWS = 130_000, (16, 40)
-_PART_OF_ROWS = 4
-_SHORT, _LONG = (60, 12), (150, 20)
-_COARSE, _JOINT = 20_000, 35_000
-_LEAST_TILTS, _LEAST_PIXELS = 9, 16
 
 # Time for a pixel of every projection, in that of a voxel of a growth field in a step of training; measured.
 _PREPARED, _CHAINED, _WARPED = 40, 275, 65
@@ -52,7 +57,7 @@ def preparation_memory(shape: tuple[int, int, int], *, threads: int) -> int:
     """
     n_tilts, height, width = shape
     stack = FLOAT * n_tilts * height * width
-    chained = _binned(shape, _CHAIN_SIZE)
+    chained = _binned(shape, CHAIN_SIZE)
     copied = 0 if chained == shape else FLOAT * chained[0] * chained[1] * chained[2]
     in_chain = stack * _STACKS_ALIGNED / 2 + copied + _BYTES_OF_A_CHAIN * chained[1] * chained[2]
     warped = stack * _STACKS_ALIGNED + threads * _BYTES_OF_A_WARP * height * width
@@ -86,26 +91,24 @@ def alignment_seconds(shape: tuple[int, int, int], speed: Speed, *, method: str,
     """
     if method == "off":
         return 0.0
-    chained, small = _binned(shape, _CHAIN_SIZE), _binned(shape, _FIT_SIZE)
+    chained, small = _binned(shape, CHAIN_SIZE), _binned(shape, FIT_SIZE)
     seconds = (_CHAINED * _size(chained) + _WARPED * _size(shape)) / speed.growth_voxels
-    if shape[0] < _LEAST_TILTS or min(small[1:]) < _LEAST_PIXELS:
+    if shape[0] < LEAST_TILTS or min(small[1:]) < LEAST_PIXELS:
         return seconds
-    rows = max(_FIT_ROWS[0], min(_FIT_ROWS[1], _FIT_VOXELS // small[2] ** 2))
-    seconds += _COARSE / (_SHORT[0] * _SHORT[1]) * _fit_seconds(small, rows, _SHORT, speed, reaches_edge)
+    rows = max(FIT_ROWS[0], min(FIT_ROWS[1], FIT_VOXELS // small[2] ** 2))
+    seconds += EXPECTED["coarse"] / (SHORT.visits * SHORT.tilts) * _fit_seconds(small, rows, SHORT, speed, reaches_edge)
     if method == "joint":
-        n_fits = (_JOINT - _COARSE) / (_LONG[0] * _LONG[1])
-        rows = max(rows, chained[1] // _PART_OF_ROWS)
-        seconds += n_fits * _fit_seconds(chained, rows, _LONG, speed, reaches_edge)
+        n_fits = (EXPECTED["joint"] - EXPECTED["coarse"]) / (LONG.visits * LONG.tilts)
+        rows = max(rows, chained[1] // PART_OF_ROWS)
+        seconds += n_fits * _fit_seconds(chained, rows, LONG, speed, reaches_edge)
     return seconds
 
 
-def _fit_seconds(
-    shape: tuple[int, int, int], rows: int, effort: tuple[int, int], speed: Speed, reaches_edge: bool
-) -> float:
-    """Time of a fit of some rows, and of what is done for it [s]; the effort is visits and tilts."""
+def _fit_seconds(shape: tuple[int, int, int], rows: int, effort: Effort, speed: Speed, reaches_edge: bool) -> float:
+    """Time of a fit of some rows, and of what is done for it [s]."""
     n_tilts, height, width = shape
-    rows, (visits, tilts) = min(rows, height), effort
-    config = preset_config("growth").voxelwise().with_training(visits=visits, tilts_per_step=tilts)
+    rows = min(rows, height)
+    config = preset_config("growth").voxelwise().with_training(visits=effort.visits, tilts_per_step=effort.tilts)
     config, grid = as_trained((n_tilts, rows, width), config, reaches_edge=reaches_edge)
     steps = total_steps(config, grid) * seconds_of_step(n_tilts, config, grid, FieldSize.of(config, grid), speed)
     return _BESIDE_A_FIT * steps + _WARPED * n_tilts * rows * width / speed.growth_voxels
