@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-BASE_SEED = 530947
+BASE_SEED = 648201
 """Draw a new one after the last change of a setting; settings are chosen on other base seeds."""
 N_SEEDS = 3
 

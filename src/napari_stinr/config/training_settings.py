@@ -48,7 +48,7 @@ class TrainingConfig(Settings):
     memory: Literal["short", "long"] = Field(
         "short",
         description="How long a step remembers gradients (Adam's betas 0.5 and 0.9, or 0.9 and 0.99). With a short "
-        "memory the same error takes half as many steps; networks and coarse grids have a long one anyway.",
+        "memory of the density the same error takes half as many steps; all else has a long one anyway.",
     )
     warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
     first_width: float = Field(0.3, gt=0, description="Duration of an arrival at the start [t].")

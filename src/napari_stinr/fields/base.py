@@ -178,8 +178,8 @@ class ParameterGroup:
         Whether the first axis of each is of rows, which learn one by one: a step leaves those alone, memory and all, of
         which its block has nothing.
     has_long_memory : bool
-        Whether they learn with a long memory of their gradients: those of a density that each have to do with many
-        voxels, as weights of a network and coarse nodes do.
+        Whether they learn with a long memory of their gradients: what has to do with many voxels, as weights of a
+        network and coarse nodes, and what decides on specimen and contamination, which must not be by the last steps.
     """
 
     name: str

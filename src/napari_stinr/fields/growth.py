@@ -262,11 +262,12 @@ class GrowthField(Field):
         """Density and arrival time, of grids or of atoms, and the shares of atoms until these are decided on."""
         density = self.density.parameter_groups(training, contrast=contrast, n_blocks=n_blocks)
         if self.atoms is not None:
-            arrival = ParameterGroup("arrival", [self.atoms.arrival], _FASTER_ATOMS * training.arrival_rate)
-            share = ParameterGroup("share", [self.atoms.share], training.arrival_rate)
+            faster = _FASTER_ATOMS * training.arrival_rate
+            arrival = ParameterGroup("arrival", [self.atoms.arrival], faster, has_long_memory=True)
+            share = ParameterGroup("share", [self.atoms.share], training.arrival_rate, has_long_memory=True)
             return (*density, arrival) if self.atoms.is_decided else (*density, arrival, share)
         grids = [*self.arrival.parameters(), *(self.near_surface.parameters() if self.near_surface else ())]
-        return (*density, ParameterGroup("arrival", grids, training.arrival_rate))
+        return (*density, ParameterGroup("arrival", grids, training.arrival_rate, has_long_memory=True))
 
     def narrow(self, training: TrainingConfig, *, fraction: float) -> None:
         """Take the duration of an arrival that the schedule has."""

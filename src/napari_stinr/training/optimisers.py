@@ -23,10 +23,11 @@ FIELD = "field"
 them anyway, and its moments stand under no name."""
 
 _BETAS = (0.5, 0.9)
-"""Memory of gradients and of their squares. A value goes on for as many steps after its residual is gone as the first
-lasts: with 0.9 and 0.99 for all, the same error took twice as many steps."""
+"""Memory of gradients and of their squares, of the density at voxels. A value goes on for as many steps after its
+residual is gone as the first lasts: with 0.9 and 0.99, the same error took twice as many steps."""
 _LONG_BETAS = (0.9, 0.99)
-"""That of what has to do with many voxels at once, which with a short one becomes a haze."""
+"""That of what has to do with many voxels at once, which with a short one becomes a haze, and of arrival times and
+shares: with a short one, noise of the last steps decides more of what is specimen."""
 _MOMENTS, _VALUES = "moments.", "values."
 _BY_ROWS = "by_rows"
 

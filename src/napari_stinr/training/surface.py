@@ -49,6 +49,8 @@ fault than specimen that is lost."""
 _UNDECIDED_DEPTH = 1.5
 """How deep inside the surface a place decides on its own [coarse voxel]: a smooth surface does not pass between atoms
 that are as near as carbon to the specimen."""
+_TILTS = 32
+"""Tilts in a step at least: steps at coarse resolution are cheap, and what they decide should not be by chance."""
 _MASS_WITHIN = 0.98
 _LATE = 2 / 3
 _FIRST_RADIUS = 0.75
@@ -86,9 +88,15 @@ def coarse_grid(grid: VoxelGrid) -> VoxelGrid:
 
 def search_settings(training: TrainingConfig) -> TrainingConfig:
     """Return how the field with the surface is fitted."""
-    last_width = max(training.last_width, min(_LAST_WIDTH, training.first_width))
     return training.model_copy(
-        update={"visits": training.surface_visits, "steps": None, "last_width": last_width, "held_out": 0}
+        update={
+            "visits": training.surface_visits,
+            "steps": None,
+            "last_width": max(training.last_width, min(_LAST_WIDTH, training.first_width)),
+            "held_out": 0,
+            "tilts_per_step": max(training.tilts_per_step, _TILTS),
+            "memory": "long",
+        }
     )
 
 
