@@ -24,7 +24,7 @@ def series_of(n_tilts: int = 21, **options: object) -> TiltSeries:
 
 @pytest.fixture(scope="module", params=["growth", "static", "paper"])
 def recon(request: pytest.FixtureRequest) -> Reconstruction:
-    return reconstruct(series_of(), preset=request.param, steps=12, device="cpu", threads=1)
+    return reconstruct(series_of(), preset=request.param, steps=40, device="cpu", threads=1)
 
 
 @pytest.mark.parametrize("flip_tilt", [False, True])

@@ -153,7 +153,7 @@ def test_time_follows_work_and_speed() -> None:
     by_hand = 3200 * (16 * 128**2 * (61 / 5 + 3 * 4 / 5) / 1e8 + (0.16 + 1 / 8) * 128**3 / 5e8)
     assert seconds == pytest.approx(by_hand, rel=0.02)
     # The search for a surface on 64³ voxels: 150 visits of 64 rows in one block, three times.
-    tilts = 61 / 5 + 3 * 4 / 5
+    tilts = 61 / 2 + 3 / 2
     search = 1.8 * 450 * (64**3 * tilts / 1e8 + 1.16 * 64**3 / 5e8)
     assert expected_seconds(shape, GROWTH, SPEED) - seconds == pytest.approx(search, rel=0.05)
 

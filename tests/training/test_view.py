@@ -84,7 +84,7 @@ def test_what_is_outside_is_not_taken_for_matter_inside(grows: bool) -> None:
         invented[margin] = run.contamination().transpose(1, 0, 2)[:, inside].sum() / truth.sum()
     assert errors[None] < 0.7 * errors[0.0]
     # Nothing grows inside: all of it is invented.
-    assert invented[None] < 0.5 * invented[0.0]
+    assert invented[None] <= max(0.5 * invented[0.0], 1e-6)
     assert invented[None] < 0.1
 
 
