@@ -7,10 +7,17 @@ import itertools
 import pytest
 import torch
 
+from napari_stinr.training import optimisers
 from napari_stinr.training.optimisers import RowwiseAdam
 
 SHAPE = (6, 1, 3, 4)
 BETAS = (0.5, 0.9)
+
+
+@pytest.fixture(params=["compiled", "torch"], autouse=True)
+def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "torch":
+        monkeypatch.setattr(optimisers, "_kernels", lambda: None)
 
 
 def gradients(n: int, *, seed: int = 0) -> list[torch.Tensor]:

@@ -99,21 +99,25 @@ class RowwiseAdam(torch.optim.Adam):
             state["step"] = parameter.new_zeros(len(parameter))
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         moving = [parameter, state["exp_avg"], state["exp_avg_sq"], state["step"]]
+        kernels = _kernels() if parameter.device.type == "cpu" else None
         if not gradient.is_sparse:
-            touched = gradient.flatten(1).any(1).to(gradient)
-            _advance(moving, gradient, touched, group)
-            return
-        gradient = gradient.coalesce()
-        rows = gradient.indices()[0]
-        kernels = _kernels()
-        if kernels is not None and parameter.device.type == "cpu":
+            touched = gradient.flatten(1).any(1)
+            if kernels is None:
+                _advance(moving, gradient, touched.to(gradient), group)
+                return
+            rows = touched.nonzero()[:, 0]
+            gradient = gradient if len(rows) == len(gradient) else gradient[rows]
+        else:
+            gradient = gradient.coalesce()
+            rows, gradient = gradient.indices()[0], gradient.values()
+        if kernels is not None:
             *flat, steps = (values.detach().view(len(values), -1).numpy() for values in moving)
-            by_rows = gradient.values().contiguous().view(len(rows), -1).numpy()
+            by_rows = gradient.contiguous().view(len(rows), -1).numpy()
             rates = (float(group["lr"]), *map(float, group["betas"]), float(group["eps"]))
             kernels.advance_rows(*flat, steps[:, 0], rows.numpy(), by_rows, *rates)
             return
         parts = [values.index_select(0, rows) for values in moving]
-        _advance(parts, gradient.values(), torch.ones_like(parts[-1]), group)
+        _advance(parts, gradient, torch.ones_like(parts[-1]), group)
         for values, part_of_it in zip(moving, parts, strict=True):
             values.index_copy_(0, rows, part_of_it)
 
