@@ -134,7 +134,7 @@ def _kernels() -> ModuleType | None:
 def _advance(
     moving: Sequence[torch.Tensor], gradient: torch.Tensor, touched: torch.Tensor, group: Mapping[str, Any]
 ) -> None:
-    """Move values, mean, mean square and steps as Adam does (Kingma and Ba 2015, algorithm 1), in rows touched by 1."""
+    """Move values, mean, mean square and steps as Adam does (arXiv:1412.6980, algorithm 1), in rows touched by 1."""
     values, mean, square, steps = moving
     first, second = group["betas"]
     of_row = (-1, *[1] * (values.ndim - 1))
