@@ -19,6 +19,8 @@ _LEAST_PIXELS = 8
 _LEAST_TILTS = 9
 _SHIFT, _OFFSET = 0.6, 1.5
 """Shifts along the axis and offset of the axis that are worth a word [pixel of the search]."""
+_UNLIKE = 0.3
+"""Shifts beyond which projections have nothing in common [part of the image]."""
 _MAD = 1.4826
 _SECOND_DIFFERENCE = 6**0.5
 """Standard deviation of the second difference of white noise, in its own."""
@@ -52,6 +54,11 @@ def misalignment(series: TiltSeries, *, pixel: int = 1) -> Note | None:
     along_y = _MAD * float(np.median(np.abs(dy - np.median(dy))))
     along_x = _MAD * float(np.median(np.abs(np.diff(dx, 2)))) / _SECOND_DIFFERENCE
     offset = mirror_offset(images.astype(np.float32), order, series.tilt_angles)
+    if max(along_x, along_y) > _UNLIKE * max(way.shape):
+        # No drift: what is alike there is by chance, and a number of pixels would be, too.
+        return Note(
+            NoteKind.ALIGNED, "Neighbouring projections have too little in common to tell how they are shifted."
+        )
     found = []
     if max(along_x, along_y) > _SHIFT:
         found.append(f"shifted against each other by about {pixel * factor * max(along_x, along_y):.1f} pixels")
