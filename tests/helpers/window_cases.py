@@ -1,4 +1,4 @@
-"""A real window with the three docks, and how a test waits for what happens in it."""
+"""A real window with the dock, and how a test waits for what happens in it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 from helpers.series_cases import growing_series
 from helpers.waiting import PATIENCE, Gate
 from napari_stinr.plugin.canvas.binding import ViewerBinding, binding_of
+from napari_stinr.plugin.canvas.dock_opener import open_dock
 from napari_stinr.plugin.canvas.layer_data import series_layer
 from napari_stinr.plugin.session.exports import Export
 from napari_stinr.plugin.session.new_draft import draft_of_series
@@ -18,22 +19,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_stinr.plugin.docks.explore import ExploreDock
-    from napari_stinr.plugin.docks.reconstruct import ReconstructDock
-    from napari_stinr.plugin.docks.tilt_series import TiltSeriesDock
-
-PLUGIN = "napari-stinr"
+    from napari_stinr.plugin.docks.explore import ExplorePage
+    from napari_stinr.plugin.docks.foot import Foot
+    from napari_stinr.plugin.docks.reconstruct import ReconstructPage
+    from napari_stinr.plugin.docks.series import SeriesPage
+    from napari_stinr.plugin.docks.stinr import StinrDock
 
 
 @dataclass
 class Window:
-    """A viewer with its docks."""
+    """A viewer with the dock."""
 
     viewer: Any
     binding: ViewerBinding
-    tilt_series: TiltSeriesDock
-    reconstruct: ReconstructDock
-    explore: ExploreDock
+    dock: StinrDock
+
+    @property
+    def series(self) -> SeriesPage:
+        return self.dock.series
+
+    @property
+    def reconstruct(self) -> ReconstructPage:
+        return self.dock.reconstruct
+
+    @property
+    def explore(self) -> ExplorePage:
+        return self.dock.explore
+
+    @property
+    def foot(self) -> Foot:
+        return self.dock.foot
 
     @property
     def session(self) -> Any:
@@ -49,17 +64,14 @@ class Window:
 
 
 def open_window(make_napari_viewer: Callable[..., Any], folder: Path, **settings: Any) -> Window:
-    """Open a window with all docks; checkpoints go to `folder`."""
+    """Open a window with the dock; checkpoints go to `folder`."""
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1280, 800)
-    docks = [
-        viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)[1]
-        for name in ("Tilt series", "Reconstruct", "Explore")
-    ]
+    dock = open_dock(viewer)
     binding = binding_of(viewer)
     changes = {"autosave_folder": str(folder), "preview_seconds": 0.2, **settings}
     binding.session.settings = replace(binding.session.settings, **changes)
-    return Window(viewer, binding, *docks)
+    return Window(viewer, binding, dock)
 
 
 def add_series(window: Window, steps: int = 60, **options: Any) -> Any:
@@ -109,7 +121,7 @@ def hold_exports(monkeypatch: Any, n_volumes: int) -> Gate:
 
 def train(qtbot: Any, window: Window) -> None:
     """Press Start and wait for the end."""
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: not window.session.is_active)
     assert window.session.state == "Done", window.session.failure
     settle(qtbot, window)

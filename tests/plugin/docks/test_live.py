@@ -27,7 +27,7 @@ def test_window_answers_in_the_middle_of_a_step(make_napari_viewer, qtbot, tmp_p
     add_series(window, steps=12)
     gate = Gate()
     before_step(monkeypatch, 8, gate)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: gate.is_reached and window.binding.layers.stream is not None)
     settle(qtbot, window)
     # Until the gate is opened, everything below happens while one step is under way.
@@ -89,13 +89,13 @@ def test_stop_ends_at_the_next_step_border_and_keeps_the_result(make_napari_view
     add_series(window, steps=100_000)
     gate = Gate()
     before_step(monkeypatch, 8, gate)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: gate.is_reached)
-    window.reconstruct.controls.stop.click()
+    window.foot.stop.click()
     assert window.session.state == "Stopping"
     gate.open()
     wait(qtbot, lambda: window.session.state == "Done")
-    assert window.reconstruct.controls.start.isEnabled()
+    assert window.foot.start.isEnabled()
     assert window.explore.remove_button.isEnabled()
     saved = stinr.load_reconstruction(window.session.checkpoint)
     assert saved.step == window.session.reconstruction.step == 8
@@ -125,12 +125,12 @@ def test_error_in_training_is_said_and_leaves_nothing_behind(
         return healthy(objective, field, generator, **options)
 
     monkeypatch.setattr(BlockObjective, "loss", failing)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: window.session.state == "Failed")
-    assert said in window.reconstruct.controls.status.text()
+    assert said in window.foot.status.whole
     assert not training_threads()
     assert not [bar for bar in progress._all_instances if "training" in str(bar.desc)]
-    assert not window.reconstruct.controls.stop.isEnabled()
+    assert not window.foot.stop.isEnabled()
     error.__traceback__ = None
     gc.collect()
     assert fields[0]() is None
@@ -142,7 +142,7 @@ def test_error_in_training_is_said_and_leaves_nothing_behind(
 def test_closing_in_mid_training_leaves_no_thread_and_a_checkpoint(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100_000)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: len(window.session.log.steps) > 30)
     n_bindings = len(_BINDINGS)
     window.viewer.close()
@@ -159,7 +159,7 @@ def test_pause_keeps_the_window_alive_and_goes_on(make_napari_viewer, qtbot, tmp
     add_series(window, steps=100_000)
     gate, begun = Gate(), []
     before_step(monkeypatch, None, lambda: begun.append(1) or (gate() if len(begun) == 8 else None))
-    controls = window.reconstruct.controls
+    controls = window.foot
     controls.start.click()
     wait(qtbot, lambda: gate.is_reached)
     controls.pause.click()
@@ -187,10 +187,10 @@ def test_series_that_does_not_fit_says_so_before_start(make_napari_viewer, qtbot
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     window.binding.requirements.look_again()
     wait(qtbot, lambda: window.session.estimate is not None and bool(window.session.estimate.problem))
-    start = window.reconstruct.controls.start
+    start = window.foot.start
     assert not start.isEnabled()
     assert "Binning" in start.toolTip()
     assert "MB" in start.toolTip()
-    window.tilt_series.form.binning.setValue(2)
+    window.series.form.binning.setValue(2)
     wait(qtbot, lambda: start.isEnabled() and window.session.estimate is not None)
     assert window.session.estimate.problem == ""

@@ -41,11 +41,10 @@ def clipped(dock) -> list[str]:
 def test_every_dock_is_readable_before_and_after_a_training(make_napari_viewer, qtbot, tmp_path, theme):
     window = open_window(make_napari_viewer, tmp_path)
     window.viewer.theme = theme
-    docks = {"Tilt series": window.tilt_series, "Reconstruct": window.reconstruct, "Explore": window.explore}
 
     def look() -> None:
-        for name, dock in docks.items():
-            dock.parentWidget().raise_()
+        for name, dock in window.dock.pages.items():
+            window.dock.show_page(name)
             # Qt lays out in turns of its own.
             for _ in range(200):
                 if dock.isVisible() and not clipped(dock):
@@ -63,7 +62,8 @@ def test_every_dock_is_readable_before_and_after_a_training(make_napari_viewer, 
                 for y in range(0, picture.height(), 4)
             }
             assert len(colours) > 5, name
-        assert docks["Explore"].width() < 0.4 * window.viewer.window._qt_window.width()
+        assert clipped(window.foot) == []
+        assert window.dock.width() < 0.4 * window.viewer.window._qt_window.width()
 
     look()
     add_series(window, steps=20)
@@ -73,10 +73,10 @@ def test_every_dock_is_readable_before_and_after_a_training(make_napari_viewer, 
     look()
     canvas = window.viewer.screenshot(canvas_only=True, flash=False)
     assert np.unique(canvas[..., :3].reshape(-1, 3), axis=0).shape[0] > 20
-    for label in (window.tilt_series.check_line, window.tilt_series.growth_line):
+    for label in (window.series.check_line, window.series.growth_line):
         palette = label.palette()
-        colour = window.tilt_series.colours.success if label is window.tilt_series.check_line else None
-        ground = window.tilt_series.colours.background
+        colour = window.series.colours.success if label is window.series.check_line else None
+        ground = window.series.colours.background
         assert contrast_ratio(colour or palette.windowText().color().name(), ground) > 4.5
     QApplication.processEvents()
 
@@ -85,7 +85,7 @@ def test_plots_follow_the_theme(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     for theme in ("light", "dark"):
         window.viewer.theme = theme
-        for dock in (window.tilt_series, window.reconstruct, window.explore):
+        for dock in window.dock.pages.values():
             background = dock.plot.backgroundBrush().color()
             assert background.name() == dock.colours.background
         is_dark = background.lightnessF() < 0.5

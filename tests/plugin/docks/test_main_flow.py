@@ -12,6 +12,7 @@ import napari_stinr as stinr
 from helpers.series_cases import SPECIMEN, blob_volume
 from helpers.window_cases import add_series, hold_exports, open_window, settle, train, turn, wait
 from napari_stinr.plugin.canvas.binding import binding_of
+from napari_stinr.plugin.canvas.dock_opener import open_dock
 from napari_stinr.plugin.session.exports import FORMATS, Content
 
 pytestmark = pytest.mark.qt
@@ -82,8 +83,8 @@ def test_slider_of_time_moves_projections_volume_and_docks_together(make_napari_
     assert window.explore.slider.value() == pytest.approx(0.1)
     assert "t = 0.100" in window.explore.time_line.text()
     # The table shows where the slider is as soon as its dock is seen.
-    window.tilt_series.parentWidget().raise_()
-    wait(qtbot, lambda: window.tilt_series.table._model.current == 3)
+    window.dock.show_page("Series")
+    wait(qtbot, lambda: window.series.table._model.current == 3)
 
 
 def test_play_moves_through_time_and_stops(make_napari_viewer, qtbot, tmp_path):
@@ -202,16 +203,18 @@ def test_cancelled_export_leaves_no_file(make_napari_viewer, qtbot, tmp_path, mo
 def test_dock_that_was_closed_finds_everything_as_it_was(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100_000)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: len(window.session.log.steps) > 20)
-    window.viewer.window.remove_dock_widget(window.reconstruct)
+    window.viewer.window.remove_dock_widget(window.dock)
     wait(qtbot, lambda: len(window.session.log.steps) > 60)
-    _, again = window.viewer.window.add_plugin_dock_widget("napari-stinr", "Reconstruct")
-    assert again.session is window.session
-    assert again.controls.stop.isEnabled()
-    assert not again.controls.start.isEnabled()
-    assert again.controls.bar.value() >= 60
-    again.controls.stop.click()
+    again = open_dock(window.viewer)
+    assert again is not window.dock
+    assert again.page == "Reconstruct"
+    assert again.foot.session is window.session
+    assert again.foot.stop.isEnabled()
+    assert not again.foot.start.isEnabled()
+    assert again.foot.bar.value() >= 60
+    again.foot.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
 
 
@@ -221,8 +224,8 @@ def test_two_viewers_do_not_mix(make_napari_viewer, qtbot, tmp_path):
     add_series(first, steps=40)
     assert second.session.state == "Empty"
     add_series(second, steps=20, width=21)
-    first.reconstruct.controls.start.click()
-    second.reconstruct.controls.start.click()
+    first.foot.start.click()
+    second.foot.start.click()
     wait(qtbot, lambda: first.session.state == second.session.state == "Done")
     assert (first.session.log.steps[-1], second.session.log.steps[-1]) == (40, 20)
     assert first.session.reconstruction.grid.width == 25
@@ -233,13 +236,13 @@ def test_two_viewers_do_not_mix(make_napari_viewer, qtbot, tmp_path):
 def test_layers_deleted_in_mid_run_do_no_harm(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100_000)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: window.binding.layers.stream is not None)
     window.viewer.layers.clear()
     shown = window.session.reconstruction
     wait(qtbot, lambda: window.session.reconstruction is not shown)
     assert window.names() == []
-    window.reconstruct.controls.stop.click()
+    window.foot.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
     assert window.names() == []
     window.explore.show_4d()

@@ -15,6 +15,7 @@ from helpers.places import TESTS
 from helpers.series_cases import growing_series
 from helpers.waiting import PATIENCE
 from helpers.window_cases import add_series, hold_exports, open_window, settle, train, wait
+from napari_stinr.plugin.canvas.dock_opener import open_dock
 from napari_stinr.plugin.canvas.layer_data import series_layer
 from napari_stinr.plugin.session.exports import Content
 from napari_stinr.plugin.session.new_draft import draft_of_series
@@ -32,11 +33,11 @@ def test_series_that_becomes_invalid_after_a_run_is_told_and_can_be_mended(make_
     train(qtbot, window)
     good = window.session.draft
     window.session.set_draft(replace(good, used=np.zeros(good.n_tilts, dtype=bool)))
-    status = window.reconstruct.controls.status.text()
+    status = window.foot.status.whole
     assert "0 of 31 projections are used" in status
-    assert not window.reconstruct.controls.start.isEnabled()
+    assert not window.foot.start.isEnabled()
     window.session.set_draft(good)
-    assert window.reconstruct.controls.start.isEnabled()
+    assert window.foot.start.isEnabled()
 
 
 def test_4d_volume_comes_back_after_remove_contamination(make_napari_viewer, qtbot, tmp_path):
@@ -59,7 +60,7 @@ def test_4d_volume_comes_back_after_remove_contamination(make_napari_viewer, qtb
 def test_remove_contamination_in_mid_run_shows_the_newest_alone(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100_000)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: window.session.reconstruction is not None)
     for n_clean in (1, 2):
         shown = window.session.reconstruction
@@ -67,7 +68,7 @@ def test_remove_contamination_in_mid_run_shows_the_newest_alone(make_napari_view
         wait(qtbot, lambda n_clean=n_clean: len([n for n in window.names() if "clean" in n]) == n_clean)
         wait(qtbot, lambda shown=shown: window.session.reconstruction is not shown)
     assert len([name for name in visible(window) if "clean" in name]) == 1
-    window.reconstruct.controls.stop.click()
+    window.foot.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
 
 
@@ -79,8 +80,8 @@ def test_another_stack_starts_with_a_clean_sheet(make_napari_viewer, qtbot, tmp_
     settle(qtbot, window)
     window.viewer._add_layer_from_data(*series_layer(replace(draft_of_series(growing_series(15)), name="other")))
     assert visible(window) == {"other"}
-    assert window.reconstruct.controls.status.text() == "Ready."
-    assert not window.reconstruct.controls.saved.isVisibleTo(window.reconstruct.controls)
+    assert window.foot.status.whole == "Ready."
+    assert not window.reconstruct.files.saved.isVisibleTo(window.reconstruct.files)
     assert not window.explore.remove_button.isEnabled()
 
 
@@ -114,7 +115,7 @@ def test_files_opened_in_mid_run_are_refused_in_one_line(make_napari_viewer, qtb
     stinr.reconstruct(growing_series(21), steps=3).save(tmp_path / "run.stinr")
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100_000)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     wait(qtbot, lambda: len(window.session.log.steps) > 5)
     draft = window.session.draft
     window.binding.open_files([tmp_path / "run.stinr"])
@@ -123,7 +124,7 @@ def test_files_opened_in_mid_run_are_refused_in_one_line(make_napari_viewer, qtb
     window.viewer._add_layer_from_data(*series_layer(draft_of_series(growing_series(15))))
     assert window.session.draft is draft
     assert window.session.state == "Running"
-    window.reconstruct.controls.stop.click()
+    window.foot.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
     said = capsys.readouterr().out
     assert "stop it first" in said
@@ -133,13 +134,13 @@ def test_files_opened_in_mid_run_are_refused_in_one_line(make_napari_viewer, qtb
 def test_tooltips_say_why_a_field_is_grey_and_come_back(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100_000)
-    widgets = [window.tilt_series.table, window.tilt_series.form.binning, window.reconstruct.choices.preset]
+    widgets = [window.series.table, window.series.form.binning, window.reconstruct.choices.preset]
     own = [widget.toolTip() for widget in widgets]
     assert all(own)
-    window.reconstruct.controls.start.click()
+    window.foot.start.click()
     assert {widget.toolTip() for widget in widgets} == {"A training is in progress: stop it first."}
     wait(qtbot, lambda: len(window.session.log.steps) > 3)
-    window.reconstruct.controls.stop.click()
+    window.foot.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
     assert [widget.toolTip() for widget in widgets] == own
 
@@ -169,8 +170,8 @@ def test_export_goes_on_without_its_dock_and_is_found_again(make_napari_viewer, 
     panel.content.setCurrentText(Content.SERIES)
     panel.n_times.setValue(1001)
     panel.export_to(tmp_path / "series.ome.tif")
-    window.viewer.window.remove_dock_widget(window.explore)
-    _, again = window.viewer.window.add_plugin_dock_widget("napari-stinr", "Explore")
+    window.viewer.window.remove_dock_widget(window.dock)
+    again = open_dock(window.viewer).explore
     wait(qtbot, lambda: again.export_panel.bar.value() > 0)
     assert again.export_panel.cancel_button.isVisibleTo(again)
     again.export_panel.cancel()

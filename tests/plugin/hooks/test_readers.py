@@ -338,7 +338,7 @@ def test_stack_and_lists_dropped_together_are_one_layer(make_napari_viewer, qtbo
 def test_a_person_is_told_that_angles_are_missing(make_napari_viewer, qtbot, tmp_path):
     viewer = make_napari_viewer()
     (told,) = open_in_window(viewer, qtbot, write_stack(tmp_path / "rod.st", angles=False))
-    assert told == "No tilt angles were found for rod: give them in the Tilt series dock."
+    assert told == "No tilt angles were found for rod: give them on the page Series."
     assert len(viewer.layers) == 1
 
 
@@ -355,7 +355,7 @@ def test_single_images_dropped_on_the_canvas_are_images_and_one_word_tells_what_
         files += [stack, mdoc_of(stack, ANGLES[:1])][:: (-1) ** number]
     (told,) = open_in_window(viewer, qtbot, *files)
     assert told.startswith("t0.mrc holds a single image.")
-    assert told.endswith("drop all of its files, or their folder, onto the Tilt series dock.")
+    assert told.endswith("drop all of its files, or their folder, onto the dock STINR.")
     assert [layer.name for layer in viewer.layers] == ["t0", "t1", "t2"]
     # Who opens a file again wants it twice.
     open_in_window(viewer, qtbot, files[0])

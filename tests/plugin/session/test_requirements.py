@@ -31,7 +31,7 @@ def test_what_fits_is_no_problem_and_is_told_in_one_line() -> None:
 def test_the_binning_that_is_proposed_fits_and_a_smaller_one_does_not(part: float) -> None:
     available = part * expected_memory(LARGE, GROWTH)
     found = estimate(available)
-    binning = int(re.search(r"Binning in Tilt series to (\d+)", found.problem)[1])
+    binning = int(re.search(r"Binning on the page Series to (\d+)", found.problem)[1])
     assert estimate(available, binning=binning).problem == ""
     assert estimate(available, binning=binning - 1).problem
 

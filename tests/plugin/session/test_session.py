@@ -96,7 +96,7 @@ def test_nothing_of_a_training_needs_a_screen() -> None:
 def test_from_a_series_to_its_reconstruction(tmp_path: Path) -> None:
     session = session_in(tmp_path)
     heard = Heard(session)
-    assert "Tilt series" in session.why_not(Action.START)
+    assert "page Series" in session.why_not(Action.START)
     session.set_draft(small_draft())
     session.start()
     run_to_end(session)
@@ -504,7 +504,7 @@ def test_a_reconstruction_from_a_file_can_be_looked_at(tmp_path: Path) -> None:
     assert session.state is RunState.DONE
     assert not session.why_not(Action.EXPLORE)
     assert not session.why_not(Action.SHOW_ARRIVAL)
-    assert "Tilt series" in session.why_not(Action.START)
+    assert "page Series" in session.why_not(Action.START)
 
 
 def test_a_static_reconstruction_has_no_arrival_time(tmp_path: Path) -> None:

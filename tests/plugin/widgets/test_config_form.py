@@ -25,6 +25,7 @@ from napari_stinr.config import PRESETS, JointFieldConfig, ReconstructionConfig,
 from napari_stinr.plugin.widgets.config_form import ConfigForm
 from napari_stinr.plugin.widgets.config_inputs import create_input
 from napari_stinr.plugin.widgets.theme import theme_colours
+from napari_stinr.plugin.widgets.wheel import WheelGuard
 
 pytestmark = pytest.mark.qt
 
@@ -213,6 +214,7 @@ def test_another_kind_of_field_has_other_rows(form):
 
 
 def test_the_wheel_over_a_number_scrolls_and_does_not_change_it(form):
+    WheelGuard(form).watch(form)
     box = part_of(form, "Training", "Visits", QAbstractSpinBox)
     box.clearFocus()
     wheel(box)

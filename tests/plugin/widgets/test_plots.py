@@ -59,7 +59,7 @@ def empty_text(plot):
 
 
 @pytest.mark.parametrize("theme", available_themes())
-@pytest.mark.parametrize("name", ["text", "error", "success", "total", "held_out", "marker", "second"])
+@pytest.mark.parametrize("name", ["text", "error", "warning", "success", "total", "held_out", "marker", "second"])
 def test_colours_are_readable_in_every_theme(theme, name):
     colours = theme_colours(theme)
     assert contrast_ratio(getattr(colours, name), colours.background) >= READABLE_CONTRAST

@@ -158,7 +158,7 @@ def group_files(images: Sequence[Path], lists: Sequence[Path], *, headers: Heade
         raise StinrError(
             f"{left[0].name} belongs to none of the files that were opened with it",
             expected="lists with one series, or series that are named like their lists",
-            cure="Open one series with its lists, or give the list in the Tilt series dock.",
+            cure="Open one series with its lists, or give the list on the page Series of the window.",
         )
     return tuple(series)
 

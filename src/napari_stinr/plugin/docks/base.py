@@ -1,65 +1,42 @@
-"""What the three dock widgets share: a scrolled column beside the canvas, tied to the session of its viewer."""
+"""What the parts of the dock share: they are tied to the session of its viewer, and their buttons know when they can."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stinr.plugin.canvas.binding import binding_of
 from napari_stinr.plugin.widgets.theme import ThemeColours, theme_colours
+from napari_stinr.plugin.widgets.wheel import WheelGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from qtpy.QtGui import QDragEnterEvent, QDropEvent
-
     from napari_stinr.plugin.session.states import Action
 
-_WIDTH = 350
-_HEIGHT = 560
 _OWN_TIP = "stinr_own_tip"
 
 
-class Dock(QWidget):
-    """A dock widget: closing it takes nothing away, and opening it again finds everything as it was."""
+class Part(QWidget):
+    """A part of the dock: what is in it can be made anew at any time, since the session keeps all that matters."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.binding = binding_of(napari_viewer)
         self.session = self.binding.session
         self.colours = theme_colours(self.binding.viewer.theme)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        self._scroll = QScrollArea(self)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer.addWidget(self._scroll)
-        inside = QWidget(self._scroll)
-        self.column = QVBoxLayout(inside)
-        self.column.setContentsMargins(8, 6, 8, 6)
-        self.column.setSpacing(6)
-        self._scroll.setWidget(inside)
-        self.setMinimumWidth(_WIDTH)
-        self.setAcceptDrops(True)
         self._buttons: dict[QPushButton, tuple[Action, str]] = {}
         self._gates: dict[QWidget, Action] = {}
-        self._has_missed = False
-        self.binding.polled.connect(self._on_polled)
         self.binding.theme_changed.connect(self._on_theme_changed)
         self.binding.state_changed.connect(self.update_buttons)
         self.binding.draft_changed.connect(self.update_buttons)
         self.binding.reconstruction_changed.connect(self.update_buttons)
 
-    def sizeHint(self) -> QSize:
-        """Return a size that leaves most of a small screen to the canvas."""
-        return QSize(_WIDTH + 10, _HEIGHT)
-
     def set_colours(self, colours: ThemeColours) -> None:
-        """Draw in the colours of a theme; docks with plots pass it on."""
+        """Draw in the colours of a theme; parts with plots pass it on."""
         self.colours = colours
 
     def button(
@@ -74,7 +51,7 @@ class Dock(QWidget):
         return made
 
     def set_action(self, made: QPushButton, text: str, tip: str, action: Action) -> None:
-        """Let a button of this dock stand for another action."""
+        """Let a button of this part stand for another action."""
         made.setText(text)
         self._buttons[made] = (action, tip)
         self.update_buttons()
@@ -82,17 +59,6 @@ class Dock(QWidget):
     def gate(self, widget: QWidget, action: Action) -> None:
         """Enable a widget only while an action is possible; it and all in it say why where it is not."""
         self._gates[widget] = action
-
-    def is_seen(self) -> bool:
-        """Return whether the dock can be seen; where not, :meth:`catch_up` is called as soon as it can."""
-        # A dock behind a tab counts as visible for Qt, and is told of nothing when its tab is raised.
-        if not self._scroll.viewport().visibleRegion().isEmpty():
-            return True
-        self._has_missed = True
-        return False
-
-    def catch_up(self) -> None:
-        """Bring up to date what was left alone while nobody could see it; docks fill this in."""
 
     def update_buttons(self) -> None:
         """Enable what is possible now."""
@@ -112,17 +78,44 @@ class Dock(QWidget):
         label.setStyleSheet(f"QLabel {{ color: {colour}; }}")
         label.setText(f"{'✓' if is_good else '✗'} {text}" if text else "")
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # Qt's name
-        """Accept files."""
-        if event.mimeData().hasUrls():
-            event.acceptProposedAction()
+    def _on_theme_changed(self, name: str) -> None:
+        self.set_colours(theme_colours(name))
 
-    def dropEvent(self, event: QDropEvent) -> None:  # Qt's name
-        """Open the files that were dropped."""
-        from pathlib import Path
 
-        self.open_files([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
-        event.acceptProposedAction()
+class Page(Part):
+    """A page of the dock: a column that scrolls."""
+
+    page_wanted = Signal(str)
+    """Something on this page belongs to another one: the name of that."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        self._scroll = QScrollArea(self)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer.addWidget(self._scroll)
+        inside = QWidget(self._scroll)
+        self.column = QVBoxLayout(inside)
+        self.column.setContentsMargins(8, 6, 8, 6)
+        self.column.setSpacing(6)
+        self._scroll.setWidget(inside)
+        WheelGuard(self).watch(inside)
+        self._has_missed = False
+        self.binding.polled.connect(self._on_polled)
+
+    def is_seen(self) -> bool:
+        """Return whether the page can be seen; where not, :meth:`catch_up` is called as soon as it can."""
+        # A dock behind a tab counts as visible for Qt, and is told of nothing when its tab is raised.
+        if not self._scroll.viewport().visibleRegion().isEmpty():
+            return True
+        self._has_missed = True
+        return False
+
+    def catch_up(self) -> None:
+        """Bring up to date what was left alone while nobody could see it; pages fill this in."""
 
     def open_files(self, paths: list[Path]) -> None:
         """Open a stack, its angles and times, or a reconstruction."""
@@ -133,9 +126,6 @@ class Dock(QWidget):
         if self._has_missed and self.is_seen():
             self._has_missed = False
             self.catch_up()
-
-    def _on_theme_changed(self, name: str) -> None:
-        self.set_colours(theme_colours(name))
 
 
 def _explain(widget: QWidget, reason: str) -> None:

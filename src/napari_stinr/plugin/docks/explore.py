@@ -1,4 +1,4 @@
-"""The dock `Explore`: scrub through time, remove the contamination, export."""
+"""The page `Explore`: scrub through time, remove the contamination, export."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout
 from superqt import QLabeledDoubleSlider
 
 from napari_stinr.plugin.canvas.player import PLAY_KEY
-from napari_stinr.plugin.docks.base import Dock, text_label
+from napari_stinr.plugin.docks.base import Page, text_label
 from napari_stinr.plugin.docks.export_panel import ExportPanel
 from napari_stinr.plugin.session.states import Action
 from napari_stinr.plugin.widgets.time_plots import GrowthPlot
@@ -31,7 +31,7 @@ _CURVE_EVERY = 5.0
 """Time between two growth curves while a training runs [s]."""
 
 
-class ExploreDock(Dock):
+class ExplorePage(Page):
     """Look at a reconstruction in time, and take out of it what is wanted."""
 
     def __init__(self, napari_viewer: Any) -> None:

@@ -13,7 +13,7 @@ from napari_stinr.plugin.session.exports import FORMATS, Content, Export, check_
 from napari_stinr.plugin.session.states import Action
 
 if TYPE_CHECKING:
-    from napari_stinr.plugin.docks.base import Dock
+    from napari_stinr.plugin.docks.base import Page
 
 _MOST_TIMES = 1001
 
@@ -21,7 +21,7 @@ _MOST_TIMES = 1001
 class ExportPanel(QGroupBox):
     """What to export, in which format, with progress and cancel."""
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, dock: Page) -> None:
         super().__init__("Export", dock)
         self._dock = dock
         form = QFormLayout(self)

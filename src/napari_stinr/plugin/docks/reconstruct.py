@@ -1,4 +1,4 @@
-"""The dock `Reconstruct`: choose, start, and watch the training."""
+"""The page `Reconstruct`: choose, and watch the training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from superqt import QCollapsible
 from napari_stinr.config import ReconstructionConfig, read_settings_text
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import RUN_ENDING
-from napari_stinr.plugin.docks.base import Dock, text_label
+from napari_stinr.plugin.docks.base import Page, text_label
 from napari_stinr.plugin.docks.comparison_source import ComparisonSource
 from napari_stinr.plugin.docks.run_choices import RunChoices
-from napari_stinr.plugin.docks.run_controls import RunControls
+from napari_stinr.plugin.docks.run_files import RunFiles
 from napari_stinr.plugin.session.scripts import python_script, save_settings
-from napari_stinr.plugin.session.states import Action, RunState
+from napari_stinr.plugin.session.states import Action
 from napari_stinr.plugin.widgets.comparison import ComparisonView
 from napari_stinr.plugin.widgets.config_form import ConfigForm
 from napari_stinr.plugin.widgets.loss_plot import LossPlot
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
 _RUN_FILTER = f"Reconstruction (*{RUN_ENDING})"
 
 
-class ReconstructDock(Dock):
+class ReconstructPage(Page):
     """Train a field on the tilt series and watch it."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        self.plot = LossPlot(self)
+        self.column.addWidget(self.plot)
         self.choices = RunChoices(self)
         self.column.addWidget(self.choices)
+        self.estimate = text_label(self)
+        self.column.addWidget(self.estimate)
+        self.files = RunFiles(self)
+        self.column.addWidget(self.files)
+        self.view = ComparisonView(self)
+        self.column.addWidget(self.view)
         self.advanced = QCollapsible("Advanced", self)
         self.form = ConfigForm(self)
         self.advanced.addWidget(self.form)
         self.column.addWidget(self.advanced)
         self.column.addLayout(self._script_buttons())
-        self.estimate = text_label(self)
-        self.column.addWidget(self.estimate)
-        self.controls = RunControls(self)
-        self.column.addWidget(self.controls)
-        self.plot = LossPlot(self)
-        self.column.addWidget(self.plot)
-        self.view = ComparisonView(self)
-        self.column.addWidget(self.view)
         self.column.addStretch(1)
         self.watch = ComparisonSource(self.binding, self.view, self.is_seen)
         for widget in (self.form, self.choices):
@@ -64,10 +64,9 @@ class ReconstructDock(Dock):
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw in the colours of a theme."""
         super().set_colours(colours)
-        if hasattr(self, "controls"):
+        if hasattr(self, "watch"):
             for widget in (self.plot, self.view, self.form):
                 widget.set_colours(colours)
-            self.controls.update_state()
             self._update_estimate()
 
     def catch_up(self) -> None:
@@ -76,18 +75,6 @@ class ReconstructDock(Dock):
         self.plot.clear_curves()
         self.plot.append(log.steps, log.losses, log.held_out, stages=log.stages)
         self.watch.update()
-
-    def start(self) -> None:
-        """Start a training."""
-        self.binding.attempt(self.session.start)
-
-    def pause_or_go_on(self) -> None:
-        """Pause, or go on after a pause."""
-        self.binding.attempt(self.session.go_on if self.session.state is RunState.PAUSED else self.session.pause)
-
-    def stop(self) -> None:
-        """Stop the training and keep what it has reached."""
-        self.binding.attempt(self.session.stop)
 
     def ask_for_run(self) -> None:
         """Let the person choose a run to go on with."""
@@ -162,19 +149,16 @@ class ReconstructDock(Dock):
     def _connect(self) -> None:
         binding = self.binding
         self.form.changed.connect(self._on_form_changed)
-        self.controls.start_pressed.connect(self.start)
-        self.controls.pause_pressed.connect(self.pause_or_go_on)
-        self.controls.stop_pressed.connect(self.stop)
-        self.controls.resume_pressed.connect(self.ask_for_run)
-        self.controls.save_pressed.connect(self.ask_for_target)
+        self.files.resume_pressed.connect(self.ask_for_run)
+        self.files.save_pressed.connect(self.ask_for_target)
         binding.config_changed.connect(self._on_config_changed)
         binding.draft_changed.connect(self._on_state_changed)
         binding.state_changed.connect(self._on_state_changed)
         binding.run_started.connect(self._on_run_started)
         binding.run_left.connect(self._on_run_started)
-        binding.preparing.connect(self.controls.update_progress)
+        binding.preparing.connect(self.files.update_notes)
         binding.reported.connect(self._on_reported)
-        binding.said.connect(self.controls.say)
+        binding.said.connect(self.files.say)
 
     def _on_form_changed(self) -> None:
         try:
@@ -195,15 +179,14 @@ class ReconstructDock(Dock):
 
     def _on_state_changed(self) -> None:
         self.update_buttons()
-        self.controls.update_state()
+        self.files.update_notes()
         self._update_estimate()
 
     def _on_run_started(self) -> None:
         self.plot.clear_curves()
-        self.controls.saved.hide()
+        self.files.saved.hide()
 
     def _on_reported(self, reports: Sequence[StepReport]) -> None:
-        self.controls.update_progress()
         if not self.is_seen():
             return
         self.plot.append(
@@ -225,7 +208,7 @@ class ReconstructDock(Dock):
             self.estimate.setText(session.estimate.text)
 
 
-def _ask_for_new_file(parent: Dock, title: str, file_filter: str, ending: str) -> Path | None:
+def _ask_for_new_file(parent: Page, title: str, file_filter: str, ending: str) -> Path | None:
     """Let a person choose a file to write; Qt asks before one is replaced, also where it adds the ending."""
     dialog = QFileDialog(parent, title, "", file_filter)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)

@@ -12,7 +12,7 @@ from napari_stinr.config.presets import PARTS_OF_PRESETS
 from napari_stinr.cores import available_threads
 
 if TYPE_CHECKING:
-    from napari_stinr.plugin.docks.base import Dock
+    from napari_stinr.plugin.docks.base import Page
 
 _CUSTOM = "Custom"
 
@@ -20,7 +20,7 @@ _CUSTOM = "Custom"
 class RunChoices(QWidget):
     """Preset, quality, device and threads."""
 
-    def __init__(self, dock: Dock) -> None:
+    def __init__(self, dock: Page) -> None:
         super().__init__(dock)
         self._session, self._requirements = dock.session, dock.binding.requirements
         form = QFormLayout(self)

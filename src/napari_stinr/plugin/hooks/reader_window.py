@@ -72,7 +72,7 @@ def tell_single(path: Path, n_images: int) -> None:
         images = "a single image" if n_images == 1 else f"{n_images} images"
         show_info(
             f"{path.name} holds {images}. To open a series with one file for every tilt, drop all of its files, or "
-            "their folder, onto the Tilt series dock."
+            "their folder, onto the dock STINR."
         )
 
 
@@ -81,12 +81,24 @@ def tell_missing_angles(layers: Sequence[tuple[Any, ...]]) -> None:
     import numpy as np
     from napari.utils.notifications import show_info
 
+    for draft in _notes_of(layers, "draft"):
+        if draft is not None and not np.isfinite(draft.tilt_angles).all():
+            show_info(f"No tilt angles were found for {draft.name}: give them on the page Series.")
+
+
+def open_dock_for(layers: Sequence[tuple[Any, ...]]) -> None:
+    """Open the dock where there is something for it among the layers that napari is given."""
+    from napari_stinr.plugin.canvas.dock_opener import open_dock_soon
+
+    if any(note is not None for kind in ("draft", "reconstruction") for note in _notes_of(layers, kind)):
+        open_dock_soon()
+
+
+def _notes_of(layers: Sequence[tuple[Any, ...]], kind: str) -> list[Any]:
+    """Return the notes of a kind of layers as napari is given them, None where a layer has none."""
     from napari_stinr.plugin.canvas.layer_data import METADATA_KEY
 
-    for _, options, _ in (layer for layer in layers if len(layer) == 3):
-        draft = options["metadata"][METADATA_KEY].get("draft")
-        if draft is not None and not np.isfinite(draft.tilt_angles).all():
-            show_info(f"No tilt angles were found for {draft.name}: give them in the Tilt series dock.")
+    return [layer[1]["metadata"][METADATA_KEY].get(kind) for layer in layers if len(layer) == 3]
 
 
 def _noted(kind: str) -> list[tuple[str, Any]]:

@@ -19,6 +19,7 @@ from napari_stinr.plugin.hooks.reader_window import (
     is_asked_in_window,
     is_image_shown,
     is_series_shown,
+    open_dock_for,
     tell_missing_angles,
     tell_single,
 )
@@ -115,6 +116,7 @@ def read_layers(path: str | Sequence[str], *, headers: Headers | None = None) ->
         return _NOTHING
     if in_window:
         tell_missing_angles(layers)
+        open_dock_for(layers)
     return layers
 
 
@@ -180,7 +182,7 @@ def _layers_of_list(angles: Path, in_window: bool, headers: Headers) -> list[Lay
         raise StinrError(
             f"{angles.name} lists tilt angles and its stack is not beside it",
             expected=f"one of {', '.join(angles.stem + ending for ending in STACK_ENDINGS[:5])}, …",
-            cure="Put it beside the list under the same name, or give the list as angles in the Tilt series dock.",
+            cure="Put it beside the list under the same name, or give the list as angles on the page Series.",
         )
     draft = read_draft(stack, angles=angles, headers=headers)
     return _NOTHING if in_window and is_series_shown(draft, angles) else [_series_layer(draft)]

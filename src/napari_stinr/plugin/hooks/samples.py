@@ -35,6 +35,7 @@ def nanotube_small() -> list[LayerData]:
 def _layers(config: SimulationConfig, name: str) -> list[LayerData]:
     from dataclasses import replace
 
+    from napari_stinr.plugin.canvas.dock_opener import open_dock_soon
     from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view, series_layer
     from napari_stinr.plugin.hooks.readers import volume_layer
     from napari_stinr.plugin.session.new_draft import draft_of_series
@@ -49,6 +50,7 @@ def _layers(config: SimulationConfig, name: str) -> list[LayerData]:
         )
         return data, {**options, "visible": False, **looks}, kind
 
+    open_dock_soon()
     # napari selects the layer that it adds last.
     return [
         hidden(simulation.truth, TRUTH, {"truth": True}),

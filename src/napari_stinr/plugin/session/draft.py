@@ -1,4 +1,4 @@
-"""A tilt series while it is being put together: what the `Tilt series` dock edits, valid or not yet.
+"""A tilt series while it is being put together: what the page `Series` edits, valid or not yet.
 
 A draft refers to what was found in the files and holds what a person corrects. The pixels are read when it becomes a
 `TiltSeries`, by the function that a script uses, so that a script gives the same series.

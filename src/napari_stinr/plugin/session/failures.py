@@ -10,7 +10,7 @@ from napari_stinr.training.failures import Failure, FailureKind
 if TYPE_CHECKING:
     from napari_stinr.training.events import Failed, Saved
 
-_MEMORY_CURE = "Choose a larger binning in Tilt series, the CPU as device, or fewer voxels per step under Advanced."
+_MEMORY_CURE = "Choose a larger binning on the page Series, the CPU as device, or fewer voxels per step under Advanced."
 
 
 def failure_text(failure: Failure, *, memory_cure: str = _MEMORY_CURE) -> str:

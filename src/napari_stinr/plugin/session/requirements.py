@@ -9,7 +9,7 @@ from napari_stinr.training.requirements import Estimate, free_memory, memory_bes
 
 __all__ = ["WINDOW_CURE", "Estimate", "check_fits", "estimate_run", "free_memory", "memory_beside"]
 
-WINDOW_CURE = "Set Binning in Tilt series to {binning}"
+WINDOW_CURE = "Set Binning on the page Series to {binning}"
 
 estimate_run = partial(requirements.estimate_run, cure=WINDOW_CURE)
 check_fits = partial(requirements.check_fits, cure=WINDOW_CURE)

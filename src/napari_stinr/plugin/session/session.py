@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.session.requirements import Estimate
     from napari_stinr.reconstruction import Reconstruction
 
-_NO_SERIES = "There is no tilt series: open one in Tilt series."
+_NO_SERIES = "There is no tilt series yet: drop one here, or open one on the page Series."
 _JOIN_TIMEOUT = 30.0
 """Longest time that closing waits for the last step and the checkpoint [s]."""
 

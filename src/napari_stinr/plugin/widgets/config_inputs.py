@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import numpy as np
 from magicgui.widgets import create_widget
-from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
+from qtpy.QtCore import QLocale, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSizePolicy, QSpinBox, QWidget
 
 if TYPE_CHECKING:
@@ -54,16 +54,7 @@ class SettingInput(QWidget):
         """Show a unit, given without brackets, behind the input."""
         self._layout.addWidget(QLabel(f"[{unit}]", self))
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Leave the wheel to the scroll area, unless a person is at this input."""
-        if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
-            event.ignore()
-            return True
-        return bool(super().eventFilter(watched, event))
-
     def _add(self, widget: QWidget) -> None:
-        widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        widget.installEventFilter(self)
         widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         # napari's style sheet asks for more, and with that a form does not fit into a narrow dock.
         widget.setStyleSheet("min-width: 46px;")

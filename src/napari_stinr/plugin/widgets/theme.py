@@ -30,8 +30,8 @@ class ThemeColours:
         Text and axes.
     highlight : str
         Behind what is current.
-    error, success : str
-        Text that says what is wrong, or that all is well.
+    error, warning, success : str
+        Text that says what is wrong, what is to be decided, or that all is well.
     total, held_out, marker, second : str
         Curve of all data, of held-out data, marker of a time, any second curve.
     """
@@ -41,6 +41,7 @@ class ThemeColours:
     text: str
     highlight: str
     error: str
+    warning: str
     success: str
     total: str
     held_out: str
@@ -62,6 +63,7 @@ def theme_colours(theme_name: str) -> ThemeColours:
         text=readable(theme.text.as_hex("long")),
         highlight=theme.highlight.as_hex("long"),
         error=readable(theme.error.as_hex("long")),
+        warning=readable(_ORANGE),
         success=readable(_GREEN),
         total=readable(_BLUE),
         held_out=readable(_ORANGE),

@@ -1,4 +1,4 @@
-"""The dock `Tilt series`: what is reconstructed, with the angle and time of every projection."""
+"""The page `Series`: what is reconstructed, with the angle and time of every projection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_stinr.data.preprocessing.contrast import background_level
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_series
 from napari_stinr.plugin.canvas.layer_data import entry_of, time_axis_of
-from napari_stinr.plugin.docks.base import Dock, text_label
+from napari_stinr.plugin.docks.base import Page, text_label
 from napari_stinr.plugin.docks.series_form import SeriesForm
 from napari_stinr.plugin.session.corrections import angles_from, misfit, times_from
 from napari_stinr.plugin.session.file_filters import series_filter
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _LAYER_HINT = "or use a layer …"
 
 
-class TiltSeriesDock(Dock):
+class SeriesPage(Page):
     """Open a tilt series, and say what the files do not tell."""
 
     def __init__(self, napari_viewer: Any) -> None:

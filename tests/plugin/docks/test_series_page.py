@@ -1,4 +1,4 @@
-"""What a person does in the dock Tilt series: open, correct, and be told what is wrong."""
+"""What a person does on the page Series: open, correct, and be told what is wrong."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def drop(widget, *paths):
 def test_files_dropped_on_the_dock_become_the_series(make_napari_viewer, qtbot, tmp_path):
     series = write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
-    drop(window.tilt_series, tmp_path / "needle.mrc")
+    drop(window.series, tmp_path / "needle.mrc")
     wait(qtbot, lambda: window.session.draft is not None)
     draft = window.session.draft
     np.testing.assert_allclose(draft.tilt_angles, series.tilt_angles)
     np.testing.assert_allclose(draft.times, series.times[::-1])
-    assert window.tilt_series.check_line.text().startswith("✓")
+    assert window.series.check_line.text().startswith("✓")
     layer = window.layer("needle")
     # Ordered by time, which runs against the order of the file here.
     np.testing.assert_array_equal(layer.data[0, 0], series.projections[-1])
@@ -72,17 +72,17 @@ def test_file_dropped_on_the_canvas_becomes_the_series(make_napari_viewer, qtbot
 def test_missing_angles_are_asked_for_and_taken(make_napari_viewer, qtbot, tmp_path):
     write_files(tmp_path, angles=False)
     window = open_window(make_napari_viewer, tmp_path)
-    dock = window.tilt_series
+    dock = window.series
     drop(dock, tmp_path / "needle.mrc")
     wait(qtbot, lambda: window.session.draft is not None)
     assert dock.check_line.text().startswith("✗")
     assert "tilt angle" in dock.check_line.text()
-    assert not window.reconstruct.controls.start.isEnabled()
+    assert not window.foot.start.isEnabled()
     dock.form.angles.setText("-70:10")
     QTest.keyClick(dock.form.angles, Qt.Key.Key_Return)
     np.testing.assert_allclose(window.session.draft.tilt_angles, np.arange(-70, 71, 10))
     assert dock.check_line.text().startswith("✓")
-    assert window.reconstruct.controls.start.isEnabled()
+    assert window.foot.start.isEnabled()
 
 
 def test_wrong_angles_are_refused_and_the_old_ones_kept(make_napari_viewer, qtbot, tmp_path):
@@ -90,8 +90,8 @@ def test_wrong_angles_are_refused_and_the_old_ones_kept(make_napari_viewer, qtbo
     series = add_series(window)
     short = tmp_path / "short.rawtlt"
     short.write_text("1\n2\n3\n")
-    window.tilt_series.set_angles(str(short))
-    window.tilt_series.set_angles("no such file")
+    window.series.set_angles(str(short))
+    window.series.set_angles("no such file")
     np.testing.assert_allclose(window.session.draft.tilt_angles, series.tilt_angles)
     assert window.session.state == "Ready"
 
@@ -99,7 +99,7 @@ def test_wrong_angles_are_refused_and_the_old_ones_kept(make_napari_viewer, qtbo
 def test_acquisition_order_and_back_to_what_was_found(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     series = add_series(window)
-    times = window.tilt_series.form.times
+    times = window.series.form.times
     times.setCurrentText("dose-symmetric")
     times.activated.emit(times.currentIndex())
     first = int(np.argmin(window.session.draft.times))
@@ -113,11 +113,11 @@ def test_acquisition_order_and_back_to_what_was_found(make_napari_viewer, qtbot,
 def test_projection_taken_out_in_the_table_is_not_used(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window)
-    table = window.tilt_series.table
+    table = window.series.table
     table.selectRow(4)
     QTest.keyClick(table, Qt.Key.Key_Space)
     assert window.session.draft.excluded == [4]
-    assert "30 of 31 projections" in window.tilt_series.check_line.text()
+    assert "30 of 31 projections" in window.series.check_line.text()
     assert window.session.draft.series().used.sum() == 30
 
 
@@ -125,7 +125,7 @@ def test_plain_layer_is_taken_with_its_pixel_size(make_napari_viewer, qtbot, tmp
     window = open_window(make_napari_viewer, tmp_path)
     series = growing_series(n_tilts=15)
     window.viewer.add_image(series.projections, name="plain", scale=(1, 0.2, 0.2), units=("", "nm", "nm"))
-    choice = window.tilt_series.layer_choice
+    choice = window.series.layer_choice
     choice.setCurrentText("plain")
     choice.activated.emit(choice.currentIndex())
     assert window.session.draft.pixel_size == pytest.approx(2.0)
@@ -135,13 +135,13 @@ def test_plain_layer_is_taken_with_its_pixel_size(make_napari_viewer, qtbot, tmp
 def test_growth_is_seen_at_a_glance(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window)
-    assert "rises by" in window.tilt_series.growth_line.text()
+    assert "rises by" in window.series.growth_line.text()
 
 
 def test_row_and_time_slider_follow_each_other(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window)
-    table = window.tilt_series.table
+    table = window.series.table
     table.row_selected.emit(12)
     assert window.viewer.dims.current_step[0] == 12
 
@@ -149,7 +149,7 @@ def test_row_and_time_slider_follow_each_other(make_napari_viewer, qtbot, tmp_pa
 def told_by(qtbot, window, *paths):
     """Drop files and return what the person is told."""
     n_before = len(notification_manager.records)
-    drop(window.tilt_series, *paths)
+    drop(window.series, *paths)
     settle(qtbot, window)
     return [str(record.message) for record in notification_manager.records[n_before:]]
 
@@ -171,7 +171,7 @@ def test_one_file_per_tilt_is_a_series_and_its_rows_tell_their_files(
     make_napari_viewer, qtbot, tmp_path, monkeypatch, way
 ):
     window = open_window(make_napari_viewer, tmp_path)
-    dock, folder = window.tilt_series, one_file_per_tilt(tmp_path / "needle")
+    dock, folder = window.series, one_file_per_tilt(tmp_path / "needle")
     files = [folder / f"{name}.tif" for name in "bca"]
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_, **__: ([str(file) for file in files], ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, **__: str(folder))
@@ -195,7 +195,7 @@ def test_wrong_list_beside_the_stack_is_told_and_the_right_one_taken(make_napari
     stinr.write_tilt_angles(tmp_path / "needle.rawtlt", series.tilt_angles[:-1])
     (tmp_path / "needle_times.csv").unlink()
     window = open_window(make_napari_viewer, tmp_path)
-    dock = window.tilt_series
+    dock = window.series
     assert told_by(qtbot, window, tmp_path / "needle.mrc") == []
     why = "14 tilt angles for needle.mrc (Tilt angles from needle.rawtlt); expected 15"
     assert dock.check_line.text().startswith(f"✗ {why}")
@@ -240,7 +240,7 @@ def test_a_large_stack_that_is_cut_off_while_it_is_shown_is_told_and_blank(
     monkeypatch.setattr(preview, "COPIED_BYTES", 0)
     write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
-    drop(window.tilt_series, tmp_path / "needle.mrc")
+    drop(window.series, tmp_path / "needle.mrc")
     wait(qtbot, lambda: window.session.draft is not None)
     os.truncate(tmp_path / "needle.mrc", 3000)
     n_before = len(notification_manager.records)
@@ -252,7 +252,7 @@ def test_a_large_stack_that_is_cut_off_while_it_is_shown_is_told_and_blank(
     assert not np.any(window.layer("needle").data[7, 0])
     # What is computed from the pixels says so, too.
     window.session.set_draft(replace(window.session.draft, invert_contrast=True))
-    assert "needle.mrc has changed since it was opened" in window.tilt_series.axis_line.text()
+    assert "needle.mrc has changed since it was opened" in window.series.axis_line.text()
 
 
 @real_files
@@ -272,7 +272,7 @@ def test_missing_library_is_told_with_its_cure(make_napari_viewer, qtbot, tmp_pa
 @real_files
 def test_real_files_tell_their_times_or_that_they_are_assumed(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
-    dock, etspy = window.tilt_series, SHARED_DATA / "etspy"
+    dock, etspy = window.series, SHARED_DATA / "etspy"
     assert told_by(qtbot, window, *(etspy / f"BF_00{number}.dm3" for number in (2, 3, 1))) == []
     # Recorded against the order of their names.
     assert [tip_of_row(dock, row) for row in range(3)] == ["BF_003.dm3", "BF_002.dm3", "BF_001.dm3"]
@@ -302,7 +302,7 @@ def slow_reading(monkeypatch):
 def test_dock_says_what_is_read_and_waits_for_it(make_napari_viewer, qtbot, tmp_path, slow_reading):
     write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
-    dock = window.tilt_series
+    dock = window.series
     add_series(window)
     drop(dock, tmp_path / "needle.mrc")
     wait(qtbot, lambda: "Reading" in dock.title.text())
@@ -323,7 +323,7 @@ def test_dock_says_what_is_read_and_waits_for_it(make_napari_viewer, qtbot, tmp_
 def test_window_that_is_closed_while_files_are_read_closes(make_napari_viewer, qtbot, tmp_path, slow_reading):
     write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
-    drop(window.tilt_series, tmp_path / "needle.mrc")
+    drop(window.series, tmp_path / "needle.mrc")
     # The machine may be measured at the same time.
     (task,) = [task for task in window.binding.tasks.running if "needle.mrc" in task.title]
     wait(qtbot, lambda: slow_reading.is_reached)
@@ -341,7 +341,7 @@ def test_wrong_file_is_named_with_what_is_expected(make_napari_viewer, qtbot, tm
     window = open_window(make_napari_viewer, tmp_path)
     bad = tmp_path / "notes.docx"
     bad.write_text("not a stack")
-    drop(window.tilt_series, bad)
+    drop(window.series, bad)
     settle(qtbot, window)
     assert window.session.state == "Empty"
     assert "notes.docx" in capsys.readouterr().out

@@ -1,0 +1,54 @@
+"""Opens the dock by itself when something comes that belongs into it."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import ref
+
+PLUGIN, DOCK = "napari-stinr", "STINR"
+
+
+def open_dock(viewer: Any) -> Any:
+    """Return the dock of a viewer with a window, opened and raised where it is not."""
+    docked, inside = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    docked.show()
+    docked.raise_()
+    return inside
+
+
+def open_dock_soon() -> None:
+    """Open the dock of the current viewer once the layers that napari is about to add are there.
+
+    Nothing happens where there is no window: readers and samples serve scripts, too.
+    """
+    viewer = _viewer_of_this_thread()
+    if viewer is None:
+        return
+    from qtpy.QtCore import QTimer
+
+    remembered = ref(viewer)
+
+    def open_now() -> None:
+        kept = remembered()
+        if kept is not None and _has_window(kept):
+            open_dock(kept)
+
+    QTimer.singleShot(0, open_now)
+
+
+def _viewer_of_this_thread() -> Any:
+    try:
+        from napari import current_viewer
+        from qtpy.QtCore import QThread
+        from qtpy.QtWidgets import QApplication
+    except ImportError:
+        return None
+    application, viewer = QApplication.instance(), current_viewer()
+    if application is None or viewer is None or QThread.currentThread() != application.thread():
+        return None
+    return viewer if _has_window(viewer) else None
+
+
+def _has_window(viewer: Any) -> bool:
+    window = getattr(viewer, "window", None)
+    return window is not None and getattr(window, "_qt_window", None) is not None

@@ -1,0 +1,139 @@
+"""The dock `STINR`: the four pages of the workflow above a foot that is the same on all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QStackedWidget, QTabBar, QVBoxLayout, QWidget
+
+from napari_stinr.plugin.canvas.binding import binding_of
+from napari_stinr.plugin.docks.explore import ExplorePage
+from napari_stinr.plugin.docks.foot import Foot
+from napari_stinr.plugin.docks.reconstruct import ReconstructPage
+from napari_stinr.plugin.docks.series import SeriesPage
+from napari_stinr.plugin.session.states import RunState
+from napari_stinr.plugin.widgets.wheel import WheelGuard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+    from napari_stinr.plugin.docks.base import Page
+
+SERIES, RECONSTRUCT, EXPLORE = "Series", "Reconstruct", "Explore"
+
+_WIDTH = 350
+_HEIGHT = 640
+
+
+class StinrDock(QWidget):
+    """All that the plugin shows beside the canvas.
+
+    Closing it takes nothing away, and opening it again finds everything as it was. It turns to the page where the work
+    is: to a series that has come, to a training that begins, to its result.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer, or a proxy of it.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.binding = binding_of(napari_viewer)
+        self.series = SeriesPage(napari_viewer)
+        self.reconstruct = ReconstructPage(napari_viewer)
+        self.explore = ExplorePage(napari_viewer)
+        self.foot = Foot(napari_viewer)
+        self.pages: dict[str, Page] = {
+            SERIES: self.series,
+            RECONSTRUCT: self.reconstruct,
+            EXPLORE: self.explore,
+        }
+        self.tabs, self.stack = QTabBar(self), QStackedWidget(self)
+        self.tabs.setExpanding(False)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
+        self.tabs.setDrawBase(False)
+        for number, (name, page) in enumerate(self.pages.items(), 1):
+            self.tabs.addTab(f"{number} {name}")
+            self.stack.addWidget(page)
+            page.page_wanted.connect(self.show_page)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tabs)
+        column.addWidget(self.stack, 1)
+        column.addWidget(self.foot)
+        self.setMinimumWidth(_WIDTH)
+        self.setAcceptDrops(True)
+        WheelGuard(self).watch(self)
+        self._session, self._was_active = self.binding.session, self.binding.session.is_active
+        self._found, self._seen = self._session.found, self._session.reconstruction
+        self.tabs.currentChanged.connect(self.stack.setCurrentIndex)
+        self.binding.draft_changed.connect(self._on_draft_changed)
+        self.binding.state_changed.connect(self._on_state_changed)
+        self.binding.reconstruction_changed.connect(self._on_state_changed)
+        self._show_first_page()
+
+    @property
+    def page(self) -> str:
+        """Name of the page that is shown."""
+        return list(self.pages)[self.tabs.currentIndex()]
+
+    def show_page(self, name: str) -> None:
+        """Turn to a page by its name.
+
+        Parameters
+        ----------
+        name : str
+            One of `pages`.
+        """
+        self.tabs.setCurrentIndex(list(self.pages).index(name))
+
+    def sizeHint(self) -> QSize:  # Qt's name
+        """Return a size that leaves most of a small screen to the canvas."""
+        return QSize(_WIDTH + 10, _HEIGHT)
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Open a stack, its angles and times, or a reconstruction."""
+        self.series.open_files(paths)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # Qt's name
+        """Accept files."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # Qt's name
+        """Open the files that were dropped."""
+        from pathlib import Path
+
+        self.open_files([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
+        event.acceptProposedAction()
+
+    def _show_first_page(self) -> None:
+        if self._session.is_active:
+            self.show_page(RECONSTRUCT)
+        elif self._session.reconstruction is not None:
+            self.show_page(EXPLORE)
+
+    def _on_draft_changed(self) -> None:
+        found = self._session.found
+        if found is not None and found is not self._found:
+            self.show_page(SERIES)
+        self._found = found
+
+    def _on_state_changed(self) -> None:
+        session, was_active = self._session, self._was_active
+        self._was_active = session.is_active
+        if session.is_active:
+            # Who looks at something else while a training runs is not called back to it.
+            if not was_active:
+                self.show_page(RECONSTRUCT)
+            return
+        seen, self._seen = self._seen, session.reconstruction
+        is_new = session.reconstruction is not None and session.reconstruction is not seen
+        if session.state is RunState.DONE and is_new and (not was_active or self.page == RECONSTRUCT):
+            self.show_page(EXPLORE)
