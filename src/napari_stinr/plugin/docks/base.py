@@ -1,4 +1,4 @@
-"""What the parts of the dock share: they are tied to the session of its viewer, and their buttons know when they can."""
+"""What the parts of the dock share: the session of their viewer, and buttons that say why they cannot be pressed."""
 
 from __future__ import annotations
 
