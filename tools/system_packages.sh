@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(xvfb xauth libgl1 libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
-    libxcb-xkb1 libdbus-1-3 libfontconfig1 libglib2.0-0)
+    libxcb-xkb1 libdbus-1-3 libfontconfig1 libglib2.0-0 libxtst6)
 
 no_screen() {
     echo "Tests that open windows are left out: $*" >&2

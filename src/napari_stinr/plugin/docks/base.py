@@ -103,6 +103,8 @@ class Page(Part):
         self.column.setSpacing(6)
         self._scroll.setWidget(inside)
         WheelGuard(self).watch(inside)
+        # A click beside the fields takes the focus from them, and with it the wheel.
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._has_missed = False
         self.binding.polled.connect(self._on_polled)
 
