@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from common import interleave, markdown_table, median, quick_asked, save
+from window_clock import Beat, pump, wait
+from window_gaps import gaps
 
 # A second OpenMP thread beside the window would slow both down many times; the plugin leaves it to the projector.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
 
 N_TILTS = 61
-BEAT = 5
-"""Time between two beats of the clock that measures how long the window is blocked [ms]."""
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
     Returns
     -------
     dict
-        Scrubbing, blocked time, cost of a step, of a stop and of the plot of a long training.
+        Scrubbing, blocked time, cost of a step, of a stop and of the plot of a long training, gaps of every phase.
     """
     import napari
 
@@ -48,10 +48,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
         from napari_stinr.plugin.canvas.binding import binding_of
 
         binding = binding_of(viewer)
-        docks = [
-            viewer.window.add_plugin_dock_widget("napari-stinr", name, tabify=True)[0]
-            for name in ("Tilt series", "Reconstruct", "Explore")
-        ]
+        docks = [viewer.window.add_plugin_dock_widget("napari-stinr", "STINR")[0]]
         pump(0.5)
         steps, seconds = (30, 2.0) if quick else (150, 8.0)
         cost = step_cost(binding, small, docks, steps=steps, repeats=1 if quick else 5)
@@ -61,7 +58,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
         plot = loss_plot()
     finally:
         viewer.close()
-    return {"scrubbing": scrubbing, "blocked": blocked, "step": cost, "loss_plot_ms": plot}
+    return {"scrubbing": scrubbing, "blocked": blocked, "step": cost, "loss_plot_ms": plot, "gaps": gaps(quick=quick)}
 
 
 def scrub(binding: ViewerBinding, shape: tuple[int, int, int], ndisplay: int) -> dict[str, Any]:
@@ -74,7 +71,7 @@ def scrub(binding: ViewerBinding, shape: tuple[int, int, int], ndisplay: int) ->
     binding.session.show(random_reconstruction(shape))
     stream = layers.stream
     wait(lambda: stream.field is not None and not stream.is_busy)
-    layer = layers._stream_layer
+    layer = layers.stream_layer
     viewer.dims.ndisplay = ndisplay
     pump(1.0)
     answers, drawn = [], []
@@ -217,45 +214,6 @@ def growing_draft(shape: tuple[int, int, int]) -> SeriesDraft:
     return draft_of_series(TiltSeries(projections, np.linspace(0, 180, N_TILTS), times, pixel_size=0.5))
 
 
-class Beat:
-    """Measures the longest time for which the thread of the window does not answer."""
-
-    def __init__(self, parent: Any) -> None:
-        from qtpy.QtCore import QTimer
-
-        self._longest, self._last = 0.0, time.perf_counter()
-        self._timer = QTimer(parent)
-        self._timer.timeout.connect(self._beat)
-        self._timer.start(BEAT)
-
-    def stop(self) -> float:
-        """Return the longest time without an answer [s]."""
-        self._timer.stop()
-        return self._longest
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self._longest, self._last = max(self._longest, now - self._last), now
-
-
-def pump(seconds: float) -> None:
-    """Let the window work for a while."""
-    from qtpy.QtCore import QEventLoop, QTimer
-
-    loop = QEventLoop()
-    QTimer.singleShot(max(1, round(1000 * seconds)), loop.quit)
-    loop.exec()
-
-
-def wait(condition: Callable[[], bool], *, every: float = 0.002, patience: float = 600.0) -> None:
-    """Let the window work until something is so; to look often costs a training that runs meanwhile."""
-    end = time.perf_counter() + patience
-    while not condition():
-        if time.perf_counter() > end:
-            raise TimeoutError("the window did not get there")
-        pump(every)
-
-
 def table(result: dict[str, Any]) -> str:
     """Return what was measured as Markdown."""
     rows = [
@@ -269,8 +227,18 @@ def table(result: dict[str, Any]) -> str:
     ]
     seconds, blocked = result["step"]["seconds"], result["blocked"]
     steps = [[name, f"{1000 * value:.1f} ms", f"{value / seconds['shell']:.2f}"] for name, value in seconds.items()]
+    phases = [
+        [
+            gap["phase"],
+            f"{gap['longest_ms']:.0f} ms",
+            "" if gap["napari_ms"] is None else f"{gap['napari_ms']:.0f} ms",
+            f"{gap['seconds']:.1f} s",
+        ]
+        for gap in result["gaps"]
+    ]
     return "\n\n".join(
         [
+            markdown_table(["phase, sample of 88 × 40 × 88", "longest gap", "napari alone", "takes"], phases),
             markdown_table(["move of the time slider, growth", "volume there", "longest", "drawn as well"], rows),
             markdown_table(["a step of the training", "time", "ratio to the shell"], steps),
             f"Longest time that the window did not answer while a training of {blocked['seconds']:.0f} s was shown: "
