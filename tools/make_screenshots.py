@@ -1,8 +1,7 @@
 """Take the pictures of the window in docs/ from the real program: `make screenshots`.
 
-Opens napari with the three docks, goes from the sample to the clean specimen as a person would, and saves what is seen
-on the way. Needs a screen, also a virtual one; `--theme light --out FOLDER` takes the same pictures in napari's light
-theme, to look at.
+Opens napari, goes from the sample to the clean specimen as a person would, and saves what the screen shows on the way.
+Needs a screen, also a virtual one; `--theme light --out FOLDER` takes the same pictures in the light theme, to look at.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ COLOURS = 255
 
 @dataclass
 class Window:
-    """A viewer with its docks, and the folder for the pictures."""
+    """A viewer with the dock, and the folder for the pictures."""
 
     viewer: Any
     binding: Any
-    docks: dict[str, Any]
+    dock: Any
     target: Path
 
     @property
@@ -53,10 +52,10 @@ class Window:
         """What the viewer is working on."""
         return self.binding.session
 
-    def show_dock(self, name: str) -> None:
-        """Bring a dock to the front, scrolled to its top."""
-        self.docks[name][0].raise_()
-        self.docks[name][1]._scroll.verticalScrollBar().setValue(0)
+    def show_page(self, name: str) -> None:
+        """Turn to a page of the dock, scrolled to its top."""
+        self.dock.show_page(name)
+        self.dock.pages[name]._scroll.verticalScrollBar().setValue(0)
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
         """Let the window live until something is so, and say how long that took."""
@@ -77,15 +76,17 @@ class Window:
             process_events()
 
     def picture(self) -> NDArray[Any]:
-        """Return the whole window as an image, without napari's notifications."""
+        """Return the whole window as the screen shows it, without napari's notifications."""
         from napari._qt.dialogs.qt_notification import NapariQtNotification
 
         for notification in list(NapariQtNotification._instances):
             notification.close()
-        for _ in range(10):
+        for _ in range(40):
             process_events()
-        image: NDArray[Any] = self.viewer.window.screenshot(canvas_only=False, flash=False)
-        return image[..., :3]
+        window = self.viewer.window._qt_window
+        place = window.geometry()
+        grabbed = window.screen().grabWindow(0, place.x(), place.y(), place.width(), place.height())
+        return as_array(grabbed.toImage())
 
     def canvas(self) -> tuple[slice, slice]:
         """Return where the canvas lies in a picture, as rows and columns."""
@@ -108,6 +109,19 @@ def process_events() -> None:
     time.sleep(0.005)
 
 
+def as_array(image: Any) -> NDArray[Any]:
+    """`(height, width, 3)` pixels of an image of Qt."""
+    import numpy as np
+    from qtpy.QtGui import QImage
+
+    image = image.convertToFormat(QImage.Format.Format_RGB888)
+    bits = image.constBits()
+    if hasattr(bits, "setsize"):
+        bits.setsize(image.sizeInBytes())
+    rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
 def save(image: NDArray[Any], path: Path) -> None:
     """Write an image with few colours, as a small file."""
     from PIL import Image
@@ -118,49 +132,45 @@ def save(image: NDArray[Any], path: Path) -> None:
 
 
 def open_window(theme: str, target: Path, checkpoints: Path) -> Window:
-    """Open napari at the size of the pictures, with the three docks as tabs."""
+    """Open napari at the size of the pictures, with the dock."""
     import napari
 
     from napari_stinr.plugin.canvas.binding import binding_of
+    from napari_stinr.plugin.canvas.dock_opener import open_dock
 
     viewer = napari.Viewer(show=True)
     viewer.theme = theme
-    docks = {
-        name: viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-        for name in ("Tilt series", "Reconstruct", "Explore")
-    }
-    viewer.window.resize(*WINDOW)
-    binding = binding_of(viewer)
+    viewer.window._qt_window.setGeometry(0, 0, *WINDOW)
+    dock, binding = open_dock(viewer), binding_of(viewer)
     binding.session.settings = replace(binding.session.settings, autosave_folder=str(checkpoints))
-    return Window(viewer, binding, docks, target)
+    return Window(viewer, binding, dock, target)
 
 
-def take_tilt_series(window: Window) -> None:
+def take_series(window: Window) -> None:
     """Open the sample, and look at a projection in the middle of it."""
     start = time.monotonic()
     window.viewer.open_sample(PLUGIN, "nanotube")
     print(f"sample: {time.monotonic() - start:.1f} s", flush=True)
-    window.show_dock("Tilt series")
+    window.show_page("Series")
     window.wait("estimate", lambda: window.session.estimate is not None)
     window.viewer.reset_view()
     window.settle()
     window.binding.slider.set_t(0.5)
     window.settle()
-    window.save("tilt-series")
+    window.save("series")
 
 
 def take_training(window: Window) -> None:
     """Train, and take a picture on the way."""
-    dock = window.docks["Reconstruct"][1]
-    window.show_dock("Reconstruct")
     start = time.monotonic()
-    dock.controls.start.click()
-    log = window.session.log
+    window.dock.foot.start.click()
 
     def is_mid_run() -> bool:
+        log = window.session.log
         return log.last is not None and log.last.step >= MID_RUN * log.last.n_steps
 
-    window.wait("half of the volume", is_mid_run)
+    window.wait("first step", lambda: window.session.log.last is not None)
+    window.wait("most of the volume", is_mid_run)
     window.save("training")
     window.wait("rest of the training", lambda: not window.session.is_active)
     if window.session.state != "Done":
@@ -170,9 +180,11 @@ def take_training(window: Window) -> None:
 
 def take_explore(window: Window) -> NDArray[Any]:
     """Look at the end of the series in 3D, where all of the contamination is there."""
-    window.show_dock("Explore")
-    window.viewer.dims.ndisplay = 3
-    window.binding.slider.set_t(1.0)
+    from napari_stinr.plugin.canvas.views import View
+
+    window.show_page("Explore")
+    window.settle()
+    window.binding.views.show(View.MAXIMUM)
     window.settle()
     window.viewer.reset_view()
     window.viewer.scene.camera.angles = ANGLES
@@ -182,9 +194,8 @@ def take_explore(window: Window) -> NDArray[Any]:
 
 def take_clean(window: Window) -> NDArray[Any]:
     """Remove the contamination."""
-    dock, layers = window.docks["Explore"][1], window.viewer.layers
-    dock.remove_button.click()
-    window.wait("clean", lambda: any(layer.name.endswith("clean (t = 0)") for layer in layers))
+    window.dock.explore.remove_button.click()
+    window.wait("clean", lambda: window.binding.display.shown == "Clean")
     window.settle()
     return window.save("clean")
 
@@ -200,7 +211,7 @@ def side_by_side(before: NDArray[Any], after: NDArray[Any], canvas: tuple[slice,
 
 def export(window: Window, folder: Path) -> None:
     """Export the clean specimen, as the last step of the way from the sample to a file."""
-    panel = window.docks["Explore"][1].export_panel
+    panel = window.dock.explore.export_panel
     panel.export_to(folder / "clean.tif")
     window.wait("export", lambda: not panel.is_running)
     if not (folder / "clean.tif").is_file():
@@ -219,7 +230,7 @@ def main() -> None:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
         start = time.monotonic()
         window = open_window(options.theme, options.out, Path(folder))
-        take_tilt_series(window)
+        take_series(window)
         take_training(window)
         before, after = take_explore(window), take_clean(window)
         save(side_by_side(before, after, window.canvas()), options.out / "before-after.png")
