@@ -98,7 +98,8 @@ def test_every_command_is_contributed_where_a_person_finds_it():
     assert widgets == ["napari-stinr.dock"]
     # What opens the dock on one of its pages is for the palette.
     pages = {command.id for command in CONTRIBUTIONS.commands if ".open_page:" in command.python_name}
-    assert {command.id for command in CONTRIBUTIONS.commands} == used | set(widgets) | pages
+    in_menus = {item.command for items in CONTRIBUTIONS.menus.values() for item in items}
+    assert {command.id for command in CONTRIBUTIONS.commands} == used | in_menus | set(widgets) | pages
     # The command palette offers every command; these do nothing without a file that napari hands to them.
     for_napari = {entry.command for entry in (*CONTRIBUTIONS.readers, *CONTRIBUTIONS.writers)}
     assert {command.id for command in CONTRIBUTIONS.commands if command.enablement == "False"} == for_napari
@@ -116,7 +117,7 @@ def test_sdist_holds_the_manifest_once_and_what_the_build_needs(built):
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert {"napari.yaml", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff"} <= set(names)
     # The link of an editable install must not be packed: it would be a second manifest, and broken on Windows.
-    assert "src/napari_stinr/napari.yaml" not in names
+    assert not {"src/napari_stinr/napari.yaml", "src/napari_stinr/guide.md"} & set(names)
     assert not [name for name in names if name.startswith((".venv", "demo/", "dist/")) or "__pycache__" in name]
 
 
@@ -130,6 +131,7 @@ def test_wheel_holds_the_manifest_and_every_module(built):
     with zipfile.ZipFile(built[1]) as archive:
         names = archive.namelist()
         assert archive.read("napari_stinr/napari.yaml") == MANIFEST.read_bytes()
+        assert archive.read("napari_stinr/guide.md") == (ROOT / "docs" / "guide.md").read_bytes()
         (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert len(names) == len(set(names))
     assert "[napari.manifest]\nnapari-stinr = napari_stinr:napari.yaml" in entry_points
@@ -189,7 +191,7 @@ def test_everything_that_is_imported_is_declared_and_nothing_else():
     homes = importlib.metadata.packages_distributions()
     imported = {name for path in SOURCE.rglob("*.py") for name in top_names(path)} - {"napari_stinr"}
     used = {canonicalize_name(homes[name][0]) for name in imported - sys.stdlib_module_names}
-    assert used == {canonicalize_name(need.name) for need in requirements("formats")}
+    assert used == {canonicalize_name(need.name) for need in requirements("formats", "movies")}
 
 
 def test_every_requirement_has_a_tested_release_that_it_allows():

@@ -160,6 +160,16 @@ def take_series(window: Window) -> None:
     window.save("series")
 
 
+def take_align(window: Window) -> None:
+    """Align the sample, which is aligned already, and look at what was found."""
+    window.show_page("Align")
+    window.binding.attempt(window.binding.aligner.align)
+    window.wait("alignment", lambda: not window.binding.aligner.is_looking)
+    window.settle()
+    window.save("align")
+    window.show_page("Reconstruct")
+
+
 def take_training(window: Window) -> None:
     """Train, and take a picture on the way."""
     start = time.monotonic()
@@ -231,6 +241,7 @@ def main() -> None:
         start = time.monotonic()
         window = open_window(options.theme, options.out, Path(folder))
         take_series(window)
+        take_align(window)
         take_training(window)
         before, after = take_explore(window), take_clean(window)
         save(side_by_side(before, after, window.canvas()), options.out / "before-after.png")

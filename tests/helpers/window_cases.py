@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari_stinr.plugin.docks.align import AlignPage
     from napari_stinr.plugin.docks.explore import ExplorePage
     from napari_stinr.plugin.docks.foot import Foot
     from napari_stinr.plugin.docks.reconstruct import ReconstructPage
@@ -39,6 +40,10 @@ class Window:
         return self.dock.series
 
     @property
+    def align(self) -> AlignPage:
+        return self.dock.align
+
+    @property
     def reconstruct(self) -> ReconstructPage:
         return self.dock.reconstruct
 
@@ -54,9 +59,11 @@ class Window:
     def session(self) -> Any:
         return self.binding.session
 
-    def layer(self, ending: str) -> Any:
-        """Return the one layer whose name ends like this."""
-        (found,) = [layer for layer in self.viewer.layers if layer.name.endswith(ending)]
+    def layer(self, part: str) -> Any:
+        """Return the one layer whose name ends like this, or which shows this of a run."""
+        (found,) = [
+            layer for layer in self.viewer.layers if layer.name.endswith(part) or layer.name.startswith(f"{part} · ")
+        ]
         return found
 
     def names(self) -> list[str]:

@@ -14,6 +14,7 @@ from napari_stinr.cli.series_options import (
     AxisOffset,
     Background,
     Bin,
+    CropTo,
     Exclude,
     FlipTilt,
     InvertContrast,
@@ -51,6 +52,7 @@ def align_command(
     exclude: Exclude = "",
     binning: Bin = 1,
     invert_contrast: InvertContrast = False,
+    crop: CropTo = None,
     axis: Axis = None,
     background: Background = None,
     keep_blank: KeepBlank = False,
@@ -82,6 +84,7 @@ def align_command(
         exclude=exclude,
         binning=binning,
         invert_contrast=invert_contrast,
+        crop=crop,
     )
     alignment = _found(
         series,
@@ -133,18 +136,12 @@ def _found(
 
 
 def _write(alignment: "Alignment", series: "TiltSeries", out: Path) -> None:
+    from napari_stinr.alignment.aligned_files import write_aligned
     from napari_stinr.alignment.pose_files import POSES, write_pose
-    from napari_stinr.io import write_tilt_angles, write_tilt_series, write_times
-    from napari_stinr.io.output.targets import lists_beside
 
     if out.suffix.lower() in POSES:
         turned = alignment.is_turned
         shape = alignment.shape[::-1] if turned else alignment.shape
         write_pose(out, alignment.pose, shape=shape, tilt_angles=series.tilt_angles, turned=turned)
         return
-    done = alignment.apply(series)
-    write_tilt_series(out, done.measured, pixel_size=done.pixel_size)
-    angles, times = lists_beside(out)
-    write_tilt_angles(angles, done.tilt_angles)
-    first, last = done.time_range
-    write_times(times, done.tilt_angles, first + (last - first) * done.times)
+    write_aligned(out, alignment.apply(series))

@@ -22,6 +22,7 @@ from napari_stinr.cli.series_options import (
     AxisOffset,
     Background,
     Bin,
+    CropTo,
     Exclude,
     FlipTilt,
     InvertContrast,
@@ -253,6 +254,7 @@ def train(
     exclude: Exclude = "",
     binning: Bin = 1,
     invert_contrast: InvertContrast = False,
+    crop: CropTo = None,
     axis: Axis = None,
     background: Background = None,
     keep_blank: KeepBlank = False,
@@ -316,6 +318,7 @@ def train(
         exclude=exclude,
         binning=binning,
         invert_contrast=invert_contrast,
+        crop=crop,
     )
     estimate = request.estimate(given.shape)
     run = train_request(request.order(given.read()), estimate=estimate, tells_notes=True)

@@ -23,6 +23,10 @@ Exclude = Annotated[str, typer.Option(metavar="0,5,60:62", help="Projections to 
 Bin = Annotated[
     int, typer.Option("--bin", min=1, metavar="N", help="Average N x N pixels; --axis-offset is before this.")
 ]
+CropTo = Annotated[
+    str | None,
+    typer.Option("--crop", metavar="TOP:BOTTOM,LEFT:RIGHT", help="Rows and columns to use, from 0; before --bin."),
+]
 InvertContrast = Annotated[bool, typer.Option("--invert-contrast", help="Matter is dark in the images.")]
 Axis = Annotated[
     str | None, typer.Option(metavar="auto|vertical|horizontal", help="Tilt axis in the images. Default: auto.")
@@ -66,16 +70,21 @@ def found_series(
     exclude: str,
     binning: int,
     invert_contrast: bool,
+    crop: str | None = None,
 ) -> GivenSeries:
     """Find the series that options describe; what is wrong with it as far as its headers tell is said at once."""
     from napari_stinr.data.preprocessing.binning import Binning
+    from napari_stinr.data.preprocessing.crop import Crop
     from napari_stinr.io.series.grouping import find_given_series
 
-    excluded = _positions(exclude)
+    excluded, part = _positions(exclude), None if crop is None else Crop.of_text(crop)
     found = find_given_series(list(stack), tilt_angles=angles, times=times, pixel_size=pixel_size)
     if isinstance(found.tilt_angles, StinrError):
         raise found.tilt_angles
     n_tilts, height, width = found.stack.images.shape
+    if part is not None:
+        part.check(height, width)
+        height, width = part.shape
     Binning.of(height, width, binning)
     options = {
         "flip_tilt": flip_tilt,
@@ -83,6 +92,7 @@ def found_series(
         "exclude": excluded,
         "binning": binning,
         "invert_contrast": invert_contrast,
+        "crop": part,
     }
     return GivenSeries(found, (n_tilts - len(set(excluded) & set(range(n_tilts))), height, width), options)
 

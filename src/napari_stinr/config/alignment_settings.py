@@ -14,6 +14,7 @@ class AlignmentConfig(Settings):
 
     method: Literal["off", "coarse", "joint"] = Field(
         "coarse",
-        description="coarse: correlations of neighbouring projections and short fits of some rows; joint: then fits of "
-        "a larger part at full size, which find the tilt angles, too; off: the projections are taken as they are.",
+        description="How the projections are brought into register before the training. coarse: by neighbouring "
+        "projections and short fits; joint: longer fits that find the tilt angles, too; off: the "
+        "projections are taken as they are.",
     )

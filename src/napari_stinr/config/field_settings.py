@@ -52,25 +52,44 @@ class StaticFieldConfig(FieldSettings):
     """A density on dyadic grids that does not change: what existing software assumes."""
 
     kind: Literal["static"] = "static"
-    coarsest_nodes: int = Field(22, ge=2, le=256, description="Fewest nodes across that a grid of the density has.")
-    features: int = Field(1, ge=1, le=64, description="Values held at every node; more than one needs hidden units.")
-    hidden: int = Field(0, ge=0, le=512, description="Units in each of two hidden layers; 0: the grids are added up.")
+    coarsest_nodes: int = Field(
+        22,
+        ge=2,
+        le=256,
+        description="The volume is built from coarse and fine grids: points across the coarsest one. More of them "
+        "make large smooth shapes slower to find.",
+    )
+    features: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Numbers kept at every grid point. 1 is the volume itself; more only make sense with a network "
+        "(Hidden above 0).",
+    )
+    hidden: int = Field(
+        0,
+        ge=0,
+        le=512,
+        description="Size of a small network behind the grids. 0: none, the grids are simply added up, which is "
+        "fastest.",
+    )
     blur: float = Field(
         0.6,
         ge=0,
         le=2,
-        description="Standard deviation of the Gaussian through which the density is seen, in the volume and in "
-        "projections [pixels]. No peak is narrower; what two atoms spread into one voxel is told apart.",
+        description="How wide the narrowest peak may be, as the standard deviation of a Gaussian. Larger gives "
+        "smoother volumes with less noise; smaller, sharper ones [pixels].",
     )
     least_blur: float = Field(
         0.3,
         ge=0,
         le=10,
-        description="Up to one pixel, that standard deviation is at least this where the pixel size is known [Å]: "
-        "atoms in images are wider, and the finer the pixels, the more of them overlap.",
+        description="The width of the narrowest peak is never set below this where the pixel size is known: images of"
+        " atoms are wider than that [Å].",
     )
     band_limit: bool = Field(
-        False, description="Filter the density alone, and not what the labels make of it: as runs before the blur did."
+        False,
+        description="The older way of smoothing, before the blur was there. Only for repeating runs of that time.",
     )
 
     @property
@@ -98,14 +117,20 @@ class GrowthFieldConfig(StaticFieldConfig):
         (8.0, 4.0),
         min_length=1,
         max_length=32,
-        description="Distance of the nodes of each grid of the arrival time [voxels].",
+        description="How finely it is told when matter arrived: distance of the points of each grid of arrival times."
+        " Smaller follows finer structure, and noise [voxels].",
     )
-    arrival_start: float = Field(0.3, ge=-1, le=1, description="Arrival time everywhere before training [t].")
+    arrival_start: float = Field(
+        0.3,
+        ge=-1,
+        le=1,
+        description="When matter is first guessed to arrive: 0 is the first projection, 1 the last one [t].",
+    )
     # A run of an earlier version has none, and its file does not say so.
     has_surface: bool = Field(
         False,
-        description="Find the surface of the specimen first, at coarse resolution: what is inside does not change, and "
-        "nothing outside was there before the first projection. Otherwise every place decides on its own.",
+        description="Find the surface of the specimen first: what is inside is specimen and does not change, and what"
+        " is outside grew later. Without it every place decides on its own.",
     )
 
     @property
@@ -119,11 +144,21 @@ class JointFieldConfig(FieldSettings):
 
     batches: ClassVar[tuple[str, ...]] = ("rays",)
     kind: Literal["joint"] = "joint"
-    hidden: int = Field(128, ge=8, le=2048, description="Units in each hidden layer.")
-    layers: int = Field(2, ge=1, le=16, description="Hidden layers.")
-    spatial_frequencies: int = Field(6, ge=1, le=12, description="Octaves of the sinusoidal encoding of z, y and x.")
+    hidden: int = Field(
+        128, ge=8, le=2048, description="Size of each layer of the network. Larger shows more detail and takes longer."
+    )
+    layers: int = Field(
+        2, ge=1, le=16, description="Number of layers of the network. More show more detail and take longer."
+    )
+    spatial_frequencies: int = Field(
+        6, ge=1, le=12, description="How fine a detail the network can draw in space: each one more halves it."
+    )
     time_frequencies: int = Field(
-        1, ge=1, le=12, description="Octaves of the encoding of t; few, or t explains every tilt."
+        1,
+        ge=1,
+        le=12,
+        description="How fast the specimen may change in time. Keep it low: with more, every projection is explained "
+        "by a specimen of its own.",
     )
 
     @property

@@ -14,27 +14,32 @@ class PreprocessingConfig(Settings):
 
     axis: Literal["auto", "vertical", "horizontal"] = Field(
         "auto",
-        description="Direction of the tilt axis in the images; auto: turned by 90 degrees where it clearly lies along "
-        "the rows.",
+        description="Which way the tilt axis runs in the images. auto: images whose axis clearly lies along the rows "
+        "are turned by 90 degrees.",
     )
     background: Literal["auto", "each", "off"] = Field(
         "auto",
-        description="What the detector counts where there is no matter; auto: one level for all projections, found in "
-        "their empty parts; each: one for every projection; off: nothing is subtracted.",
+        description="What the detector counts where there is nothing; it is subtracted. auto: one level for all "
+        "projections, found in their empty parts; each: one for every projection; off: nothing is "
+        "subtracted.",
     )
     background_level: float | None = Field(
         None, description="The same as a number; none: found in the projections [unit of the file]."
     )
     blank_images: Literal["mask", "keep"] = Field(
-        "mask", description="Images that show nothing, because the beam was off."
+        "mask",
+        description="What to do with images that show nothing because the beam was off. mask: they are left out; "
+        "keep: they count as empty specimen.",
     )
     bad_pixels: Literal["mask", "keep"] = Field(
-        "mask", description="Hot, dead and saturated pixels, and rows that were not written."
+        "mask",
+        description="What to do with hot, dead and saturated pixels and rows that were not written. mask: they are "
+        "left out; keep: they count like all others.",
     )
     intensity: Literal["auto", "keep"] = Field(
         "auto",
-        description="Gain of single projections, and exposures that follow the tilt; auto: from the mass in the "
-        "projections over the time.",
+        description="Whether brightness that jumps between projections or follows the tilt is evened out. auto: where"
+        " the mass in the projections says so; keep: as recorded.",
     )
 
 

@@ -13,67 +13,110 @@ class TrainingConfig(Settings):
     """How a field is fitted to the projections."""
 
     steps: int | None = Field(
-        None, ge=1, description="Steps of training; none: as many as visit every row `visits` times."
+        None, ge=1, description="Length of the training. automatic: as many steps as Visits asks for."
     )
-    visits: int = Field(400, ge=1, description="How often every detector row is used, where steps are not given.")
+    visits: int = Field(
+        400,
+        ge=1,
+        description="Length of the training where Steps is automatic: how often every row of the images is used. "
+        "Twice as many take twice as long.",
+    )
     surface_visits: int = Field(
         150,
         ge=1,
-        description="The same for each of the rounds that find the surface of the specimen, where the field has one.",
+        description="The same for each of the rounds that find the surface of the specimen, before the training"
+        " proper.",
     )
-    seed: int = Field(0, ge=0, description="Seed of everything that is random.")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Start of the random numbers. The same seed gives the same result; others show how much of it is "
+        "chance.",
+    )
     batches: Literal["blocks", "rays"] = Field(
-        "blocks", description="Whole detector lines of many tilts, or single rays."
+        "blocks",
+        description="What one step looks at. blocks: whole rows of several projections, which is fast; rays: single "
+        "pixels, for the preset paper.",
     )
     tilts_per_step: int = Field(
         12,
         ge=1,
-        description="Tilts in a block. More make a step longer and the result hardly better; with fewer, noise decides "
-        "more of what was there before the first projection.",
+        description="Projections that one step looks at. More make a step longer and the result hardly better; with "
+        "fewer, noise decides more of what was there at t = 0.",
     )
-    early_tilts: int = Field(3, ge=0, description="Tilts nearest t = 0 that are part of every block.")
+    early_tilts: int = Field(
+        3,
+        ge=0,
+        description="How many of the first projections every step looks at: they show the specimen before anything "
+        "grew.",
+    )
     voxels_per_step: int = Field(
         400_000,
         ge=1,
-        description="Voxels in a block: decides how many rows are used at a time; more on a GPU by default.",
+        description="How large a part of the volume one step works on. Lower it where the memory does not suffice.",
     )
-    rays_per_step: int = Field(256, ge=1, description="Rays in a step, where the batches are rays.")
+    rays_per_step: int = Field(
+        256, ge=1, description="Pixels that one step looks at, where Batches is rays. More are steadier and slower."
+    )
     density_rate: float = Field(
         0.12,
         gt=0,
-        description="Learning rate of a network, or of the density for data of contrast 1 (see projection_contrast) "
-        "where every step uses all rows; with more blocks of rows it is divided by the square root of their number.",
+        description="How large the changes of the volume are in one step. Lower it where the loss jumps or grows; "
+        "raise it where it still falls at the end.",
     )
-    arrival_rate: float = Field(0.03, gt=0, description="Learning rate of the arrival time [t per step].")
+    arrival_rate: float = Field(
+        0.03,
+        gt=0,
+        description="How large the changes of the arrival times are in one step. Lower it where the growth curve "
+        "jumps [t per step].",
+    )
     memory: Literal["short", "long"] = Field(
         "short",
-        description="How long a step remembers gradients (Adam's betas 0.5 and 0.9, or 0.9 and 0.99). With a short "
-        "memory of the density the same error takes half as many steps; all else has a long one anyway.",
+        description="How many steps an earlier one is remembered for. short: half as many steps give the same result;"
+        " long: steadier with much noise.",
     )
-    warm_up_steps: int = Field(10, ge=1, description="Steps over which the learning rates rise.")
-    first_width: float = Field(0.3, gt=0, description="Duration of an arrival at the start [t].")
-    last_width: float = Field(0.005, gt=0, description="Duration of an arrival at the end [t].")
-    anneal_until: float = Field(0.7, gt=0, le=1, description="Fraction of the run after which the width stays [1].")
+    warm_up_steps: int = Field(
+        10,
+        ge=1,
+        description="Steps at the start in which the changes grow from small to full size, so that nothing jumps.",
+    )
+    first_width: float = Field(
+        0.3,
+        gt=0,
+        description="How long the arrival of matter takes at the start of the training: slow, so that it can still "
+        "move [t].",
+    )
+    last_width: float = Field(
+        0.005, gt=0, description="How long the arrival of matter takes at the end of the training: nearly at once [t]."
+    )
+    anneal_until: float = Field(
+        0.7, gt=0, le=1, description="Part of the training after which arrivals get no sharper, 0 to 1 [1]."
+    )
     balance: float = Field(
         0.3,
         gt=0,
-        description="Floor of the frequency weight (|q|/q_nyquist + balance); large: plain least squares [1].",
+        description="How much fine detail counts beside coarse shapes. Small: fine detail is learnt early; large, 1 "
+        "and more: coarse shapes first, and less noise [1].",
     )
     suppress_noise: bool = Field(
-        True, description="Let the frequency weight roll off where the data meet the noise floor."
+        True,
+        description="Let detail that is finer than the noise allows count less. Switch it off for data without noise.",
     )
     margin: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="What is fitted beyond the view on each side and not shown, as a part of its width; none: half of "
-        "it where matter reaches the edge of the projections, else nothing [1].",
+        description="How much is fitted beyond the edge of the images and not shown, as a part of their width. "
+        "automatic: half of it where matter reaches the edge, else nothing [1].",
     )
     held_out: int = Field(
         0,
         ge=0,
-        description="Projections kept out of the training, evenly over the time, to see how unseen data are predicted.",
+        description="Projections that the training never sees. How well they are predicted tells whether the result "
+        "can be trusted; about 1 in 30 is enough.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Number format of networks; auto: bfloat16 where the device computes in it."
+        "auto",
+        description="Number format of networks. auto: the short one (bfloat16) where the device is fast in it; "
+        "float32: always the exact one.",
     )

@@ -11,6 +11,8 @@ from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 MINIMUM_TILTS = 3
@@ -84,6 +86,43 @@ def check_finite(projections: NDArray[np.float32], name: str) -> None:
             expected="finite numbers, or NaN where nothing was measured",
             cure="Set these pixels to NaN to leave them out.",
         )
+
+
+def check_shows_something(
+    projections: Iterable[NDArray[np.generic]], mask: NDArray[np.bool_] | None, name: str
+) -> None:
+    """Refuse projections of which next to none shows anything; no more are looked at than needed.
+
+    Parameters
+    ----------
+    projections : iterable of ndarray
+        `(height, width)` projections, NaN where nothing was measured [any unit].
+    mask : ndarray or None
+        `(n_tilts, height, width)` bool, True where a pixel counts.
+    name : str
+        Name of the series, for the message.
+
+    Raises
+    ------
+    StinrError
+        All pixels that count are equal in all projections but two or fewer.
+    """
+    n_used, n_showing, value = 0, 0, np.nan
+    for k, image in enumerate(projections):
+        pixels = image if mask is None else image[mask[k]]
+        low, high = _range(pixels)
+        if np.isnan(low):
+            continue
+        n_used, n_showing, value = n_used + 1, n_showing + (high > low), low
+        if n_showing >= MINIMUM_TILTS:
+            return
+    n_blank = n_used - n_showing
+    which = "all" if not n_showing else f"{n_blank} of {n_used}"
+    raise StinrError(
+        f"{which} projections of {name} are blank: all pixels of each are equal ({value:.6g} in the last)",
+        expected=f"at least {MINIMUM_TILTS} that show a specimen",
+        cure="Check that this is the right stack, and that the beam was on.",
+    )
 
 
 def checked_angles(values: NDArray[np.float64], n_tilts: int) -> NDArray[np.float64]:
@@ -186,6 +225,14 @@ def checked_times(values: NDArray[np.float64] | None, n_tilts: int) -> tuple[NDA
     return (times - first) / (last - first), (first, last)
 
 
+def _range(pixels: NDArray[np.generic]) -> tuple[float, float]:
+    """Lowest and highest of the pixels that are numbers, NaN where there are none."""
+    if not pixels.size:
+        return np.nan, np.nan
+    values = pixels.ravel()
+    return float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
+
+
 def _check_vector(values: NDArray[np.float64], what: str, n_tilts: int) -> None:
     if values.ndim != 1 or len(values) != n_tilts:
         found = f"{len(values)}" if values.ndim == 1 else f"an array of shape {values.shape}"
@@ -231,6 +278,29 @@ def checked_pixel_size(value: float | None) -> float | None:
             cure="Give --pixel-size, in Å (1 nm = 10 Å).",
         )
     return size
+
+
+def check_axis_offset(offset: float, width: int) -> None:
+    """Refuse a rotation axis that lies outside the images.
+
+    Parameters
+    ----------
+    offset : float
+        Its position from the centre [pixel].
+    width : int
+        Width of the images [pixel].
+
+    Raises
+    ------
+    StinrError
+        With the value found, the value expected and the cure.
+    """
+    if not np.isfinite(offset) or abs(offset) >= width / 2:
+        raise StinrError(
+            f"the axis offset is {offset:g} pixels",
+            expected=f"less than half the image width of {width} pixels",
+            cure="Give the distance of the rotation axis from the centre of the image, and crop images about it.",
+        )
 
 
 def mask_unmeasured(

@@ -22,6 +22,7 @@ class NoteKind(StrEnum):
     ORDER_ASSUMED = "order assumed"
     PIXEL_SIZE = "pixel size"
     PIXEL_SIZE_MISSING = "pixel size missing"
+    CROPPED = "cropped"
     BINNED = "binned"
     CONTRAST = "contrast"
     AXIS = "axis"

@@ -15,6 +15,7 @@ import numpy as np
 from napari_stinr.data.checks import (
     MINIMUM_TILTS,
     asked_about_radians,
+    check_axis_offset,
     checked_angles,
     checked_pixel_size,
     checked_projections,
@@ -50,6 +51,9 @@ class TiltSeries:
         `(n_tilts, height, width)` bool, True where the pixel was measured and counts. None: everything counts.
     axis_offset : float
         Position of the rotation axis relative to the centre of the image, index ``(width - 1) / 2`` [pixel].
+    turned_axis_offset : float, optional
+        The same for a rotation axis that is horizontal, once the images are turned; by default it is `axis_offset`.
+        Another number where an image was cropped [pixel].
     flip_tilt : bool
         Use the opposite handedness: the sign of every tilt angle is reversed when rays are computed.
     name : str
@@ -80,6 +84,7 @@ class TiltSeries:
     time_unit: str = ""
     time_range: tuple[float, float] = None  # type: ignore[assignment]  # never None after construction
     notes: tuple[Note, ...] = field(default=())
+    turned_axis_offset: float | None = None
 
     def __post_init__(self) -> None:
         projections = checked_projections(self.projections, self.name)
@@ -95,12 +100,8 @@ class TiltSeries:
                 expected=f"at least {MINIMUM_TILTS}",
                 cure="Give more projections, or exclude fewer.",
             )
-        if not np.isfinite(self.axis_offset) or abs(self.axis_offset) >= projections.shape[2] / 2:
-            raise StinrError(
-                f"the axis offset is {self.axis_offset} pixels",
-                expected=f"less than half the image width of {projections.shape[2]} pixels",
-                cure="Give the distance of the rotation axis from the centre of the image.",
-            )
+        if self.turned_axis_offset is None or abs(self.turned_axis_offset) >= projections.shape[1] / 2:
+            check_axis_offset(self.axis_offset, projections.shape[2])
         for array in (projections, angles, times, mask):
             if array is not None:
                 array.setflags(write=False)

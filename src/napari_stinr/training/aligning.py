@@ -20,7 +20,7 @@ from napari_stinr.alignment.pose import Pose
 from napari_stinr.alignment.rounds import Rounds, Shown
 from napari_stinr.alignment.warp import central_row
 from napari_stinr.config import PreprocessingConfig
-from napari_stinr.data.preprocessing.binning import Binning
+from napari_stinr.data.preprocessing.binning import binned
 from napari_stinr.data.preprocessing.prepare import TURNED, prepare
 from napari_stinr.errors import StinrError
 from napari_stinr.training import aligning_sizes as sizes
@@ -118,7 +118,7 @@ def align_prepared(
 ) -> Alignment:
     """Find where the projections of a series were recorded that is prepared; see :func:`align`."""
     chained, chain_factor, found = _chained(series)
-    small, factor = _binned(series, max(chain_factor, _factor(series, sizes.FIT_SIZE)))
+    small, factor = binned(series, max(chain_factor, _factor(series, sizes.FIT_SIZE)))
     recorded = Pose.identity(series.n_tilts)
     is_small = int(series.used.sum()) < sizes.LEAST_TILTS or min(small.height, small.width) < sizes.LEAST_PIXELS
     progress = _Progress(None if is_small else report, expected=sizes.EXPECTED[method])
@@ -169,7 +169,7 @@ def _chained(series: TiltSeries) -> tuple[TiltSeries, int, CoarsePose]:
     """Return a series binned as far as neighbouring projections are alike, by how much, and its coarse pose."""
     factor = _factor(series, sizes.CHAIN_SIZE)
     while True:
-        chained, factor = _binned(series, factor)
+        chained, factor = binned(series, factor)
         found = coarse_pose(chained.projections, chained.mask, chained.tilt_angles, chained.times)
         alike = np.nanmedian(found.correlation) if np.isfinite(found.correlation).any() else 1.0
         if alike > _NOISY or min(chained.height, chained.width) // 2 < _LEAST_FIT_SIZE:
@@ -371,19 +371,3 @@ def _rows_of_size(series: TiltSeries) -> int:
 def _factor(series: TiltSeries, largest: int) -> int:
     """Binning after which images are no larger."""
     return -(-max(series.height, series.width) // largest)
-
-
-def _binned(series: TiltSeries, factor: int) -> tuple[TiltSeries, int]:
-    """Return a series with larger pixels, and by how much they are: less where it has too few rows."""
-    if factor == 1:
-        return series, 1
-    way = Binning.of(series.height, series.width, min(factor, series.height))
-    projections = np.empty((series.n_tilts, *way.shape), dtype=np.float32)
-    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
-    for k, image in enumerate(series.projections):
-        projections[k], counts = way.image(image, None if series.mask is None else series.mask[k])
-        if mask is not None and counts is not None:
-            mask[k] = counts
-    size = None if series.pixel_size is None else series.pixel_size * way.factor
-    offset = way.axis_offset(series.axis_offset)
-    return replace(series, projections=projections, mask=mask, pixel_size=size, axis_offset=offset), way.factor

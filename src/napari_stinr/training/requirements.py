@@ -26,6 +26,14 @@ _TOLD_ALIGNING = 0.1
 """Part of a run that its alignment takes at least where it is told."""
 
 
+class DoesNotFitError(StinrError):
+    """A run takes more memory than there is; `binning` is one that fits, None where none does."""
+
+    def __init__(self, found: str, *, expected: str, cure: str, binning: int | None) -> None:
+        super().__init__(found, expected=expected, cure=cure)
+        self.binning = binning
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a run is expected to need.
@@ -54,6 +62,8 @@ class Estimate:
         Of this machine.
     stages : tuple of StageTime
         What the stages of the training take; none where that is not known.
+    fitting_binning : int, optional
+        Binning with which a run fits that does not; None where there is none.
     """
 
     shape: tuple[int, int, int]
@@ -67,6 +77,7 @@ class Estimate:
     limit: float | None = None
     speed: Speed | None = None
     stages: tuple[StageTime, ...] = field(default=(), repr=False)
+    fitting_binning: int | None = None
 
     @property
     def remaining(self) -> RemainingTime:
@@ -174,9 +185,9 @@ def estimate_run(
             reaches_edge=reaches_edge,
             cure=cure,
         )
-        problem = ""
-    except StinrError as error:
-        problem = str(error)
+        problem, fitting = "", None
+    except DoesNotFitError as error:
+        problem, fitting = str(error), error.binning
     steps = expected_steps(binned, config, reaches_edge=reaches_edge)
     left = steps if begun is None else max(0, steps - begun.step)
     seconds, aligning = None, 0.0
@@ -201,6 +212,7 @@ def estimate_run(
         limit=limit,
         speed=speed,
         stages=stages,
+        fitting_binning=fitting,
     )
 
 
@@ -233,6 +245,7 @@ def check_fits(
         return memory_of_run(binned, config, reaches_edge=reaches_edge, on_gpu=beside is not None)
 
     needed, free = memory_binned(binning), Memory(available, beside)
+    fitting: int | None = None
     if needed.fits(free):
         return
     try:
@@ -245,10 +258,11 @@ def check_fits(
         where = " on this device"
         if needed.beside is not None and Memory(needed.device).fits(free):
             taken, usable, where = needed.beside, beside, " beside this device"
-    raise StinrError(
+    raise DoesNotFitError(
         f"the reconstruction takes {_size(taken)}{where}",
         expected=f"at most {USABLE_FRACTION:.0%} of the {_size(usable)} of memory that are free",
         cure=cure,
+        binning=fitting,
     )
 
 

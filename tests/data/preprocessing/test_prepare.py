@@ -84,9 +84,14 @@ def test_dark_matter_is_not_taken_for_background() -> None:
     assert "invert the contrast" in str(prepared.notes[-1])
 
 
-def test_a_series_that_shows_nothing_is_refused() -> None:
-    with pytest.raises(StinrError, match="blank"):
-        prepare(series_of(np.full((9, 8, 8), 4.0), np.arange(9.0)), AUTO)
+@pytest.mark.parametrize("config", [AUTO, AS_RECORDED])
+def test_a_series_that_shows_nothing_is_refused(config: PreprocessingConfig) -> None:
+    stack = np.full((9, 8, 8), 4.0)
+    with pytest.raises(StinrError, match=r"all projections of .* are blank.*expected at least 3.*right stack"):
+        prepare(series_of(stack, np.arange(9.0)), config)
+    stack[:2] = recorded(height=8, width=8)[:2]
+    with pytest.raises(StinrError, match=r"7 of 9 projections of .* are blank"):
+        prepare(series_of(stack, np.arange(9.0)), config)
 
 
 @pytest.mark.parametrize("level", [0.2, -0.3, 1000.0])

@@ -320,3 +320,28 @@ def reconstruct_wide() -> Reconstruction:
 
     config = preset_config("paper").with_training(steps=1)
     return reconstruct(growing_series(n_tilts=11, width=49, height=9), config=config, device="cpu", threads=1)
+
+
+def test_a_resting_stream_has_no_thread_and_no_samples_and_comes_back_when_it_is_asked(growth, streaming):
+    stream = streaming(growth)
+    wait_for(lambda: stream.field is not None)
+    stream[3]
+    wait_for(lambda: not stream.is_busy)
+    before = np.array(stream[3])
+    stream.rest(wait=True)
+    assert stream.is_resting
+    assert not streaming_threads()
+    assert stream.field is None
+    stream[3]
+    wait_for(lambda: stream.field is not None and not stream.is_busy)
+    np.testing.assert_array_equal(stream[3], before)
+
+
+def test_all_of_a_resting_stream_can_be_saved(growth, streaming):
+    stream = streaming(growth)
+    wait_for(lambda: stream.field is not None)
+    whole = np.asarray(stream)
+    stream.rest(wait=True)
+    np.testing.assert_array_equal(np.asarray(stream), whole)
+    assert whole.any()
+    assert stream.is_resting

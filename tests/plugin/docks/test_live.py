@@ -48,6 +48,7 @@ def test_what_is_quick_is_there_when_the_slider_has_moved(make_napari_viewer, qt
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=60)
     train(qtbot, window)
+    window.explore.switch.buttons["At t"].click()
     stream = window.binding.layers.stream
     window.viewer.dims.ndisplay = 2
     everything = (slice(None),) * 3
@@ -66,6 +67,9 @@ def test_last_position_of_the_slider_wins_where_volumes_are_slow(make_napari_vie
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=60)
     train(qtbot, window)
+    window.explore.switch.buttons["At t"].click()
+    window.binding.slider.set_t(0.0)
+    settle(qtbot, window)
     stream, layer, slow = window.binding.layers.stream, window.layer("reconstruction"), SlowField(monkeypatch)
     before = layer._slice.image.view.copy()
     for step in range(25):

@@ -73,11 +73,10 @@ def test_every_dock_is_readable_before_and_after_a_training(make_napari_viewer, 
     look()
     canvas = window.viewer.screenshot(canvas_only=True, flash=False)
     assert np.unique(canvas[..., :3].reshape(-1, 3), axis=0).shape[0] > 20
-    for label in (window.series.check_line, window.series.growth_line):
-        palette = label.palette()
-        colour = window.series.colours.success if label is window.series.check_line else None
-        ground = window.series.colours.background
-        assert contrast_ratio(colour or palette.windowText().color().name(), ground) > 4.5
+    colours = window.series.colours
+    for colour in (colours.success, colours.warning, colours.error):
+        assert contrast_ratio(colour, colours.background) > 4.5
+    assert window.series.state.texts
     QApplication.processEvents()
 
 

@@ -12,6 +12,7 @@ import napari_stinr as stinr
 from helpers.series_cases import SPECIMEN, blob_volume
 from helpers.window_cases import add_series, hold_exports, open_window, settle, train, turn, wait
 from napari_stinr.plugin.canvas.binding import binding_of
+from napari_stinr.plugin.canvas.display import Map
 from napari_stinr.plugin.canvas.dock_opener import open_dock
 from napari_stinr.plugin.session.exports import FORMATS, Content
 
@@ -47,7 +48,8 @@ def test_from_the_sample_to_a_clean_tiff(make_napari_viewer, qtbot, tmp_path):
     losses = window.session.log.losses
     assert np.mean(losses[-10:]) < 0.05 * losses[0]
 
-    stream = window.layer("reconstruction")
+    window.explore.switch.buttons["At t"].click()
+    stream = window.layer("reconstruction · growth · #2")
     totals = []
     for t in (1.0, 0.5, 0.0):
         window.binding.slider.set_t(t)
@@ -56,10 +58,12 @@ def test_from_the_sample_to_a_clean_tiff(make_napari_viewer, qtbot, tmp_path):
     assert totals[0] > totals[1] > totals[2]
 
     window.explore.remove_button.click()
-    wait(qtbot, lambda: any(name.endswith("clean (t = 0)") for name in window.names()))
-    clean, truth = window.layer("clean (t = 0)"), window.layer("truth (t = 0)")
+    wait(qtbot, lambda: "clean · growth · #2" in window.names())
+    clean, truth = window.layer("clean"), window.layer("truth (t = 0)")
     assert error_of(clean.data, truth.data) < 0.7 * error_of(static, truth.data)
+    truth.visible = True  # what is hidden is said to lie where the series does
     np.testing.assert_allclose(clean.extent.world, truth.extent.world)
+    truth.visible = False
 
     target = tmp_path / "clean.tif"
     window.explore.export_panel.export_to(target)
@@ -73,6 +77,8 @@ def test_slider_of_time_moves_projections_volume_and_docks_together(make_napari_
     window = open_window(make_napari_viewer, tmp_path)
     series = add_series(window, axis_offset=0.0)
     train(qtbot, window)
+    window.explore.switch.buttons["At t"].click()
+    window.layer("tilt series").visible = True
     window.explore.slider.setValue(20 / 30)
     settle(qtbot, window)
     assert window.viewer.dims.current_step[0] == 20
@@ -108,18 +114,15 @@ def test_contamination_and_arrival_time_are_layers_in_the_place_of_the_clean_one
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=100)
     train(qtbot, window)
-    window.binding.slider.set_t(1.0)
-    window.explore.remove_contamination()
-    window.explore.show_contamination()
-    window.explore.show_arrival_time()
+    clean, grown = window.layer("clean"), window.layer("contamination")
+    np.testing.assert_allclose(grown.extent.world[:, 1:], clean.extent.world)
+    window.explore.map_buttons[Map.ARRIVAL].click()
     settle(qtbot, window)
-    clean, grown = window.layer("clean (t = 0)"), window.layer("contamination (t = 1.000)")
     arrival = window.layer("arrival time")
     total = window.session.reconstruction.render(1.0)
-    np.testing.assert_allclose(clean.data + grown.data, total, atol=1e-4 * total.max())
-    for layer in (grown, arrival):
-        np.testing.assert_allclose(layer.extent.world, clean.extent.world)
-        assert layer.units == clean.units
+    np.testing.assert_allclose(clean.data + grown.data[-1], total, atol=1e-4 * total.max())
+    np.testing.assert_allclose(arrival.extent.world, clean.extent.world)
+    assert arrival.units == clean.units == grown.units[1:]
     truth = blob_volume(clean.data.shape, SPECIMEN)
     assert np.median(arrival.data[truth > 0.5 * truth.max()]) < 0.05
 
@@ -129,15 +132,18 @@ def test_uncertain_atoms_are_a_layer_and_none_are_said(make_napari_viewer, qtbot
     add_series(window, steps=100)
     train(qtbot, window)
     said = []
-    monkeypatch.setattr("napari_stinr.plugin.docks.explore.show_info", said.append)
+    monkeypatch.setattr("napari_stinr.plugin.canvas.display.show_info", said.append)
     atoms = window.session.reconstruction.field.atoms
     atoms.share.data.fill_(1.0)
-    window.explore.show_uncertain()
+    button = window.explore.map_buttons[Map.UNCERTAIN]
+    button.click()
     settle(qtbot, window)
+    assert not button.isChecked()
     assert [text.partition(":")[0] for text in said] == ["No atom is uncertain"]
     atoms.share.data.fill_(float(atoms.least_share) - 0.1)
-    window.explore.show_uncertain()
+    button.click()
     settle(qtbot, window)
+    assert button.isChecked()
     assert float(window.layer("uncertain").data.max()) > 0
     assert len(said) == 1
 
@@ -153,7 +159,7 @@ def test_double_click_on_remove_contamination_adds_one_layer(make_napari_viewer,
     settle(qtbot, window)
     button.click()
     settle(qtbot, window)
-    assert [name for name in window.names() if name.endswith("clean (t = 0)")] == ["tilt series clean (t = 0)"]
+    assert [name for name in window.names() if name.startswith("clean")] == ["clean · growth · #1"]
 
 
 @pytest.mark.parametrize("file_format", FORMATS, ids=lambda kind: kind.ending)
@@ -244,7 +250,9 @@ def test_layers_deleted_in_mid_run_do_no_harm(make_napari_viewer, qtbot, tmp_pat
     assert window.names() == []
     window.foot.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
-    assert window.names() == []
-    window.explore.show_4d()
     settle(qtbot, window)
-    assert window.names() == ["tilt series reconstruction"]
+    # The result is shown as every result is, whatever was thrown away before.
+    assert window.names() == ["clean · growth · #1", "contamination · growth · #1"]
+    window.explore.switch.buttons["At t"].click()
+    settle(qtbot, window)
+    assert [layer.name for layer in window.viewer.layers if layer.visible] == ["reconstruction · growth · #1"]

@@ -40,21 +40,23 @@ def test_series_that_becomes_invalid_after_a_run_is_told_and_can_be_mended(make_
     assert window.foot.start.isEnabled()
 
 
-def test_4d_volume_comes_back_after_remove_contamination(make_napari_viewer, qtbot, tmp_path):
+def test_switch_shows_one_thing_and_hides_the_others(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window, steps=5)
     train(qtbot, window)
     window.explore.remove_button.click()
     settle(qtbot, window)
-    assert visible(window) == {"tilt series clean (t = 0)"}
-    window.explore.show_4d()
-    assert visible(window) == {"tilt series reconstruction"}
-    window.binding.slider.set_t(1.0)
-    window.explore.show_contamination()
+    assert visible(window) == {"clean · growth · #1"}
+    switch = window.explore.switch
+    switch.buttons["At t"].click()
+    assert visible(window) == {"reconstruction · growth · #1"}
+    switch.buttons["Contamination"].click()
     settle(qtbot, window)
+    assert visible(window) == {"clean · growth · #1", "contamination · growth · #1"}
     window.explore.remove_button.click()
     settle(qtbot, window)
-    assert visible(window) == {"tilt series clean (t = 0)"}
+    assert visible(window) == {"clean · growth · #1"}
+    assert switch.current == "Clean"
 
 
 def test_remove_contamination_in_mid_run_shows_the_newest_alone(make_napari_viewer, qtbot, tmp_path):
@@ -62,14 +64,16 @@ def test_remove_contamination_in_mid_run_shows_the_newest_alone(make_napari_view
     add_series(window, steps=100_000)
     window.foot.start.click()
     wait(qtbot, lambda: window.session.reconstruction is not None)
-    for n_clean in (1, 2):
-        shown = window.session.reconstruction
-        window.explore.remove_button.click()
-        wait(qtbot, lambda n_clean=n_clean: len([n for n in window.names() if "clean" in n]) == n_clean)
-        wait(qtbot, lambda shown=shown: window.session.reconstruction is not shown)
-    assert len([name for name in visible(window) if "clean" in name]) == 1
+    window.explore.remove_button.click()
+    wait(qtbot, lambda: visible(window) == {"clean · growth · #1"})
+    for _ in range(2):
+        before = window.layer("clean").data
+        wait(qtbot, lambda before=before: window.layer("clean").data is not before)
+    assert visible(window) == {"clean · growth · #1"}
     window.foot.stop.click()
     wait(qtbot, lambda: window.session.state == "Done")
+    settle(qtbot, window)
+    np.testing.assert_allclose(window.layer("clean").data, window.session.reconstruction.render(0.0), atol=1e-5)
 
 
 def test_another_stack_starts_with_a_clean_sheet(make_napari_viewer, qtbot, tmp_path):

@@ -23,6 +23,7 @@ from helpers.window_cases import add_series, open_window, settle, turn, wait
 from napari_stinr.io.formats.isolation import end_workers
 from napari_stinr.plugin.docks.series_form import AS_FOUND
 from napari_stinr.plugin.session import dropped, preview
+from napari_stinr.plugin.session.findings import Level
 
 pytestmark = pytest.mark.qt
 real_files = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real files are not beside this checkout")
@@ -48,12 +49,12 @@ def drop(widget, *paths):
 def test_files_dropped_on_the_dock_become_the_series(make_napari_viewer, qtbot, tmp_path):
     series = write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
-    drop(window.series, tmp_path / "needle.mrc")
+    drop(window.dock, tmp_path / "needle.mrc")
     wait(qtbot, lambda: window.session.draft is not None)
     draft = window.session.draft
     np.testing.assert_allclose(draft.tilt_angles, series.tilt_angles)
     np.testing.assert_allclose(draft.times, series.times[::-1])
-    assert window.series.check_line.text().startswith("✓")
+    assert not window.series.state.text_of(Level.WRONG)
     layer = window.layer("needle")
     # Ordered by time, which runs against the order of the file here.
     np.testing.assert_array_equal(layer.data[0, 0], series.projections[-1])
@@ -73,15 +74,14 @@ def test_missing_angles_are_asked_for_and_taken(make_napari_viewer, qtbot, tmp_p
     write_files(tmp_path, angles=False)
     window = open_window(make_napari_viewer, tmp_path)
     dock = window.series
-    drop(dock, tmp_path / "needle.mrc")
+    drop(window.dock, tmp_path / "needle.mrc")
     wait(qtbot, lambda: window.session.draft is not None)
-    assert dock.check_line.text().startswith("✗")
-    assert "tilt angle" in dock.check_line.text()
+    assert "tilt angle" in dock.state.text_of(Level.WRONG)
     assert not window.foot.start.isEnabled()
     dock.form.angles.setText("-70:10")
     QTest.keyClick(dock.form.angles, Qt.Key.Key_Return)
     np.testing.assert_allclose(window.session.draft.tilt_angles, np.arange(-70, 71, 10))
-    assert dock.check_line.text().startswith("✓")
+    assert not dock.state.text_of(Level.WRONG)
     assert window.foot.start.isEnabled()
 
 
@@ -117,7 +117,7 @@ def test_projection_taken_out_in_the_table_is_not_used(make_napari_viewer, qtbot
     table.selectRow(4)
     QTest.keyClick(table, Qt.Key.Key_Space)
     assert window.session.draft.excluded == [4]
-    assert "30 of 31 projections" in window.series.check_line.text()
+    assert "30 of 31 projections" in window.series.state.text_of(Level.RIGHT)
     assert window.session.draft.series().used.sum() == 30
 
 
@@ -135,7 +135,7 @@ def test_plain_layer_is_taken_with_its_pixel_size(make_napari_viewer, qtbot, tmp
 def test_growth_is_seen_at_a_glance(make_napari_viewer, qtbot, tmp_path):
     window = open_window(make_napari_viewer, tmp_path)
     add_series(window)
-    assert "rises by" in window.series.growth_line.text()
+    wait(qtbot, lambda: "rises by" in window.series.state.text_of(Level.RIGHT))
 
 
 def test_row_and_time_slider_follow_each_other(make_napari_viewer, qtbot, tmp_path):
@@ -149,7 +149,7 @@ def test_row_and_time_slider_follow_each_other(make_napari_viewer, qtbot, tmp_pa
 def told_by(qtbot, window, *paths):
     """Drop files and return what the person is told."""
     n_before = len(notification_manager.records)
-    drop(window.series, *paths)
+    drop(window.dock, *paths)
     settle(qtbot, window)
     return [str(record.message) for record in notification_manager.records[n_before:]]
 
@@ -176,8 +176,8 @@ def test_one_file_per_tilt_is_a_series_and_its_rows_tell_their_files(
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_, **__: ([str(file) for file in files], ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, **__: str(folder))
     ways = {
-        "files": lambda: drop(dock, *files),
-        "folder": lambda: drop(dock, folder),
+        "files": lambda: drop(window.dock, *files),
+        "folder": lambda: drop(window.dock, folder),
         "dialog": dock.open_button.click,
         "folder dialog": dock.folder_button.click,
     }
@@ -186,7 +186,7 @@ def test_one_file_per_tilt_is_a_series_and_its_rows_tell_their_files(
     assert [path.name for path in window.session.draft.paths] == ["a.tif", "b.tif", "c.tif"]
     assert [tip_of_row(dock, row) for row in range(3)] == ["a.tif", "b.tif", "c.tif"]
     assert dock.table.rows().angles.tolist() == [0, 60, 120]
-    assert "time assumed to be the order in the file" in dock.check_line.text()
+    assert "Times assumed: order in the file" in dock.state.text_of(Level.TO_DECIDE)
     assert "Tilt angles from tilts.rawtlt." in dock.notes_text.text()
 
 
@@ -198,11 +198,11 @@ def test_wrong_list_beside_the_stack_is_told_and_the_right_one_taken(make_napari
     dock = window.series
     assert told_by(qtbot, window, tmp_path / "needle.mrc") == []
     why = "14 tilt angles for needle.mrc (Tilt angles from needle.rawtlt); expected 15"
-    assert dock.check_line.text().startswith(f"✗ {why}")
+    assert dock.state.text_of(Level.WRONG).startswith(why)
     assert why in dock.notes_text.text()
     stinr.write_tilt_angles(tmp_path / "right.tlt", series.tilt_angles)
     assert told_by(qtbot, window, tmp_path / "right.tlt") == []
-    assert dock.check_line.text().startswith("✓")
+    assert not dock.state.text_of(Level.WRONG)
 
 
 def test_what_cannot_be_opened_is_told_in_a_sentence_and_nothing_is_lost(make_napari_viewer, qtbot, tmp_path):
@@ -240,7 +240,7 @@ def test_a_large_stack_that_is_cut_off_while_it_is_shown_is_told_and_blank(
     monkeypatch.setattr(preview, "COPIED_BYTES", 0)
     write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
-    drop(window.series, tmp_path / "needle.mrc")
+    drop(window.dock, tmp_path / "needle.mrc")
     wait(qtbot, lambda: window.session.draft is not None)
     os.truncate(tmp_path / "needle.mrc", 3000)
     n_before = len(notification_manager.records)
@@ -252,7 +252,7 @@ def test_a_large_stack_that_is_cut_off_while_it_is_shown_is_told_and_blank(
     assert not np.any(window.layer("needle").data[7, 0])
     # What is computed from the pixels says so, too.
     window.session.set_draft(replace(window.session.draft, invert_contrast=True))
-    assert "needle.mrc has changed since it was opened" in window.series.axis_line.text()
+    wait(qtbot, lambda: "needle.mrc has changed since it was opened" in window.series.state.text_of(Level.WRONG))
 
 
 @real_files
@@ -276,14 +276,14 @@ def test_real_files_tell_their_times_or_that_they_are_assumed(make_napari_viewer
     assert told_by(qtbot, window, *(etspy / f"BF_00{number}.dm3" for number in (2, 3, 1))) == []
     # Recorded against the order of their names.
     assert [tip_of_row(dock, row) for row in range(3)] == ["BF_003.dm3", "BF_002.dm3", "BF_001.dm3"]
-    assert "assumed" not in dock.check_line.text() + dock.notes_text.text()
+    assert "assumed" not in dock.state.text_of(Level.TO_DECIDE) + dock.notes_text.text()
     told_by(qtbot, window, etspy / "HAADF.dm3")
-    assert "time assumed to be the order in the file" in dock.check_line.text()
+    assert "Times assumed: order in the file" in dock.state.text_of(Level.TO_DECIDE)
     told_by(qtbot, window, etspy / "HAADF.mrc", etspy / "HAADF.rawtlt")
     assert window.session.draft.n_tilts == 77
     told_by(qtbot, window, SHARED_DATA / "serialem")
     assert [tip_of_row(dock, row) for row in range(3)] == ["test_000.mrc", "test_002.mrc", "test_001.mrc"]
-    assert "assumed" not in dock.check_line.text() + dock.notes_text.text()
+    assert "assumed" not in dock.state.text_of(Level.TO_DECIDE) + dock.notes_text.text()
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ def test_dock_says_what_is_read_and_waits_for_it(make_napari_viewer, qtbot, tmp_
     window = open_window(make_napari_viewer, tmp_path)
     dock = window.series
     add_series(window)
-    drop(dock, tmp_path / "needle.mrc")
+    drop(window.dock, tmp_path / "needle.mrc")
     wait(qtbot, lambda: "Reading" in dock.title.text())
     assert "needle.mrc" in dock.title.text()
     parts = (dock.open_button, dock.folder_button, dock.layer_choice, dock.form, dock.table)
@@ -313,7 +313,7 @@ def test_dock_says_what_is_read_and_waits_for_it(make_napari_viewer, qtbot, tmp_
     window.binding.state_changed.emit()
     assert not any(part.isEnabled() for part in parts)
     n_before = len(notification_manager.records)
-    drop(dock, tmp_path / "needle.rawtlt")
+    drop(window.dock, tmp_path / "needle.rawtlt")
     assert str(notification_manager.records[n_before].message).startswith("needle.mrc is being read")
     slow_reading.open()
     wait(qtbot, lambda: "<b>needle</b>" in dock.title.text())
@@ -323,7 +323,7 @@ def test_dock_says_what_is_read_and_waits_for_it(make_napari_viewer, qtbot, tmp_
 def test_window_that_is_closed_while_files_are_read_closes(make_napari_viewer, qtbot, tmp_path, slow_reading):
     write_files(tmp_path)
     window = open_window(make_napari_viewer, tmp_path)
-    drop(window.series, tmp_path / "needle.mrc")
+    drop(window.dock, tmp_path / "needle.mrc")
     # The machine may be measured at the same time.
     (task,) = [task for task in window.binding.tasks.running if "needle.mrc" in task.title]
     wait(qtbot, lambda: slow_reading.is_reached)
@@ -341,7 +341,7 @@ def test_wrong_file_is_named_with_what_is_expected(make_napari_viewer, qtbot, tm
     window = open_window(make_napari_viewer, tmp_path)
     bad = tmp_path / "notes.docx"
     bad.write_text("not a stack")
-    drop(window.series, bad)
+    drop(window.dock, bad)
     settle(qtbot, window)
     assert window.session.state == "Empty"
     assert "notes.docx" in capsys.readouterr().out

@@ -13,7 +13,16 @@ from helpers.series_cases import growing_series
 from napari_stinr import Reconstruction, read_volume, reconstruct
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.endings import WRITTEN_ENDINGS
-from napari_stinr.plugin.session.exports import FORMATS, Content, Export, FileFormat, check_format, suggested_name
+from napari_stinr.plugin.session.exports import (
+    FORMATS,
+    Content,
+    Export,
+    FileFormat,
+    check_format,
+    contents_of,
+    first_folder,
+    suggested_name,
+)
 from napari_stinr.plugin.session.tasks import Cancelled, Progress
 
 if TYPE_CHECKING:
@@ -71,6 +80,25 @@ def test_formats_that_are_offered_can_be_written() -> None:
     assert all(kind.ending.endswith(WRITTEN_ENDINGS) for kind in FORMATS)
 
 
+def test_a_static_volume_is_not_offered_as_a_clean_one(recon: Reconstruction) -> None:
+    static = reconstruct(growing_series(n_tilts=21, width=15, height=7), preset="static", steps=3, device="cpu")
+    assert contents_of(static) == (Content.STATIC,)
+    assert suggested_name(static, Content.STATIC, 0.7, FORMATS[0]).endswith("_static.tif")
+    assert Content.STATIC not in contents_of(recon)
+    assert contents_of(recon)[0] is Content.CLEAN
+
+
+def test_a_dialog_starts_beside_the_stack_else_where_the_last_file_went(tmp_path: Path) -> None:
+    beside, elsewhere = tmp_path / "data", tmp_path / "results"
+    beside.mkdir()
+    elsewhere.mkdir()
+    draft: Any = type("Draft", (), {"paths": (beside / "stack.mrc",)})()
+    assert first_folder(draft, elsewhere / "clean.tif") == beside
+    assert first_folder(None, elsewhere / "clean.tif") == elsewhere
+    beside.rmdir()
+    assert first_folder(draft, None) is None
+
+
 def test_names_say_what_is_in_the_file(recon: Reconstruction) -> None:
     tif, _, mrc = FORMATS
     assert suggested_name(recon, Content.CLEAN, 0.7, tif) == "needle_clean.tif"
@@ -81,7 +109,7 @@ def test_names_say_what_is_in_the_file(recon: Reconstruction) -> None:
 
 def test_no_two_contents_have_the_same_name(recon: Reconstruction) -> None:
     names = {suggested_name(recon, content, t, kind) for content in Content for t in (0.25, 0.5) for kind in FORMATS}
-    assert len(names) == (2 + 2 * 2) * 3
+    assert len(names) == (3 + 2 * 2) * 3
 
 
 @pytest.mark.parametrize("name", ["a/b", "..\\x", "tilt 1: Au?", "Å"])

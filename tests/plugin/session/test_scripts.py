@@ -14,6 +14,7 @@ from helpers.plugin_cases import GROWTH, run_to_end, session_in, small_draft, wr
 from helpers.series_cases import growing_series
 from napari_stinr import ReconstructionConfig, load_reconstruction, preset_config, read_volume
 from napari_stinr.cli.main import main
+from napari_stinr.data.preprocessing.crop import Crop
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_tilt_angles, write_times
 from napari_stinr.plugin.session.corrections import angles_from, times_from
@@ -58,9 +59,11 @@ EDITS: dict[str, Callable[[SeriesDraft], SeriesDraft]] = {
     "left out": lambda draft: edited(draft, used=left_out(draft.n_tilts, 0, 3, 4)),
     "geometry": lambda draft: replace(draft, flip_tilt=True, axis_offset=-0.75),
     "pixel size": lambda draft: replace(draft, pixel_size=0.777, pixel_size_given=True),
+    "crop": lambda draft: replace(draft, crop=Crop(1, 6, 2, 13), axis_offset=0.5),
     "preprocessing": lambda draft: replace(draft, binning=2, invert_contrast=True),
     "everything": lambda draft: replace(
         edited(draft, times=SECONDS[: draft.n_tilts], used=left_out(draft.n_tilts, 1)),
+        crop=Crop(1, 7, 1, 14),
         binning=2,
         invert_contrast=True,
         flip_tilt=True,

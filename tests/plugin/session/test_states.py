@@ -13,7 +13,9 @@ IDLE = {RunState.EMPTY, RunState.READY, RunState.DONE, RunState.FAILED}
 ALWAYS = IDLE | {RunState.RUNNING, RunState.PAUSED, RunState.STOPPING}
 TABLE = {
     Action.EDIT_SERIES: IDLE,
+    Action.ALIGN: IDLE,
     Action.START: IDLE,
+    Action.ADD_TO_QUEUE: ALWAYS,
     Action.PAUSE: {RunState.RUNNING},
     Action.GO_ON: {RunState.PAUSED},
     Action.STOP: {RunState.RUNNING, RunState.PAUSED},
@@ -26,6 +28,8 @@ TABLE = {
     Action.EXPLORE: ALWAYS,
     Action.SHOW_ARRIVAL: ALWAYS,
     Action.SHOW_UNCERTAIN: ALWAYS,
+    Action.COMPARE_PROJECTIONS: ALWAYS,
+    Action.TELL_CONTAMINATION: ALWAYS,
 }
 WITH_ALL = {"has_reconstruction": True, "has_arrival": True}
 CELLS = pytest.mark.parametrize(("state", "action"), list(itertools.product(RunState, Action)))
@@ -105,6 +109,13 @@ def test_arrival_time_needs_the_preset_that_has_one(state: RunState) -> None:
 
 
 @pytest.mark.parametrize("state", RunState)
+def test_static_reconstruction_is_never_called_clean(state: RunState) -> None:
+    facts = Facts(state, has_reconstruction=True, is_static=True)
+    assert "static reconstruction" in why_not(Action.TELL_CONTAMINATION, facts)
+    assert not why_not(Action.EXPLORE, facts)
+
+
+@pytest.mark.parametrize("state", RunState)
 def test_only_the_script_needs_a_stack_that_can_be_found_again(state: RunState) -> None:
     facts = Facts(state, is_reproducible=False, **WITH_ALL)
     assert "save their layer as MRC" in why_not(Action.COPY_SCRIPT, facts)
@@ -116,7 +127,9 @@ def test_a_wrong_series_can_be_mended_and_nothing_else_is_shut() -> None:
     facts = Facts(RunState.EMPTY, problem="no angles", **WITH_ALL)
     shut = {action for action in Action if why_not(action, facts)}
     assert shut == {
+        Action.ALIGN,
         Action.START,
+        Action.ADD_TO_QUEUE,
         Action.RESUME_FROM_FILE,
         Action.COPY_SCRIPT,
         Action.PAUSE,

@@ -294,6 +294,21 @@ def test_the_marker_follows_the_mouse_and_tells_the_time(qtbot):
     assert len(moved) == n_moves
 
 
+def test_growth_is_read_in_its_unit_and_as_a_part_of_the_specimen(qtbot):
+    plot = shown(GrowthPlot(), qtbot)
+    plot.set_curve([0.0, 1.0], [0.0, 50.0], unit="V·Å³", time_label="time", specimen=200.0)
+    left, right = (plot.plotItem.getAxis(side) for side in ("left", "right"))
+    assert right.isVisible()
+    assert right.scale == pytest.approx(100 / 200)
+    assert "V·Å³" in left.labelText
+    assert "% of specimen" in right.labelText
+    # Without a unit, the part is all that can be read.
+    plot.set_curve([0.0, 1.0], [0.0, 50.0], unit="", time_label="time", specimen=200.0)
+    assert not right.isVisible()
+    assert "% of specimen" in left.labelText
+    assert plot._curve.getData()[1][-1] == pytest.approx(25.0)
+
+
 def test_an_empty_growth_plot_has_no_marker_to_move(qtbot):
     plot = shown(GrowthPlot(), qtbot)
     moved = []

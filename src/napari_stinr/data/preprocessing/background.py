@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stinr.data.preprocessing.contrast import background_level
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,6 +42,10 @@ _LOW = 0.1
 """Quantile of the levels of all projections near which the common one is looked for."""
 _DARKEST, _HIGH = 0.05, 0.995
 """Quantiles of the pixels of an image between which is the height of the specimen."""
+_DARK = 0.5
+"""How far the border may lie above the emptiest part, as a part of the height of the specimen, if matter is bright."""
+_MUCH = 0.1
+"""Lowest pixels that may be background, as a part of the highest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +122,27 @@ class Background:
             return False
         level = float(np.nanmedian(self.levels))
         return level - self.darkest > self.lowest + self.height - level
+
+    def is_bright(self, projections: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> bool:
+        """Return whether what is empty is brighter than the specimen in the projections that were looked at."""
+        if not self.is_known:
+            return False
+        if self.is_upper:
+            return True
+        # Left and right, or above and below, as long as the axis is not known.
+        sides = [
+            background_level(stack, counts)
+            for stack, counts in (
+                (projections, mask),
+                (projections.swapaxes(1, 2), None if mask is None else mask.swapaxes(1, 2)),
+            )
+        ]
+        return min(sides) > float(np.nanmedian(self.levels)) + _DARK * self.height
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether there may be a level that no part of the projections tells: none is dark."""
+        return not self.is_common and self.lowest > _MUCH * (self.lowest + self.height)
 
     @property
     def common(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from napari_stinr.errors import StinrError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_stinr.data.tilt_series import TiltSeries
 
 _MOST_SUMMED = 2**15
 """So many integers of 16 bits have a sum of 32 bits."""
@@ -74,6 +76,11 @@ class Binning:
         shift = (self.width - self.shape[1] * self.factor) / 2 - self._start(self.width)
         return (offset + shift) / self.factor
 
+    def turned_axis_offset(self, offset: float) -> float:
+        """Return the same for an axis that is horizontal until the images are turned, when up becomes right."""
+        shift = (self.height - self.shape[0] * self.factor) / 2 - self._start(self.height)
+        return (offset - shift) / self.factor
+
     def rows(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """Return where rows of an image `(n,)` lie among those of the binned one, from 0 [binned pixel]."""
         return np.asarray((rows - self._start(self.height) - (self.factor - 1) / 2) / self.factor)
@@ -125,3 +132,34 @@ class Binning:
 
     def _start(self, length: int) -> int:
         return (length % self.factor) // 2
+
+
+def binned(series: TiltSeries, factor: int) -> tuple[TiltSeries, int]:
+    """Return a series with larger pixels, and by how much they are larger: less where it has too few rows.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        Any series.
+    factor : int
+        Edge of a new pixel that is wanted [pixel].
+
+    Returns
+    -------
+    series : TiltSeries
+        The same object where nothing has to be done.
+    factor : int
+        Edge of a new pixel [pixel].
+    """
+    if factor == 1:
+        return series, 1
+    way = Binning.of(series.height, series.width, min(factor, series.height))
+    projections = np.empty((series.n_tilts, *way.shape), dtype=np.float32)
+    mask = None if series.mask is None else np.empty(projections.shape, dtype=bool)
+    for k, image in enumerate(series.projections):
+        projections[k], counts = way.image(image, None if series.mask is None else series.mask[k])
+        if mask is not None and counts is not None:
+            mask[k] = counts
+    size = None if series.pixel_size is None else series.pixel_size * way.factor
+    offset = way.axis_offset(series.axis_offset)
+    return replace(series, projections=projections, mask=mask, pixel_size=size, axis_offset=offset), way.factor

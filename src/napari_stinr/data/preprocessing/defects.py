@@ -84,9 +84,7 @@ class Defects:
         Defects
             What was found.
         """
-        used: NDArray[np.bool_] = np.ones(len(projections), dtype=bool)
-        if mask is not None:
-            used &= mask.any(axis=(1, 2))
+        used = _used(projections, mask)
         bad = _Bad(projections.shape)
         hot, dead = _always(projections if used.all() else projections[used])
         for k in map(int, np.flatnonzero(used)):
@@ -107,6 +105,31 @@ class Defects:
             n_spikes=n_spikes,
             n_saturated=n_saturated,
         )
+
+
+def blank_projections(
+    projections: NDArray[np.float32], mask: NDArray[np.bool_] | None, times: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which projections show nothing, without a look at what else may be wrong with them.
+
+    Parameters
+    ----------
+    projections, mask, times
+        As for :meth:`Defects.of`.
+
+    Returns
+    -------
+    ndarray
+        `(n_tilts,)` bool, as :attr:`Defects.blank`.
+    """
+    used = _used(projections, mask)
+    hot, dead = _always(projections if used.all() else projections[used])
+    return _blank(projections, used, np.argsort(times, kind="stable"), hot | dead)
+
+
+def _used(projections: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """`(n_tilts,)` projections with a pixel that counts."""
+    return np.ones(len(projections), dtype=bool) if mask is None else np.asarray(mask.any(axis=(1, 2)))
 
 
 class _Bad:

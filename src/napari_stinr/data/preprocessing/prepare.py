@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from napari_stinr.data.checks import MINIMUM_TILTS
+from napari_stinr.data.checks import MINIMUM_TILTS, check_axis_offset, check_shows_something
 from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.data.preprocessing.axis import AxisDirection
 from napari_stinr.data.preprocessing.background import Background
-from napari_stinr.data.preprocessing.contrast import background_level
 from napari_stinr.data.preprocessing.defects import Defects, ranges
 from napari_stinr.data.preprocessing.intensity import Intensity
 from napari_stinr.data.white_noise import white_noise
@@ -32,10 +31,6 @@ _SMALLEST, _LARGEST = 1e-25, 1e27
 """Largest pixel of a series that can be reconstructed [the unit of the file]."""
 _MOST_COUNT = 0.9
 """Part of an image that has to count where its mass is to be known."""
-_DARK = 0.5
-"""How far the border may lie above the emptiest part, as a part of the height of the specimen, if matter is bright."""
-_MUCH = 0.1
-"""Lowest pixels that may be background, as a part of the highest."""
 
 
 def prepare(series: TiltSeries, config: PreprocessingConfig) -> TiltSeries:
@@ -59,6 +54,7 @@ def prepare(series: TiltSeries, config: PreprocessingConfig) -> TiltSeries:
         No projection shows anything, or too few do; or the numbers are beyond single precision.
     """
     _check_size(series)
+    check_shows_something(series.projections, series.mask, series.name)
     work = _Work(series)
     if config.blank_images == "mask" or config.bad_pixels == "mask":
         work.mask_defects(blank=config.blank_images == "mask", pixels=config.bad_pixels == "mask")
@@ -66,8 +62,11 @@ def prepare(series: TiltSeries, config: PreprocessingConfig) -> TiltSeries:
     if config.intensity == "auto":
         # Before the axis is looked for, which exposures would disturb, and after, as then other edges are the sides.
         work.equalise()
-    if work.turn(config.axis) and config.intensity == "auto":
+    is_turned = work.turn(config.axis)
+    if is_turned and config.intensity == "auto":
         work.equalise()
+    # Of a cropped series, this could not be asked before it was known which way the axis lies.
+    check_axis_offset(work.series.axis_offset, work.series.width)
     return work.result()
 
 
@@ -85,7 +84,15 @@ def turned(series: TiltSeries) -> TiltSeries:
         With a vertical axis and a note: a positive tilt about the old axis is one about the new.
     """
     mask = None if series.mask is None else _turned(series.mask)
-    return replace(series, projections=_final(_turned(series.projections)), mask=mask, notes=(*series.notes, TURNED))
+    offset = series.axis_offset if series.turned_axis_offset is None else series.turned_axis_offset
+    return replace(
+        series,
+        projections=_final(_turned(series.projections)),
+        mask=mask,
+        axis_offset=offset,
+        turned_axis_offset=None,
+        notes=(*series.notes, TURNED),
+    )
 
 
 def _turned(stack: NDArray[_Pixel]) -> NDArray[_Pixel]:
@@ -119,18 +126,6 @@ def _check_size(series: TiltSeries) -> None:
             f"the largest pixel of {series.name} is {largest:.3g}",
             expected=f"between {_SMALLEST:g} and {_LARGEST:g}, as single precision holds them",
             cure="Rescale the projections.",
-        )
-
-
-def _check_something(projections: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
-    """Refuse a series of which no projection shows anything."""
-    used = range(len(projections)) if mask is None else np.flatnonzero(mask.any(axis=(1, 2)))
-    if not any(np.ptp(projections[k] if mask is None else projections[k][mask[k]]) > 0 for k in used):
-        value = float(projections[used[0]].flat[0])
-        raise StinrError(
-            f"all projections are blank: all pixels of each are equal ({value:.6g} in the first)",
-            expected="projections that show a specimen",
-            cure="Check that this is the right stack, and that the beam was on.",
         )
 
 
@@ -192,7 +187,6 @@ class _Work:
 
     def mask_defects(self, *, blank: bool, pixels: bool) -> None:
         """Leave out images and pixels that show nothing."""
-        _check_something(self.projections, self.mask)
         found = Defects.of(self.projections, self.mask, self.series.times)
         bad = np.zeros(self.projections.shape, dtype=bool) if pixels and found.pixels is not None else None
         if bad is not None and found.pixels is not None:
@@ -217,7 +211,7 @@ class _Work:
         self._background = found = Background.of(self.projections, self.mask)
         if config.background == "each" and found.is_known:
             self._subtract(found.each, "one for every projection")
-        elif self._is_dark(found):
+        elif found.is_bright(self.projections, self.mask):
             self._say(NoteKind.BACKGROUND, "What is empty is brighter than the specimen, so no background was "
                       "subtracted: if matter is dark in these projections, invert the contrast.")  # fmt: skip
         elif found.is_common:
@@ -263,23 +257,8 @@ class _Work:
         part = f" ({level / height:.1%} of the height of the specimen)" if height else ""
         self._say(NoteKind.BACKGROUND, f"Background of {level:.6g}{part} subtracted, {how}.")
 
-    def _is_dark(self, found: Background) -> bool:
-        if not found.is_known:
-            return False
-        if found.is_upper:
-            return True
-        # Left and right, or above and below, as long as the axis is not known.
-        sides = [
-            background_level(stack, mask)
-            for stack, mask in (
-                (self.projections, self.mask),
-                (self.projections.swapaxes(1, 2), None if self.mask is None else self.mask.swapaxes(1, 2)),
-            )
-        ]
-        return min(sides) > float(np.nanmedian(found.levels)) + _DARK * found.height
-
     def _say_unknown(self, found: Background) -> None:
-        if found.lowest > _MUCH * (found.lowest + found.height):
+        if found.is_missed:
             self._say(
                 NoteKind.BACKGROUND,
                 f"No part of the projections is clearly empty, and none is darker than {found.lowest:.6g}: no "

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import is_file
 from napari_stinr.io.formats.mrc_headers import HEADER_BYTES, OUR_LABEL, checked_header
+from napari_stinr.io.output.tiff_descriptions import OME_CREATOR
 
 if TYPE_CHECKING:
     import os
 
-_OME_CREATOR = b'Creator="napari-stinr"'
 _START_BYTES = 65_536
 """tifffile writes the first description here, before the pixels."""
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -46,7 +46,7 @@ def check_replaceable(path: str | os.PathLike[str]) -> None:
         return  # whoever writes the file says what is wrong with it
     found = ""
     if start[:4] in _TIFF_MAGIC:
-        found = "" if _OME_CREATOR in start else "a TIFF that napari-stinr did not write"
+        found = "" if OME_CREATOR in start else "a TIFF that napari-stinr did not write"
     elif _is_mrc(target, start):
         found = _foreign_mrc(start)
     if found:

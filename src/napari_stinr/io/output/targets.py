@@ -14,6 +14,8 @@ _PROBE_BYTES = 2**16
 
 RUN_ENDING = ".stinr"
 """Ending of the file of a reconstruction."""
+PROJECT_ENDING = ".stinr-project"
+"""Ending of the file of a project: all that a person has done with a series in the window."""
 
 
 def lists_beside(path: Path) -> tuple[Path, Path]:

@@ -9,6 +9,8 @@ from xml.sax.saxutils import quoteattr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OME_CREATOR = b'Creator="napari-stinr"'
+"""By this a file is known as one that this program wrote."""
 _OME_NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 
@@ -34,7 +36,7 @@ def ome_description(
     text = (
         f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{_OME_NAMESPACE}" '
         'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-        f'xsi:schemaLocation="{_OME_NAMESPACE} {_OME_NAMESPACE}/ome.xsd" Creator="napari-stinr">'
+        f'xsi:schemaLocation="{_OME_NAMESPACE} {_OME_NAMESPACE}/ome.xsd" {OME_CREATOR.decode()}>'
         f'<Image ID="Image:0" Name={quoteattr(name)}>{described}'
         f'<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="float" SizeX="{width}" SizeY="{height}" SizeZ="{depth}" '
         f'SizeC="1" SizeT="{n_frames}"{size}><Channel ID="Channel:0:0" SamplesPerPixel="1"/>'

@@ -221,14 +221,7 @@ class _Place:
         if values_of_range is not None:
             values, remark = angles_of_files(self.paths, values_of_range)
             return Found(values, _angles(f"from {text} (start:step, degrees)", remark))
-        file = Path(text).expanduser()
-        if not is_file(file):
-            raise StinrError(
-                f"tilt angles are {text!r}, which is no file",
-                expected="a file or START:STEP",
-                cure=_HOW_TO_GIVE_ANGLES,
-            )
-        return self._angles_of(file)
+        return self._angles_of(sidecars.angles_file(text))
 
     def _angle_places(self, table: Timetable | None) -> Iterator[Callable[[], Found | None]]:
         """Yield what reads the angles, in the order of how much they are to be trusted."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_stinr.data.preprocessing.binning import Binning
 from napari_stinr.data.preprocessing.contrast import invert_contrast as inverted
+from napari_stinr.data.preprocessing.crop import Crop
 from napari_stinr.data.tilt_series import TiltSeries
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import checked_images
@@ -43,6 +44,7 @@ def read_tilt_series(
     exclude: Iterable[int] = (),
     binning: int = 1,
     invert_contrast: bool = False,
+    crop: tuple[int, int, int, int] | None = None,
 ) -> TiltSeries:
     """Read a tilt series with its tilt angles, times and pixel size.
 
@@ -74,6 +76,9 @@ def read_tilt_series(
         Edge of the squares of pixels whose mean becomes one pixel [pixel of the file].
     invert_contrast : bool
         Matter is dark in the projections: turn them round, see `invert_contrast`.
+    crop : tuple of int, optional
+        Rows and columns of every image that are read: (top, bottom, left, right), from 0, `bottom` and `right` left out
+        [pixel of the file]. The axis offset is that of the whole image.
 
     Returns
     -------
@@ -84,7 +89,7 @@ def read_tilt_series(
     ------
     StinrError
         The file is missing, damaged or of another kind, there are no tilt angles, the lists do not fit the stack, or
-        the binning is too large.
+        the binning is too large, or the crop is not within the images.
     """
     found = find_series(path, tilt_angles=tilt_angles, times=times, pixel_size=pixel_size)
     if found.times.assumed:
@@ -96,6 +101,7 @@ def read_tilt_series(
         exclude=exclude,
         binning=binning,
         invert_contrast=invert_contrast,
+        crop=None if crop is None else Crop(*crop),
     )
 
 
@@ -107,6 +113,7 @@ def load_series(
     exclude: Iterable[int] = (),
     binning: int = 1,
     invert_contrast: bool = False,
+    crop: Crop | None = None,
     pixels: tuple[NDArray[np.float32], NDArray[np.bool_] | None] | None = None,
 ) -> TiltSeries:
     """Read the pixels of a series that was found.
@@ -117,8 +124,11 @@ def load_series(
         From :func:`~napari_stinr.io.series.discovery.find_series`.
     flip_tilt, axis_offset, exclude, binning, invert_contrast
         As for :func:`read_tilt_series`.
+    crop : Crop, optional
+        Part of every image that is read.
     pixels : tuple, optional
-        What :func:`read_projections` gives with this binning, where it was read before: not read or copied again.
+        What :func:`read_projections` gives with this binning and crop, where it was read before: not read or copied
+        again.
 
     Returns
     -------
@@ -133,34 +143,43 @@ def load_series(
     """
     if isinstance(found.tilt_angles, StinrError):
         raise found.tilt_angles
-    way = Binning.of(*found.stack.images.shape[1:], binning)
-    projections, mask = read_projections(found, way) if pixels is None else pixels
+    height, width = found.stack.images.shape[1:]
+    if crop is not None:
+        crop.check(height, width)
+    way = Binning.of(*((height, width) if crop is None else crop.shape), binning)
+    projections, mask = read_projections(found, way, crop) if pixels is None else pixels
+    turned = None if crop is None else way.turned_axis_offset(crop.turned_axis_offset(axis_offset, height))
     series = TiltSeries(
         projections,
         found.tilt_angles.values,
         found.times.values,
         pixel_size=None if found.pixel_size is None else found.pixel_size * binning,
         mask=mask,
-        axis_offset=way.axis_offset(axis_offset),
+        axis_offset=way.axis_offset(axis_offset if crop is None else crop.axis_offset(axis_offset, width)),
+        turned_axis_offset=turned,
         flip_tilt=flip_tilt,
         name=found.name,
         time_unit=found.times.unit,
-        notes=(*found.notes, *way.notes),
+        notes=(*found.notes, *(() if crop is None else (crop.note,)), *way.notes),
     )
     excluded = list(exclude)
     series = series.exclude(excluded) if excluded else series
     return inverted(series) if invert_contrast else series
 
 
-def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Read and bin the images of a series one after the other.
+def read_projections(
+    found: FoundSeries, way: Binning, crop: Crop | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Read, crop and bin the images of a series one after the other.
 
     Parameters
     ----------
     found : FoundSeries
         The series.
     way : Binning
-        How its images are binned.
+        How its images, or the parts of them, are binned.
+    crop : Crop, optional
+        Part of every image that is read; all of it by default.
 
     Returns
     -------
@@ -187,6 +206,8 @@ def read_projections(found: FoundSeries, way: Binning) -> tuple[NDArray[np.float
     for k, image in enumerate(checked_images(images, path)):
         values = np.asarray(image)
         counts = None if found.stack.mask is None else found.stack.mask[k]
+        if crop is not None:
+            values, counts = crop.image(values), None if counts is None else crop.image(counts)
         if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
             values = np.where(missing, 0, values)
             counts = ~missing if counts is None else counts & ~missing

@@ -7,6 +7,7 @@ with a column ``time`` or with one number a line, and the ``DateTime`` of an ``.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +21,6 @@ from napari_stinr.io.series.tables import LONGEST_LINE, cells_of, column_name, i
 from napari_stinr.io.series.timetables import Timetable, timetable_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_stinr.io.series.mdoc import Mdoc
@@ -34,6 +33,9 @@ _BESIDE_TILT = ("phi", "theta", "psi", "rot", "tilt_angle", "beta", "gamma")
 _LINES_TO_LOOK_AT = 100
 _ANGLE_WORD = re.compile("angles?", re.IGNORECASE)
 _RANGE = re.compile(r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*:\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*")
+
+
+_THREE_NUMBERS = re.compile(rf"{_RANGE.pattern}:\s*[-+]?[\d.]+\s*")
 
 
 def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
@@ -53,6 +55,40 @@ def parse_angle_range(text: str, n_tilts: int) -> NDArray[np.float64] | None:
     """
     match = _RANGE.fullmatch(text)
     return None if match is None else float(match[1]) + float(match[2]) * np.arange(n_tilts, dtype=np.float64)
+
+
+def angles_file(text: str) -> Path:
+    """Return the file with tilt angles that a text names, which is no ``START:STEP``.
+
+    Parameters
+    ----------
+    text : str
+        What a person gave.
+
+    Returns
+    -------
+    Path
+        A file that is there.
+
+    Raises
+    ------
+    StinrError
+        There is no such file.
+    """
+    file = Path(text.strip()).expanduser()
+    if is_file(file):
+        return file
+    if _THREE_NUMBERS.fullmatch(text):
+        raise StinrError(
+            f"tilt angles are {text!r}, which are three numbers",
+            expected="two, the first angle and the step: START:STEP",
+            cure=f"Write {text.strip().rsplit(':', 1)[0]!r}, if the step is the second.",
+        )
+    raise StinrError(
+        f"tilt angles are {text!r}, which is no file",
+        expected="a file, or first angle and step as START:STEP, such as -60:2",
+        cure="Give them as a file (one angle a line), as START:STEP in degrees, or as an array.",
+    )
 
 
 def read_angles(path: Path) -> NDArray[np.float64]:

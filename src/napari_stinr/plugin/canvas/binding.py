@@ -9,15 +9,32 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_stinr.errors import StinrError
+from napari_stinr.io.output.targets import PROJECT_ENDING
+from napari_stinr.plugin.canvas.aligner import Aligner
 from napari_stinr.plugin.canvas.background import BackgroundTasks
+from napari_stinr.plugin.canvas.by_hand import ByHand
+from napari_stinr.plugin.canvas.canvas_drops import CanvasDrops
+from napari_stinr.plugin.canvas.closing import CloseGuard
+from napari_stinr.plugin.canvas.comparison import Comparison
+from napari_stinr.plugin.canvas.crop import CropRectangle
+from napari_stinr.plugin.canvas.display import Display
 from napari_stinr.plugin.canvas.exporter import Exporter
+from napari_stinr.plugin.canvas.facts_watch import FactsWatch
 from napari_stinr.plugin.canvas.layer_data import contents_of
 from napari_stinr.plugin.canvas.layers import ViewerLayers
-from napari_stinr.plugin.canvas.player import PLAY_KEY, Player
+from napari_stinr.plugin.canvas.movie_maker import MovieMaker
+from napari_stinr.plugin.canvas.notices import EndNotices
+from napari_stinr.plugin.canvas.overlays import CanvasTexts
+from napari_stinr.plugin.canvas.player import Player
+from napari_stinr.plugin.canvas.project import ProjectKeeper
 from napari_stinr.plugin.canvas.requirements_watch import RequirementsWatch
+from napari_stinr.plugin.canvas.stage import Stage
 from napari_stinr.plugin.canvas.time_slider import TimeSlider
+from napari_stinr.plugin.canvas.views import Views
+from napari_stinr.plugin.canvas.written_volumes import add_written, mend_layer, show_whole, split_written, written_layer
 from napari_stinr.plugin.session.draft import matching_draft
 from napari_stinr.plugin.session.dropped import Dropped
+from napari_stinr.plugin.session.failures import notice_text
 from napari_stinr.plugin.session.preferences import plugin_settings, unwatch_settings, watch_settings
 from napari_stinr.plugin.session.session import Session
 
@@ -53,6 +70,11 @@ def binding_of(viewer: Any) -> ViewerBinding:
     return _BINDINGS[id(bare)]
 
 
+def known_binding(viewer: Any) -> ViewerBinding | None:
+    """Return the binding of a viewer; None where nothing of the plugin was opened there yet."""
+    return _BINDINGS.get(id(getattr(viewer, "__wrapped__", viewer)))
+
+
 class ViewerBinding(QObject):
     """A session with its viewer, which is the viewer itself and no proxy."""
 
@@ -60,8 +82,12 @@ class ViewerBinding(QObject):
     state_changed = Signal()
     draft_changed = Signal()
     config_changed = Signal()
+    pose_changed = Signal()
     run_started = Signal()
     run_left = Signal()
+    run_taken_up = Signal()
+    """An earlier run is worked on again."""
+    runs_changed = Signal()
     preparing = Signal()
     reported = Signal(object)
     reconstruction_changed = Signal()
@@ -78,7 +104,7 @@ class ViewerBinding(QObject):
         self.viewer = viewer
         self.session = Session(plugin_settings())
         self.slider = TimeSlider(viewer)
-        self.layers = ViewerLayers(viewer, self.slider, self)
+        self.layers = ViewerLayers(viewer, self.slider, self.session.runs, self)
         self.tasks = BackgroundTasks()
         self.run = self.tasks.run
         self.exporter = Exporter(self.tasks)
@@ -90,9 +116,12 @@ class ViewerBinding(QObject):
         session.state_changed.connect(self._on_state_changed)
         session.run_started.connect(self._on_run_started)
         session.run_left.connect(self._on_run_left)
+        session.run_taken_up.connect(self.run_taken_up.emit)
+        session.runs.changed.connect(self.runs_changed.emit)
         session.preparing.connect(self.preparing.emit)
         session.reported.connect(self._on_reported)
         session.config_changed.connect(self._on_config_changed)
+        session.pose_changed.connect(self._on_pose_changed)
         session.said.connect(self._on_said)
         viewer.dims.events.point.connect(self._on_point_changed)
         viewer.events.theme.connect(self._on_theme_changed)
@@ -101,7 +130,10 @@ class ViewerBinding(QObject):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.poll)
         self._timer.start(POLL_EVERY)
+        self.notices = EndNotices(self._window, session, self)
+        self.guard = CloseGuard(self._window, session, self.polled, self)
         self._window.installEventFilter(self)
+        self._drops = CanvasDrops(self._window._qt_viewer, self.open_files)
         watch_settings(self._on_settings_changed)
         application = QApplication.instance()
         if application is not None:
@@ -109,8 +141,24 @@ class ViewerBinding(QObject):
         self.requirements = RequirementsWatch(session, self.run, self)
         self.draft_changed.connect(self.requirements.look_again)
         self.config_changed.connect(self.requirements.look_again)
+        self.pose_changed.connect(self.requirements.look_again)
+        self.aligner = Aligner(session, self.run, self)
+        self.by_hand = ByHand(viewer, self.slider, self.aligner, self.run, self)
+        self.crop = CropRectangle(viewer, self)
+        self.facts = FactsWatch(session, self.run, self)
+        self.draft_changed.connect(self.facts.look_again)
         self.player = Player(self.slider, self.layers, session, self)
-        viewer.bind_key(PLAY_KEY, self.player.toggle, overwrite=True)
+        self.movies = MovieMaker(viewer, self.slider, self.layers, self.tasks, self)
+        stage = Stage(viewer, session, self.slider, self.layers, self.run)
+        self.comparison = Comparison(stage, self)
+        self.display = Display(stage, self.comparison, self)
+        self.texts = CanvasTexts(stage, self.display, self.comparison, self)
+        self.views = Views(stage, self.display, self)
+        self.state_changed.connect(self.display.follow_state)
+        self.reconstruction_changed.connect(self.display.follow_reconstruction)
+        for changed in (self.t_changed, self.draft_changed, self.reconstruction_changed):
+            changed.connect(self.texts.update)
+        self.project = ProjectKeeper(self)
         self._take_newest_layer()
 
     def poll(self) -> None:
@@ -127,8 +175,16 @@ class ViewerBinding(QObject):
             self._is_polling = False
 
     def open_files(self, paths: list[Path]) -> None:
-        """Open what was dropped, in any order: a stack, its angles and times, or a reconstruction."""
-        dropped, draft = Dropped.of(paths), self.session.draft
+        """Open what was dropped, in any order: a stack, its angles and times, a reconstruction, volumes of ours."""
+        projects = [path for path in paths if path.suffix.lower() == PROJECT_ENDING]
+        if projects:
+            # It brings all that it needs along.
+            self.project.open(projects[0])
+            return
+        written, others = split_written(paths)
+        for path in written:
+            self._open_written(path)
+        dropped, draft = Dropped.of(others), self.session.draft
         if dropped.stacks or (dropped.tables and draft is not None):
             name = (dropped.stacks or dropped.tables)[0].name
             self.run(f"open {name}", lambda _: dropped.draft(draft), self.set_draft, reads=name)
@@ -139,6 +195,15 @@ class ViewerBinding(QObject):
         left_out = [*dropped.stacks[1:], *dropped.runs[1:]]
         if left_out:
             show_info("One at a time: not opened were " + ", ".join(path.name for path in left_out))
+
+    def _open_written(self, path: Path) -> None:
+        draft = self.session.draft
+        self.run(
+            f"open {path.name}",
+            lambda _: written_layer(path, draft),
+            lambda layer: add_written(self.viewer, layer),
+            reads=path.name,
+        )
 
     def open_reconstruction(self, path: Path) -> None:
         """Open a reconstruction, to look at it."""
@@ -160,7 +225,7 @@ class ViewerBinding(QObject):
         try:
             do()
         except (StinrError, OSError) as error:
-            show_error(str(error))
+            show_error(notice_text(error))
 
     def close(self) -> None:
         """End everything and wait for the checkpoint; called when the window closes."""
@@ -169,6 +234,9 @@ class ViewerBinding(QObject):
         self._timer.stop()
         # A child that holds its window keeps it alive: Python does not see that Qt holds the child.
         self._window.removeEventFilter(self)
+        self.guard.let_go()
+        self.notices.let_go()
+        self._drops.close()
         self._window = None
         viewer = self.viewer
         viewer.dims.events.point.disconnect(self._on_point_changed)
@@ -176,8 +244,12 @@ class ViewerBinding(QObject):
         viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         viewer.layers.events.removed.disconnect(self._on_layer_removed)
         unwatch_settings(self._on_settings_changed)
-        viewer.bind_key(PLAY_KEY, None, overwrite=True)
         self.player.stop()
+        self.movies.close()
+        self.project.close()
+        self.views.close()
+        self.crop.close()
+        self.by_hand.close()
         self.layers.close()
         self.tasks.close()
         self.session.close()
@@ -185,6 +257,8 @@ class ViewerBinding(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
         """See the window close: at once where a program does it, else after a person could still say no."""
         if event.type() == QEvent.Type.Close:
+            if self.guard.holds(event):
+                return True
             if event.spontaneous():
                 QTimer.singleShot(0, self._close_if_hidden)
             else:
@@ -200,10 +274,14 @@ class ViewerBinding(QObject):
     def _on_draft_changed(self, draft: SeriesDraft | None) -> None:
         if draft is not None:
             self.layers.show_series(draft)
+        self.crop.follow(draft)
         self.draft_changed.emit()
 
     def _on_config_changed(self) -> None:
         self.config_changed.emit()
+
+    def _on_pose_changed(self) -> None:
+        self.pose_changed.emit()
 
     def _on_said(self, text: str, is_problem: bool) -> None:
         self.said.emit(text, is_problem)
@@ -217,6 +295,7 @@ class ViewerBinding(QObject):
 
     def _on_run_started(self) -> None:
         self._failure_said = ""
+        self.crop.end()
         self.tasks.open_bar(self.session, "training")
         self.run_started.emit()
 
@@ -240,6 +319,7 @@ class ViewerBinding(QObject):
             if self.session.failure and self.session.failure != self._failure_said:
                 self._failure_said = self.session.failure
                 show_error(self.session.failure)
+        self.notices.update()
         self.state_changed.emit()
 
     def _on_point_changed(self, event: Any) -> None:
@@ -253,12 +333,20 @@ class ViewerBinding(QObject):
 
     def _on_layer_inserted(self, event: Any) -> None:
         self._take_layer(event.value)
+        self._mend_layer(event.value)
         self.layers_changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
         self.layers_changed.emit()
 
+    def _mend_layer(self, layer: Any) -> None:
+        """Show a volume of ours that napari opened itself; napari places the slider and the view after this."""
+        if mend_layer(layer, self.session.draft):
+            QTimer.singleShot(0, lambda: show_whole(self.viewer, layer))
+
     def _take_newest_layer(self) -> None:
+        for layer in self.viewer.layers:
+            self._mend_layer(layer)
         for layer in reversed(list(self.viewer.layers)):
             if self._take_layer(layer):
                 return

@@ -31,9 +31,21 @@ def open_dock_soon() -> None:
     def open_now() -> None:
         kept = remembered()
         if kept is not None and _has_window(kept):
+            width = _canvas_width(kept)
             open_dock(kept)
+            QTimer.singleShot(0, lambda: _fit(remembered(), width))
 
     QTimer.singleShot(0, open_now)
+
+
+def _fit(viewer: Any, width: int) -> None:
+    """Fit what is shown into a canvas that the dock has made narrower."""
+    if viewer is not None and _has_window(viewer) and _canvas_width(viewer) < width:
+        viewer.reset_view()
+
+
+def _canvas_width(viewer: Any) -> int:
+    return int(viewer.window._qt_viewer.canvas.native.width())
 
 
 def _viewer_of_this_thread() -> Any:

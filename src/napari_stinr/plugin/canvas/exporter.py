@@ -20,6 +20,8 @@ class Exporter:
     def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
         self.task: Task[Any] | None = None
+        self.written: Path | None = None
+        """The file that was written last."""
 
     def start(self, export: Export) -> None:
         """Write a file; while another one is being written, nothing happens."""
@@ -33,6 +35,7 @@ class Exporter:
             )
 
     def _on_written(self, path: Path) -> None:
+        self.written = path
         self._on_ended()
         show_info(f"Wrote {path}")
 

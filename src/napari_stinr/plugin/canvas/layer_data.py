@@ -170,15 +170,39 @@ def volume_placement(draft: SeriesDraft | None, shape: tuple[int, int, int], vox
         pixel, _ = pixel_size_in_view(draft.pixel_size)
         if draft.pixel_size is None:
             voxel = pixel * draft.binning
-        _, height, width = draft.shape
-        middle = (width - 1) / 2 * pixel
-        cropped_rows = height % draft.binning // 2
+        middle = (draft.shape[2] - 1) / 2 * pixel
+        # Rows at the border that no square of pixels is left for, below those that were cropped.
+        cropped_rows = draft.cropped_shape[1] % draft.binning // 2 + (0 if draft.crop is None else draft.crop.top)
         origin = (
             middle - (shape[0] - 1) / 2 * voxel,
             (cropped_rows + (draft.binning - 1) / 2) * pixel,
             middle + draft.axis_offset * pixel - (shape[2] - 1) / 2 * voxel,
         )
     return {"voxel": (voxel, voxel, voxel), "origin": origin, "unit": unit}
+
+
+def run_placement(reconstruction: Reconstruction, draft: SeriesDraft | None, axis: TimeAxis | None) -> dict[str, Any]:
+    """Return the keyword arguments that put a volume of a reconstruction at its place.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+        What the volume is made from.
+    draft : SeriesDraft or None
+        Its series; None where only the reconstruction is known.
+    axis : TimeAxis or None
+        Time axis of a 4D layer; None for a volume.
+
+    Returns
+    -------
+    dict
+        As :func:`placement`.
+    """
+    size = reconstruction.voxel_size if reconstruction.length_unit != "pixel" else None
+    voxel, unit = pixel_size_in_view(size)
+    if size is None:
+        voxel = reconstruction.voxel_size
+    return placement(axis, **volume_placement(draft, reconstruction.grid.shape, voxel, unit))
 
 
 def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:

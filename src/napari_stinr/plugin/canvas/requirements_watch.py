@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_stinr.plugin.session.requirements import Estimate, estimate_run, free_memory, memory_beside
+from napari_stinr.plugin.session.requirements import (
+    Estimate,
+    estimate_run,
+    free_memory,
+    memory_beside,
+    trained_shape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,11 +67,12 @@ class RequirementsWatch(QObject):
         if session.is_active:
             return
         draft, config, device, threads = session.draft, session.config, session.device, session.threads
+        is_posed = session.pose is not None
         if draft is not None and draft.problem:
             draft = None
 
         def look(_: object) -> tuple[int, tuple[DeviceInfo, ...], Estimate | None]:
-            return generation, *_look(draft, config, device=device, threads=threads)
+            return generation, *_look(draft, config, device=device, threads=threads, is_posed=is_posed)
 
         self._run("measure this machine", look, self._take, on_error=self._say, bar=not _SPEEDS)
 
@@ -87,7 +94,7 @@ class RequirementsWatch(QObject):
 
 
 def _look(
-    draft: SeriesDraft | None, config: ReconstructionConfig, *, device: str, threads: int
+    draft: SeriesDraft | None, config: ReconstructionConfig, *, device: str, threads: int, is_posed: bool
 ) -> tuple[tuple[DeviceInfo, ...], Estimate | None]:
     from napari_stinr.devices import list_devices, resolve_device
     from napari_stinr.training.batching import blocks_for
@@ -102,13 +109,14 @@ def _look(
         return devices, None
     speed = _fastest(measured) if is_cpu else None
     return devices, estimate_run(
-        draft.shape,
+        trained_shape(draft, config),
         blocks_for(config, resolve_device(device)),
         binning=draft.binning,
         available=free_memory(device),
         beside=memory_beside(device),
         speed=speed,
         reaches_edge=draft.edges.is_there,
+        is_posed=is_posed,
     )
 
 

@@ -1,7 +1,8 @@
 """The 4D layer: a volume at the slider's t, computed when napari asks for it.
 
 napari asks in the thread of the window. What is quick is computed there and then; what is not is computed in a thread
-of its own, which drops everything but the newest wish, and until it is there the last volume stays.
+of its own, which drops everything but the newest wish, and until it is there the last volume stays. A stream that
+nobody looks at can rest: it has neither thread nor samples then, and both come back when napari asks again.
 """
 
 from __future__ import annotations
@@ -54,20 +55,42 @@ class VolumeStream:
         self.computed = self.dropped = 0
         self._field: SampledField | None = None
         self._version = 0
+        self._source: Reconstruction | None = None
         self._next: Reconstruction | None = None
         self._wish: _Wish | None = None
         self._cache: OrderedDict[_Wish, NDArray[np.float32]] = OrderedDict()
         self._shown: dict[tuple[int, ...], NDArray[np.float32]] = {}
         self._closed = self._is_working = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="stinr-streaming", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def show(self, reconstruction: Reconstruction) -> None:
         """Show another field on the same grid from now on; the old one stays until it is sampled."""
         with self._changed:
-            self._next = reconstruction
+            if self._closed:
+                return
+            self._source = self._next = reconstruction
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="stinr-streaming", daemon=True)
+                self._thread.start()
             self._changed.notify()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether there is no thread, before the first field or after :meth:`rest`."""
+        return self._thread is None
+
+    def rest(self, *, wait: bool = False) -> None:
+        """End the thread and let go of all samples until napari asks again; the reconstruction is kept."""
+        with self._changed:
+            thread, self._thread = self._thread, None
+            self._field = self._next = self._wish = None
+            self._is_working = False
+            self._cache.clear()
+            self._shown.clear()
+            self._changed.notify()
+        if wait and thread is not None:
+            thread.join(5.0)
 
     @property
     def field(self) -> SampledField | None:
@@ -83,12 +106,8 @@ class VolumeStream:
         """End the thread and let go of all memory; without `wait` it ends soon."""
         with self._changed:
             self._closed, self.on_ready = True, None
-            self._changed.notify()
-        if wait:
-            self._thread.join(5.0)
-        self._cache.clear()
-        self._shown.clear()
-        self._field = self._next = None
+        self.rest(wait=wait)
+        self._source = None
 
     def __getitem__(self, index: Any) -> NDArray[np.float32]:
         index = index if isinstance(index, tuple) else (index,)
@@ -110,6 +129,10 @@ class VolumeStream:
                 f"the whole 4D reconstruction takes {self.size * 4 / 1e9:.1f} GB; export it from Explore instead"
             )
         field = self._field
+        if field is None and self._source is not None:
+            from napari_stinr.reconstruction.sampled_field import SampledField
+
+            field = SampledField.of(self._source)
         if field is None:
             return np.zeros(self.shape, dtype=dtype or self.dtype)
         everything = (slice(None),) * 3
@@ -118,6 +141,8 @@ class VolumeStream:
         )
 
     def _volume(self, step: int, part: Part) -> NDArray[np.float32]:
+        if self._thread is None and self._source is not None:
+            self.show(self._source)
         field, version = self._field, self._version
         extent = tuple(chosen.indices(length) for chosen, length in zip(part, self.shape[1:], strict=True))
         shape = tuple(len(range(*limits)) for limits in extent)
@@ -146,8 +171,8 @@ class VolumeStream:
         torch.set_num_threads(1)
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._next is not None or self._wish is not None)
-                if self._closed:
+                self._changed.wait_for(lambda: self._is_over() or self._next is not None or self._wish is not None)
+                if self._is_over():
                     return
                 reconstruction, wish, self._is_working = self._next, self._wish, True
             try:
@@ -159,19 +184,28 @@ class VolumeStream:
                 # The next wish may be possible; this one must not be tried for ever.
                 logger.exception("A volume could not be computed")
                 with self._changed:
-                    self._wish = self._next = None
+                    if not self._is_over():
+                        self._wish = self._next = None
             finally:
-                self._is_working = False
+                with self._changed:
+                    if not self._is_over():
+                        self._is_working = False
+
+    def _is_over(self) -> bool:
+        """Whether the thread that asks is to end: another one may have taken its place."""
+        return self._thread is not threading.current_thread()
 
     def _sample(self, reconstruction: Reconstruction) -> None:
         from napari_stinr.reconstruction.sampled_field import SampledField, Superseded
 
         try:
-            field = SampledField.of(reconstruction, superseded=lambda: self._closed or self._next is not reconstruction)
+            field = SampledField.of(
+                reconstruction, superseded=lambda: self._is_over() or self._next is not reconstruction
+            )
         except Superseded:
             return
         with self._changed:
-            if self._closed:
+            if self._is_over():
                 return
             self._field, self._version = field, self._version + 1
             self._cache.clear()
@@ -188,14 +222,17 @@ class VolumeStream:
         try:
             if field is None or version != self._version:
                 raise Superseded
-            volume = field.at(self.axis.t_of(step), part, superseded=lambda: self._closed or self._wish != wish)  # type: ignore[arg-type]
+            volume = field.at(self.axis.t_of(step), part, superseded=lambda: self._is_over() or self._wish != wish)  # type: ignore[arg-type]
         except Superseded:
-            self.dropped += 1
             with self._changed:
-                self._wish = None if self._wish == wish else self._wish
+                if not self._is_over():
+                    self.dropped += 1
+                    self._wish = None if self._wish == wish else self._wish
             return
-        self.computed += 1
         with self._changed:
+            if self._is_over():
+                return
+            self.computed += 1
             self._wish = None if self._wish == wish else self._wish
             self._cache[wish] = volume
             while sum(kept.nbytes for kept in self._cache.values()) > CACHE_BYTES and len(self._cache) > 1:

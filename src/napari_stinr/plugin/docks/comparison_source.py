@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class ComparisonSource(QObject):
     """Predicts the projection at the time slider, one at a time: what was missed meanwhile is passed over."""
 
+    predicted = Signal(object, object)
+    """`(height, width)` projection as it was trained on, and as the field predicts it."""
+
     def __init__(self, binding: ViewerBinding, view: ComparisonView, is_seen: Callable[[], bool]) -> None:
         super().__init__(view)
         self._binding, self._view, self._is_seen = binding, view, is_seen
@@ -30,6 +33,7 @@ class ComparisonSource(QObject):
         binding.reconstruction_changed.connect(self.update)
         binding.run_started.connect(self.forget)
         binding.run_left.connect(self.forget)
+        binding.run_taken_up.connect(self.forget)
 
     def forget(self) -> None:
         """Start with an empty view."""
@@ -65,6 +69,7 @@ class ComparisonSource(QObject):
             angle, t = series.tilt_angles[tilt], series.times[tilt]
             caption = f"Projection {tilt + 1} of {series.n_tilts}: {angle:.4g}°, t = {t:.3f}"
             self._view.set_images(series.projections[tilt], predicted, caption=caption)
+            self.predicted.emit(series.projections[tilt], predicted)
         if self._is_stale:
             self.update()
 

@@ -1,4 +1,4 @@
-"""The part of `Explore` that writes files."""
+"""The part of `Explore` that writes files: always in sight, below what scrolls."""
 
 from __future__ import annotations
 
@@ -6,55 +6,121 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QProgressBar, QSpinBox
+from qtpy.QtCore import QSignalBlocker, QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_stinr.errors import StinrError
-from napari_stinr.plugin.session.exports import FORMATS, Content, Export, check_format, suggested_name
+from napari_stinr.plugin.canvas.display import Shown
+from napari_stinr.plugin.docks.foot import Elided
+from napari_stinr.plugin.session.exports import (
+    FORMATS,
+    Content,
+    Export,
+    check_format,
+    contents_of,
+    first_folder,
+    suggested_name,
+)
 from napari_stinr.plugin.session.states import Action
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.docks.base import Page
 
 _MOST_TIMES = 1001
+_OF_SHOWN = {Shown.CLEAN: Content.CLEAN, Shown.AT_T: Content.AT_T, Shown.CONTAMINATION: Content.CONTAMINATION}
 
 
-class ExportPanel(QGroupBox):
-    """What to export, in which format, with progress and cancel."""
+class ExportPanel(QWidget):
+    """What to export, in which format, with progress and cancel, and what was written."""
 
     def __init__(self, dock: Page) -> None:
-        super().__init__("Export", dock)
+        super().__init__(dock)
         self._dock = dock
-        form = QFormLayout(self)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.content = QComboBox(self)
-        self.content.addItems([str(content) for content in Content])
-        self.content.setToolTip("t is where the time slider stands.")
-        self.file_format = QComboBox(self)
+        self._contents: tuple[Content, ...] = ()
+        self._shows_running = False
+        self._shown_file: Path | None = None
+        self._make_inputs()
+        self._make_buttons()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 2, 8, 2)
+        column.setSpacing(4)
+        line = QFrame(self)
+        line.setFrameShape(QFrame.Shape.HLine)
+        column.addWidget(line)
+        column.addLayout(_row(self.content, self.file_format))
+        column.addLayout(_row(self.times_label, self.n_times, self.button, self.bar, self.cancel_button))
+        column.addWidget(self.result)
+        self.content.currentIndexChanged.connect(self._on_content_changed)
+        dock.binding.polled.connect(self._on_polled)
+        dock.binding.reconstruction_changed.connect(self.update_contents)
+        self.update_contents()
+        self._show_running(False)
+        self._show_written()
+
+    def _make_inputs(self) -> None:
+        self.content, self.file_format, self.n_times = QComboBox(self), QComboBox(self), QSpinBox(self)
+        self.content.setToolTip("What to export. t is where the time slider stands.")
         self.file_format.addItems([f"{kind.name} ({kind.ending})" for kind in FORMATS])
-        self.file_format.setToolTip("All of them keep the voxel size.")
-        self.n_times = QSpinBox(self)
+        self.file_format.setToolTip("Format of the file. All of them keep the voxel size.")
+        for box in (self.content, self.file_format):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.times_label = QLabel("Times", self)
         self.n_times.setRange(2, _MOST_TIMES)
         self.n_times.setValue(21)
         self.n_times.setToolTip("Volumes of a 4D series, evenly from the first projection to the last.")
-        form.addRow("What", self.content)
-        form.addRow("Format", self.file_format)
-        form.addRow("Times", self.n_times)
+
+    def _make_buttons(self) -> None:
+        dock = self._dock
         self.button = dock.button("Export…", "Choose a file and write it.", self.ask_for_file, Action.EXPLORE)
+        font = self.button.font()
+        font.setBold(True)
+        self.button.setFont(font)
         self.cancel_button = dock.button("Cancel", "Stop writing; no file is left.", self.cancel)
-        row = QHBoxLayout()
-        row.addWidget(self.button, 1)
-        row.addWidget(self.cancel_button)
-        form.addRow(row)
         self.bar = QProgressBar(self)
-        form.addRow(self.bar)
-        self.content.currentIndexChanged.connect(self._on_content_changed)
-        dock.binding.polled.connect(self._on_polled)
+        self.result = QWidget(self)
+        self.result_line = Elided(self.result)
+        self.open_button = dock.button("Open result", "Show in the viewer what was written.", self.open_result)
+        self.folder_button = dock.button("Folder", "Open the folder of what was written.", self.open_folder)
+        row = QHBoxLayout(self.result)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(self.result_line, 1)
+        row.addWidget(self.open_button)
+        row.addWidget(self.folder_button)
+
+    def update_contents(self) -> None:
+        """Offer what there is of the reconstruction of the session."""
+        contents = contents_of(self._dock.session.reconstruction)
+        if contents == self._contents:
+            return
+        self._contents = contents
+        with QSignalBlocker(self.content):
+            self.content.clear()
+            self.content.addItems([str(content) for content in contents])
         self._on_content_changed()
-        self._show_running(False)
+
+    def follow(self, shown: Shown) -> None:
+        """Offer to export what a person has chosen to see."""
+        content = _OF_SHOWN.get(shown)
+        if content in self._contents:
+            self.content.setCurrentText(str(content))
 
     def ask_for_file(self) -> None:
         """Let the person choose the file; Qt asks before one is replaced."""
-        reconstruction = self._dock.session.reconstruction
+        session = self._dock.session
+        reconstruction = session.reconstruction
         if reconstruction is None:
             return
         kind, content = FORMATS[self.file_format.currentIndex()], Content(self.content.currentText())
@@ -63,7 +129,8 @@ class ExportPanel(QGroupBox):
         except StinrError as error:
             show_error(str(error))
             return
-        dialog = QFileDialog(self, "Export", "", f"{kind.name} (*{kind.ending})")
+        folder = first_folder(session.run_draft, self._dock.binding.exporter.written)
+        dialog = QFileDialog(self, "Export", "" if folder is None else str(folder), f"{kind.name} (*{kind.ending})")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(kind.ending.lstrip("."))
         dialog.selectFile(suggested_name(reconstruction, content, self._dock.binding.slider.t, kind))
@@ -94,6 +161,18 @@ class ExportPanel(QGroupBox):
             task.progress.cancel()
             self.cancel_button.setEnabled(False)
 
+    def open_result(self) -> None:
+        """Show in the viewer what was written last."""
+        written = self._dock.binding.exporter.written
+        if written is not None:
+            self._dock.binding.open_files([written])
+
+    def open_folder(self) -> None:
+        """Open the folder of what was written last in the program that the system has for that."""
+        written = self._dock.binding.exporter.written
+        if written is not None and not QDesktopServices.openUrl(QUrl.fromLocalFile(str(written.parent))):
+            show_error(f"No program opens folders here. The file is {written}")
+
     @property
     def is_running(self) -> bool:
         """Whether a file is being written."""
@@ -106,15 +185,36 @@ class ExportPanel(QGroupBox):
         self.cancel_button.setEnabled(running)
         self.button.setVisible(not running)
         self.bar.setRange(0, 0)
+        self._on_content_changed()
+
+    def _show_written(self) -> None:
+        self._shown_file = written = self._dock.binding.exporter.written
+        self.result.setVisible(written is not None)
+        if written is not None:
+            self.result_line.set_text(written.name)
+            self.result_line.setToolTip(f"Wrote {written}")
 
     def _on_polled(self) -> None:
         """Follow the export, also one that another panel has started."""
-        task = self._dock.binding.exporter.task
+        exporter = self._dock.binding.exporter
+        task = exporter.task
         if (task is not None) is not self._shows_running:
             self._show_running(task is not None)
         if task is not None and task.progress.total:
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * task.progress.done / task.progress.total))
+        if exporter.written != self._shown_file:
+            self._show_written()
 
     def _on_content_changed(self, *_: Any) -> None:
-        self.n_times.setEnabled(self.content.currentText() == Content.SERIES)
+        is_series = self.content.currentText() == Content.SERIES and not self._shows_running
+        self.times_label.setVisible(is_series)
+        self.n_times.setVisible(is_series)
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for widget in widgets:
+        row.addWidget(widget, 0 if isinstance(widget, (QLabel, QSpinBox)) else 1)
+    return row

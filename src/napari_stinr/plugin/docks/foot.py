@@ -66,7 +66,7 @@ class Foot(Part):
         binding.draft_changed.connect(self.update_state)
         binding.run_started.connect(self.update_state)
         binding.preparing.connect(self.update_progress)
-        binding.reported.connect(lambda _: self.update_progress())
+        binding.reported.connect(self.update_progress)
         self.update_buttons()
         self.update_state()
 
@@ -95,7 +95,7 @@ class Foot(Part):
             self.update_progress()
         self.bar.setVisible(session.is_active or session.log.last is not None)
 
-    def update_progress(self) -> None:
+    def update_progress(self, _: object = None) -> None:
         """Show how far the training is."""
         session, last = self.session, self.session.log.last
         if session.state is RunState.EMPTY:

@@ -15,6 +15,11 @@ def series() -> None:
     _open("Series")
 
 
+def align() -> None:
+    """Open the dock where the projections are aligned."""
+    _open("Align")
+
+
 def reconstruct() -> None:
     """Open the dock where a training is chosen and watched."""
     _open("Reconstruct")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QWidget
 
 from napari_stinr.plugin.docks.base import text_label
 from napari_stinr.plugin.session.states import Action
@@ -66,3 +67,11 @@ class RunFiles(QWidget):
             # A path has no blanks to break at.
             metrics, width = self.saved.fontMetrics(), max(200, self.saved.width() - 8)
             self.saved.setText(metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, width))
+
+
+def ask_for_new_file(parent: QWidget, title: str, file_filter: str, ending: str) -> Path | None:
+    """Let a person choose a file to write; Qt asks before one is replaced, also where it adds the ending."""
+    dialog = QFileDialog(parent, title, "", file_filter)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setDefaultSuffix(ending.lstrip("."))
+    return Path(dialog.selectedFiles()[0]) if dialog.exec() else None

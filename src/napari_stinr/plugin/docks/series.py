@@ -7,45 +7,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
-from superqt import QCollapsible
 
 from napari_stinr.data.coverage import coverage_notes
-from napari_stinr.data.preprocessing.contrast import background_level
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_series
 from napari_stinr.plugin.canvas.layer_data import entry_of, time_axis_of
 from napari_stinr.plugin.docks.base import Page, text_label
 from napari_stinr.plugin.docks.series_form import SeriesForm
-from napari_stinr.plugin.session.corrections import angles_from, misfit, times_from
+from napari_stinr.plugin.docks.series_state import SeriesState
+from napari_stinr.plugin.session.chosen_config import held_out_problem
+from napari_stinr.plugin.session.corrections import angles_from, times_from
 from napari_stinr.plugin.session.file_filters import series_filter
+from napari_stinr.plugin.session.findings import Act, Cure, Finding, findings_of
 from napari_stinr.plugin.session.series_title import series_title
-from napari_stinr.plugin.session.stack_facts import axis_warning, growth_text, mean_intensity
 from napari_stinr.plugin.session.states import Action
+from napari_stinr.plugin.widgets.folding import Folding
 from napari_stinr.plugin.widgets.table import SeriesTable, TableRows
 from napari_stinr.plugin.widgets.time_plots import IntensityPlot
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
     from napari_stinr.data.notes import Note
     from napari_stinr.plugin.session.draft import SeriesDraft
+    from napari_stinr.plugin.session.stack_facts import StackFacts
     from napari_stinr.plugin.widgets.theme import ThemeColours
 
 _LAYER_HINT = "or use a layer …"
+_LEAST_LETTERS = 8
+"""Of a layer's name that are seen."""
 
 
 class SeriesPage(Page):
     """Open a tilt series, and say what the files do not tell."""
 
+    findings_changed = Signal()
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        # Looking at every pixel of a large stack takes a second: once for each stack.
-        self._intensity_of: tuple[Any, NDArray[np.float64]] | None = None
-        self._axis_of: tuple[Any, NDArray[np.float64], str] | None = None
-        self._background_of: tuple[Any, float] | None = None
         self._is_read = ""
         tip = "Open a stack, or all files of a series with one file for every tilt, with lists of angles and times."
         self.open_button = self.button("Open…", tip, self.ask_for_files, Action.EDIT_SERIES)
@@ -53,6 +54,13 @@ class SeriesPage(Page):
         self.folder_button = self.button("Folder…", tip, self.ask_for_folder, Action.EDIT_SERIES)
         self.layer_choice = QComboBox(self)
         self.layer_choice.setToolTip("Take a layer that is open already: projections along its first axis.")
+        # As wide as there is room for, whatever the longest name is.
+        self.layer_choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.layer_choice.setMinimumContentsLength(_LEAST_LETTERS)
+        self.layer_choice.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        # A layer may have a name of any length.
+        self.layer_choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.layer_choice.setMinimumContentsLength(8)
         self.layer_choice.activated.connect(self._on_layer_chosen)
         self._fill_column()
         for widget in (self.form, self.table, self.layer_choice):
@@ -71,19 +79,15 @@ class SeriesPage(Page):
         self.column.addLayout(row)
         self.title = text_label(self)
         self.column.addWidget(self.title)
-        self.form = SeriesForm(self)
+        self.state = SeriesState(self, self.colours)
+        self.column.addWidget(self.state)
+        self.form = SeriesForm(self, self.colours)
         self.column.addWidget(self.form)
-        self.check_line = text_label(self)
-        self.column.addWidget(self.check_line)
-        self.axis_line = text_label(self)
-        self.column.addWidget(self.axis_line)
         self.plot = IntensityPlot(self)
         self.column.addWidget(self.plot)
-        self.growth_line = text_label(self)
-        self.column.addWidget(self.growth_line)
         self.table = SeriesTable(self)
         self.column.addWidget(self.table, 1)
-        self.notes = QCollapsible("What was found in the files", self)
+        self.notes = Folding("What was found in the files", self)
         self.notes_text = text_label(self)
         self.notes_text.setTextFormat(Qt.TextFormat.PlainText)
         self.notes.addWidget(self.notes_text)
@@ -95,7 +99,8 @@ class SeriesPage(Page):
         if hasattr(self, "notes_text"):
             self.plot.set_colours(colours)
             self.table.set_colours(colours)
-            self._update_check_line()
+            self.form.set_colours(colours)
+            self.state.set_colours(colours)
 
     def catch_up(self) -> None:
         """Show the projection that the time slider has come to."""
@@ -107,6 +112,8 @@ class SeriesPage(Page):
         if self._is_read:
             for widget in (self.open_button, self.folder_button, self.form, self.table, self.layer_choice):
                 widget.setEnabled(False)
+        reason = f"{self._is_read} is being read." if self._is_read else self.session.why_not(Action.EDIT_SERIES)
+        self.state.permit(reason)
 
     def open_files(self, paths: list[Path]) -> None:
         """Open a tilt series, lists for it, or a reconstruction; one after the other."""
@@ -138,7 +145,7 @@ class SeriesPage(Page):
         if draft is None or found is None:
             return
         if source:
-            self._try(lambda: angles_from(draft, source))
+            self._try(lambda: angles_from(draft, source), self.form.refuse_angles)
         else:
             self._take(replace(draft, tilt_angles=found.tilt_angles, angles_argument=found.angles_argument))
 
@@ -148,7 +155,7 @@ class SeriesPage(Page):
         if draft is None or found is None:
             return
         if source:
-            self._try(lambda: times_from(draft, source))
+            self._try(lambda: times_from(draft, source), self.form.refuse_times)
         else:
             as_found = {name: getattr(found, name) for name in ("times", "times_argument", "time_unit", "time_assumed")}
             self._take(replace(draft, **as_found))
@@ -157,25 +164,44 @@ class SeriesPage(Page):
         """Show the series as it is now."""
         draft = self.session.draft
         self.form.show_draft(draft)
-        for widget in (self.table, self.plot, self.growth_line, self.axis_line, self.notes):
+        for widget in (self.table, self.plot, self.notes):
             widget.setVisible(draft is not None)
-        self._update_check_line()
         self._update_title()
+        self.update_state()
         if draft is None:
             return
         names = [path.name for path in draft.paths] if len(draft.paths) > 1 else []
         self.table.set_rows(draft.tilt_angles, draft.times, draft.used, time_unit=draft.time_unit, files=names)
-        notes = (*draft.notes, *coverage_notes(draft.tilt_angles, draft.used))
-        self._show_notes(*notes)
-        try:
-            note = draft.edges.note(draft.edges.margin(draft.binned_shape[2], self.session.config.training.margin))
-            if note is not None:
-                self._show_notes(*notes, note)
-            self._show_intensity(draft)
-        except StinrError as error:
-            # The file is lost, cut off or another one by now.
-            self.verdict(self.axis_line, str(error), False)
         self._on_t_changed(self.binding.slider.t)
+
+    def update_state(self) -> None:
+        """Say what is right, to be decided and wrong, and what the pixels tell as far as they have been looked at."""
+        session, facts, draft = self.session, self.binding.facts, self.session.draft
+        found: tuple[Finding, ...] = ()
+        if draft is not None:
+            found = findings_of(
+                draft,
+                session.config.preprocessing,
+                facts=facts.facts,
+                lost=facts.lost,
+                estimate=session.estimate,
+                settings_problem=held_out_problem(draft, session.config),
+            )
+        if found != self.state.findings:
+            self.state.show_findings(found)
+            self.findings_changed.emit()
+        if draft is not None:
+            self._show_facts(draft, facts.facts)
+
+    def cure(self, cure: Cure) -> None:
+        """Do what the button beside a finding stands for."""
+        draft, change = self.session.draft, cure.change
+        if change is not None and draft is not None:
+            self._try(lambda: change(draft), show_error)
+            # A button that chooses is pressed even where nothing came of it.
+            self.state.show_findings(self.state.findings)
+        elif cure.act is not None:
+            self._act(cure.act)
 
     def _show_notes(self, *notes: Note) -> None:
         self.notes_text.setText("\n".join(f"· {note}" for note in notes) or "Nothing.")
@@ -185,11 +211,17 @@ class SeriesPage(Page):
         self.form.changed.connect(self._on_form_changed)
         self.form.angles_chosen.connect(self.set_angles)
         self.form.times_chosen.connect(self.set_times)
+        self.form.crop_wanted.connect(self._on_crop_wanted)
+        binding.crop.changed.connect(self._on_cropped)
+        binding.crop.ended.connect(self._on_crop_ended)
+        self.state.cured.connect(self.cure)
         self.table.edited.connect(self._on_table_edited)
         self.table.refused.connect(show_error)
         self.table.row_selected.connect(self._on_row_selected)
         binding.draft_changed.connect(self.update_series)
-        binding.state_changed.connect(self._on_state_changed)
+        binding.state_changed.connect(self.update_state)
+        binding.config_changed.connect(self.update_state)
+        binding.facts.changed.connect(self.update_state)
         binding.t_changed.connect(self._on_t_changed)
         binding.layers_changed.connect(self._list_layers)
         binding.polled.connect(self._watch_reading)
@@ -208,6 +240,18 @@ class SeriesPage(Page):
     def _on_form_changed(self, values: dict[str, Any]) -> None:
         self.change(**values)
 
+    def _on_cropped(self, crop: Any) -> None:
+        self.change(crop=crop)
+
+    def _on_crop_ended(self) -> None:
+        self.form.set_cropping(False)
+
+    def _on_crop_wanted(self, is_wanted: bool) -> None:
+        if is_wanted and self.session.draft is not None:
+            self.binding.crop.draw(self.session.draft)
+        else:
+            self.binding.crop.end()
+
     def _on_table_edited(self, rows: TableRows) -> None:
         if self.session.draft is not None:
             self._take(self.session.draft.with_rows(rows.angles, rows.times, rows.used))
@@ -221,9 +265,6 @@ class SeriesPage(Page):
         projection = self.binding.slider.projection
         if self.session.draft is not None and projection is not None:
             self.table.set_current(projection)
-
-    def _on_state_changed(self) -> None:
-        self._update_check_line()
 
     def _on_layer_chosen(self, index: int) -> None:
         name, layers = self.layer_choice.itemText(index), self.binding.viewer.layers
@@ -246,45 +287,58 @@ class SeriesPage(Page):
         with QSignalBlocker(self.layer_choice):
             self.layer_choice.clear()
             self.layer_choice.addItems([_LAYER_HINT])
-            self.layer_choice.addItems([layer.name for layer in self.binding.viewer.layers if may_be_series(layer)])
+            for layer in filter(may_be_series, self.binding.viewer.layers):
+                self.layer_choice.addItem(layer.name)
+                self.layer_choice.setItemData(self.layer_choice.count() - 1, layer.name, Qt.ItemDataRole.ToolTipRole)
             self.layer_choice.setCurrentIndex(0)
 
-    def _try(self, make: Any) -> None:
+    def _try(self, make: Callable[[], SeriesDraft], refuse: Callable[[str], Any]) -> None:
         try:
-            self._take(make())
-        except (StinrError, OSError) as error:
-            show_error(str(error))
-            self.form.show_draft(self.session.draft)
+            made = make()
+        except StinrError as error:
+            refuse(f"{error.found[:1].upper()}{error.found[1:]}; expected {error.expected}.")
+        except OSError as error:
+            refuse(str(error))
+        else:
+            self._take(made)
 
     def _take(self, draft: SeriesDraft) -> None:
         self.binding.set_draft(draft)
 
-    def _update_check_line(self) -> None:
-        draft = self.session.draft
-        if draft is None:
-            self.verdict(self.check_line, "", True)
-        elif draft.problem:
-            self.verdict(self.check_line, misfit(draft) or draft.problem, False)
-        elif self.session.estimate is not None and self.session.estimate.problem:
-            self.verdict(self.check_line, self.session.estimate.problem, False)
+    def _act(self, act: Act) -> None:
+        if act is Act.OPEN:
+            self.ask_for_files()
+            return
+        if act is Act.SETTINGS:
+            self.page_wanted.emit("Reconstruct")
+            return
+        self.page_wanted.emit("Series")
+        form = self.form
+        field = {
+            Act.ANGLES: form.angles,
+            Act.TIME: form.times,
+            Act.PIXEL_SIZE: form.pixel_size,
+            Act.AXIS_OFFSET: form.axis_offset,
+            Act.CROP: form.crop,
+        }[act]
+        self._scroll.ensureWidgetVisible(field)
+        field.setFocus(Qt.FocusReason.OtherFocusReason)
+        if act is Act.TIME:
+            form.times.showPopup()
+        elif act is Act.CROP:
+            form.crop.setChecked(True)
         else:
-            self.verdict(self.check_line, draft.summary, True)
+            field.selectAll()
 
-    def _show_intensity(self, draft: SeriesDraft) -> None:
-        preview = draft.preview
-        # An array, or images in a file that are read one by one as those of an array.
-        values: Any = preview.values
-        mask = preview.mask
-        if self._intensity_of is None or self._intensity_of[0] is not preview:
-            self._intensity_of = preview, mean_intensity(values, mask)
-        if self._axis_of is None or self._axis_of[0] is not preview or self._axis_of[1] is not draft.tilt_angles:
-            self._axis_of = preview, draft.tilt_angles, axis_warning(values, draft.tilt_angles)
-        intensity = self._intensity_of[1]
-        if draft.invert_contrast:
-            if self._background_of is None or self._background_of[0] is not preview:
-                self._background_of = preview, background_level(values, mask)
-            intensity = self._background_of[1] - intensity
-        self.verdict(self.axis_line, self._axis_of[2], False)
+    def _show_facts(self, draft: SeriesDraft, facts: StackFacts | None) -> None:
+        notes = (*draft.notes, *coverage_notes(draft.tilt_angles, draft.used))
+        if facts is None:
+            self._show_notes(*notes)
+            self.plot.set_data([], [], unit="", used=[])
+            return
+        margin = facts.edges.margin(draft.binned_shape[2], self.session.config.training.margin)
+        note = facts.edges.note(margin)
+        self._show_notes(*notes, *(() if note is None else (note,)))
+        intensity = facts.sides - facts.intensity if draft.invert_contrast else facts.intensity
         label = time_axis_of(draft).label
         self.plot.set_data(draft.times, intensity, unit="", used=draft.used, time_label=label)
-        self.growth_line.setText(growth_text(draft.times[draft.used], intensity[draft.used]))

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
-from napari_stinr.plugin.canvas.binding import binding_of
+from napari_stinr.plugin.canvas.binding import binding_of, known_binding
+from napari_stinr.plugin.canvas.shortcuts import register_shortcuts
+from napari_stinr.plugin.docks.align import AlignPage
 from napari_stinr.plugin.docks.explore import ExplorePage
 from napari_stinr.plugin.docks.foot import Foot
+from napari_stinr.plugin.docks.help_button import HelpButton
+from napari_stinr.plugin.docks.project_files import ProjectFiles
 from napari_stinr.plugin.docks.reconstruct import ReconstructPage
 from napari_stinr.plugin.docks.series import SeriesPage
+from napari_stinr.plugin.session.findings import Level, most_important
 from napari_stinr.plugin.session.states import RunState
 from napari_stinr.plugin.widgets.wheel import WheelGuard
 
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_stinr.plugin.docks.base import Page
 
-SERIES, RECONSTRUCT, EXPLORE = "Series", "Reconstruct", "Explore"
+SERIES, ALIGN, RECONSTRUCT, EXPLORE = "Series", "Align", "Reconstruct", "Explore"
 
 _WIDTH = 350
 _HEIGHT = 640
@@ -43,12 +48,16 @@ class StinrDock(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.binding = binding_of(napari_viewer)
+        register_shortcuts(known_binding)
         self.series = SeriesPage(napari_viewer)
+        self.align = AlignPage(napari_viewer)
         self.reconstruct = ReconstructPage(napari_viewer)
         self.explore = ExplorePage(napari_viewer)
         self.foot = Foot(napari_viewer)
+        self.project_files = ProjectFiles(self, self.binding)
         self.pages: dict[str, Page] = {
             SERIES: self.series,
+            ALIGN: self.align,
             RECONSTRUCT: self.reconstruct,
             EXPLORE: self.explore,
         }
@@ -64,18 +73,31 @@ class StinrDock(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.tabs)
+        self.help = HelpButton(self, lambda: self.page)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 4, 0)
+        row.addWidget(self.tabs, 1)
+        row.addWidget(self.help)
+        column.addLayout(row)
         column.addWidget(self.stack, 1)
         column.addWidget(self.foot)
         self.setMinimumWidth(_WIDTH)
+        # Or napari adds a stretch below the foot, in the second window of a program one more, and so on.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setAcceptDrops(True)
         WheelGuard(self).watch(self)
         self._session, self._was_active = self.binding.session, self.binding.session.is_active
         self._found, self._seen = self._session.found, self._session.reconstruction
-        self.tabs.currentChanged.connect(self.stack.setCurrentIndex)
+        self.tabs.currentChanged.connect(self._on_tab_changed)
         self.binding.draft_changed.connect(self._on_draft_changed)
         self.binding.state_changed.connect(self._on_state_changed)
         self.binding.reconstruction_changed.connect(self._on_state_changed)
+        self.series.findings_changed.connect(self._warn)
+        self.binding.state_changed.connect(self._warn)
+        self.project_files.changed.connect(self._warn)
+        self.binding.project.use_dock(self)
+        self.binding.theme_changed.connect(self._warn)
+        self._warn()
         self._show_first_page()
 
     @property
@@ -112,6 +134,25 @@ class StinrDock(QWidget):
 
         self.open_files([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
         event.acceptProposedAction()
+
+    def _on_tab_changed(self, index: int) -> None:
+        self.stack.setCurrentIndex(index)
+        # Or Qt gives the focus to the first field of the page, which then takes the wheel unasked.
+        self.stack.currentWidget().setFocus()
+
+    def _warn(self) -> None:
+        """Show the most important of what is wrong or to be decided in the foot, while it can be changed."""
+        lost = self.project_files.warning
+        if lost is not None:
+            self.foot.warn(lost[0], is_wrong=True, cure=lost[1])
+            return
+        finding = None if self._session.is_active else most_important(self.series.state.findings)
+        if finding is None:
+            self.foot.warn("", is_wrong=False)
+            return
+        cure = next(iter(finding.cures), None)
+        button = None if cure is None else (cure.label, lambda: self.series.cure(cure))
+        self.foot.warn(finding.text, is_wrong=finding.level is Level.WRONG, cure=button)
 
     def _show_first_page(self) -> None:
         if self._session.is_active:

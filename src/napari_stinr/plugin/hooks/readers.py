@@ -232,12 +232,14 @@ def _stack_beside(angles: Path) -> Path | None:
 
 def _run_layer(path: Path) -> LayerData:
     from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view
+    from napari_stinr.plugin.session.contamination import is_static
     from napari_stinr.reconstruction import load_reconstruction
 
     reconstruction = load_reconstruction(path)
     size = reconstruction.voxel_size
     voxel, unit = (size, "pixel") if reconstruction.length_unit == "pixel" else pixel_size_in_view(size)
-    name = f"{path.stem} clean (t = 0)"
+    # What grew is in a static volume, too.
+    name = f"{path.stem} {'static reconstruction' if is_static(reconstruction) else 'clean (t = 0)'}"
     facts = {"reconstruction": reconstruction}
     return volume_layer(reconstruction.render(0.0), name=name, voxel=voxel, unit=unit, facts=facts)
 

@@ -9,7 +9,7 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
-from napari_stinr.io.output.targets import RUN_ENDING
+from napari_stinr.io.output.targets import PROJECT_ENDING, RUN_ENDING
 from napari_stinr.training.checkpoints import automatic_folder
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,8 @@ KEPT = 10
 _LONGEST_STEM = 120
 _given: set[Path] = set()
 _lock = threading.Lock()
-_ENDING = f".autosave{RUN_ENDING}"
+AUTOSAVE_ENDING = f".autosave{RUN_ENDING}"
+"""Ending of checkpoints that nobody asked for; a project lies beside each, under its name."""
 
 
 def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:
@@ -31,7 +32,8 @@ def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:
     stem = re.sub(r"[^\w.-]+", "_", name) or "run"
     stem = stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    candidates = (place / f"{stem}_{stamp}{suffix}{_ENDING}" for suffix in ("", *(f"_{n}" for n in range(2, 1000))))
+    numbers = ("", *(f"_{n}" for n in range(2, 1000)))
+    candidates = (place / f"{stem}_{stamp}{number}{AUTOSAVE_ENDING}" for number in numbers)
     with _lock:
         path = next(path for path in candidates if path not in _given and not path.exists())
         _given.add(path)
@@ -40,9 +42,10 @@ def autosave_path(name: str, folder: str, *, keep: Path | None = None) -> Path:
 
 def _remove_oldest(place: Path, keep: Path | None) -> None:
     try:
-        saved = sorted(place.glob(f"*{_ENDING}"), key=lambda path: path.stat().st_mtime)
+        saved = sorted(place.glob(f"*{AUTOSAVE_ENDING}"), key=lambda path: path.stat().st_mtime)
         for path in saved[: max(0, len(saved) - KEPT + 1)]:
             if keep is None or path.resolve() != keep.resolve():
                 path.unlink()
+                path.with_suffix(PROJECT_ENDING).unlink(missing_ok=True)
     except OSError:
         logger.info("Old checkpoints in %s could not be removed", place, exc_info=True)

@@ -16,9 +16,11 @@ PROJECTIONS_FOR_ONE_HELD_OUT = 30
 
 def chosen_config(preset: str, quality: str, draft: SeriesDraft | None, held_out: int) -> ReconstructionConfig:
     """Return the settings for a preset and a quality; `held_out` below 0 goes by the number of projections."""
+    # What was decided about this series stays whatever is chosen.
     n_used = 0 if draft is None else int(draft.used.sum())
     number = n_used // PROJECTIONS_FOR_ONE_HELD_OUT if held_out < 0 else held_out
-    return preset_config(preset).with_quality(quality).with_training(held_out=number)
+    decided = {} if draft is None else draft.preprocessing
+    return preset_config(preset).with_quality(quality).with_training(held_out=number).with_preprocessing(**decided)
 
 
 def held_out_problem(draft: SeriesDraft, config: ReconstructionConfig) -> str:

@@ -13,7 +13,7 @@ from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 from napari_stinr.io.series.assigned import angles_of_files
 from napari_stinr.io.series.headers import Headers
-from napari_stinr.io.series.sidecars import parse_angle_range
+from napari_stinr.io.series.sidecars import angles_file, parse_angle_range
 from napari_stinr.io.series.sources import rows_of
 from napari_stinr.io.series.timetables import fitted
 
@@ -51,7 +51,7 @@ def angles_from(draft: SeriesDraft, source: str, headers: Headers | None = None)
     angles = parse_angle_range(source, draft.n_tilts)
     argument, file = source.strip(), None
     if angles is None:
-        file = Path(source).expanduser().resolve()
+        file = angles_file(source).resolve()
         angles, argument = headers.angles(file), str(file)
     _check_count(angles, draft.n_tilts, "tilt angles", source)
     notes = tuple(note for note in draft.notes if note.kind is not NoteKind.ANGLES_MISSING)

@@ -6,19 +6,20 @@ A draft refers to what was found in the files and holds what a person corrects. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_stinr.data.acquisition_order import ACQUISITION_ORDERS, acquisition_rank
-from napari_stinr.data.checks import MINIMUM_TILTS, checked_angles, checked_pixel_size, checked_times, is_same_size
+from napari_stinr.data.checks import is_same_size
 from napari_stinr.data.notes import Note, NoteKind
+from napari_stinr.data.numbers import number_text
 from napari_stinr.data.preprocessing.binning import Binning
-from napari_stinr.errors import StinrError
 from napari_stinr.io.series.found import Found
 from napari_stinr.io.series.reading import load_series, read_projections
 from napari_stinr.io.series.sources import positions_by_name
+from napari_stinr.plugin.session.draft_checks import Fault, fault_of
 from napari_stinr.plugin.session.preview import MOST_BINNING
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_stinr.data.margin import EdgeMatter
+    from napari_stinr.data.preprocessing.crop import Crop
     from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.errors import StinrError
     from napari_stinr.io.series.found import FoundSeries
     from napari_stinr.plugin.session.preview import Preview
     from napari_stinr.reconstruction import Reconstruction
@@ -74,6 +77,13 @@ class SeriesDraft:
         Pixels along each edge that are averaged into one.
     invert_contrast : bool
         Background minus projections, for a specimen that is darker than its surroundings.
+    crop : Crop, optional
+        Part of every projection that is used, before binning; all of it by default.
+    preprocessing : mapping
+        What a person decided about the preprocessing of this series: names and values of `PreprocessingConfig`, which
+        come before those of the preset.
+    accepted : frozenset of str
+        What a person was asked about this series and left as it is, by the keys of `findings`.
     angles_argument, times_argument : str
         How a script gives them: "" found with the stack, a file, ``START:STEP``, an acquisition order, or ``"edited"``.
     pixel_size_given : bool
@@ -98,6 +108,9 @@ class SeriesDraft:
     axis_offset: float = 0.0
     binning: int = 1
     invert_contrast: bool = False
+    crop: Crop | None = None
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    accepted: frozenset[str] = frozenset()
     angles_argument: str = ""
     times_argument: str = ""
     pixel_size_given: bool = False
@@ -129,76 +142,52 @@ class SeriesDraft:
         return values if len(self.paths) < 2 else values[np.argsort(positions_by_name(self.paths))]
 
     @property
+    def cropped_shape(self) -> tuple[int, int, int]:
+        """`(n_tilts, height, width)` of the part of the projections that is used, before binning."""
+        return self.shape if self.crop is None else (self.n_tilts, *self.crop.shape)
+
+    @property
     def binned_shape(self) -> tuple[int, int, int]:
-        """`(n_tilts, height, width)` of the series after binning."""
-        n_tilts, height, width = self.shape
+        """`(n_tilts, height, width)` of the series after cropping and binning."""
+        n_tilts, height, width = self.cropped_shape
         return n_tilts, height // self.binning, width // self.binning
 
     @property
     def edges(self) -> EdgeMatter:
         """In how many projections matter reaches the edge; a StinrError says that their file is lost."""
-        return self.preview.dark_edges if self.invert_contrast else self.preview.edges
+        return self.preview.edges_of(self.crop, is_dark=self.invert_contrast)
 
     @property
     def problem(self) -> str:
         """What is wrong and how to mend it, in one line; "" where the draft can be reconstructed."""
-        try:
-            self.check()
-        except StinrError as error:
-            return str(error)
-        return ""
+        fault = self.fault
+        return "" if fault is None else str(fault.error)
+
+    @property
+    def fault(self) -> Fault | None:
+        """What has to be changed before the series can be reconstructed, and what it is about."""
+        return fault_of(self)
 
     def check(self) -> None:
         """Refuse what a person can change with a StinrError: the value found, the value expected and the cure."""
-        n_used = int((self.used & self.preview.measured).sum())
-        if n_used < MINIMUM_TILTS:
-            raise StinrError(
-                f"{n_used} of {self.n_tilts} projections are used",
-                expected=f"at least {MINIMUM_TILTS}",
-                cure="Tick more of them in the table.",
-            )
-        missing = np.flatnonzero(~np.isfinite(self.tilt_angles) & self.used)
-        if len(missing):
-            raise StinrError(
-                f"{len(missing)} of {n_used} projections have no tilt angle, the first is number {missing[0] + 1}",
-                expected="an angle for each that is used",
-                cure="Give a file with the angles, start and step, or type them into the table.",
-            )
-        if self.preview.n_infinite:
-            raise StinrError(
-                f"{self.name} has {self.preview.n_infinite} infinite pixel(s)",
-                expected="finite numbers, or NaN where nothing was measured",
-                cure="Correct the layer, or set these pixels to NaN.",
-            )
-        checked_angles(self.filled_angles, self.n_tilts)
-        checked_times(self.times, self.n_tilts)
-        checked_pixel_size(self.pixel_size)
-        if not abs(self.axis_offset) < self.shape[2] / 2:
-            raise StinrError(
-                f"the axis offset is {self.axis_offset:g} pixels",
-                expected=f"less than half the image width of {self.shape[2]} pixels",
-                cure="Give the distance of the rotation axis from the centre of the image.",
-            )
-        _, height, width = self.binned_shape
-        if height < 1 or width < 2:
-            raise StinrError(
-                f"{self.shape[1]} x {self.shape[2]} pixels binned by {self.binning}",
-                expected="at least 1 x 2 pixels",
-                cure="Choose a smaller binning.",
-            )
+        fault = self.fault
+        if fault is not None:
+            raise fault.error
 
     @property
     def summary(self) -> str:
         """What will be reconstructed, in one line; for a draft without a problem."""
         n_tilts, height, width = self.binned_shape
+        if self.preprocessing.get("axis") == "horizontal":
+            height, width = width, height
         angles = self.tilt_angles[self.used]
         size = ""
         if self.pixel_size is not None:
             edge = self.pixel_size * self.binning
-            size = f" of {edge:.4g} Å ({width * edge / 10:.3g} × {height * edge / 10:.3g} × {width * edge / 10:.3g} nm)"
-        assumed = ", time assumed to be the order in the file" if self.time_assumed else ""
+            wide, high = (number_text(n * edge / 10) for n in (width, height))
+            size = f" of {number_text(edge, 4)} Å ({wide} × {high} × {wide} nm)"
         return (
-            f"{int(self.used.sum())} of {n_tilts} projections, {angles.min():.4g} to {angles.max():.4g}°{assumed} → "
+            f"{int(self.used.sum())} of {n_tilts} projections, {angles.min():.4g} to {angles.max():.4g}° → "
             f"{width} × {height} × {width} voxels{size}"
         )
 
@@ -233,7 +222,8 @@ class SeriesDraft:
             exclude=self.excluded,
             binning=self.binning,
             invert_contrast=self.invert_contrast,
-            pixels=self.preview.as_trained if self.binning == 1 else None,
+            crop=self.crop,
+            pixels=self._pixels_as_trained(),
         )
 
     def projections(self) -> Preview | NDArray[np.float32]:
@@ -244,6 +234,21 @@ class SeriesDraft:
         if self.preview.binning == 1:
             return self.preview
         return read_projections(self.found, Binning(*self.shape[1:], 1))[0]
+
+    def _pixels_as_trained(self) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None] | None:
+        shown = self.preview.as_trained if self.binning == 1 else None
+        if shown is None or self.crop is None:
+            return shown
+        values, mask = shown
+        return self.crop.image(values), None if mask is None else self.crop.image(mask)
+
+    def prepared(self, **decisions: Any) -> SeriesDraft:
+        """Decide about the preprocessing of this series, by names and values of `PreprocessingConfig`."""
+        return replace(self, preprocessing={**self.preprocessing, **decisions})
+
+    def accept(self, question: str) -> SeriesDraft:
+        """Leave as it is what a person was asked about."""
+        return replace(self, accepted=self.accepted | {question})
 
     def _corrected(self) -> FoundSeries:
         """Put the corrections in place of what was found."""

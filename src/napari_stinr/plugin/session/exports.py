@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stinr.errors import StinrError
+from napari_stinr.plugin.session.contamination import is_static
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_stinr.pace import Update
+    from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.reconstruction import Reconstruction
 
 
 class Content(StrEnum):
     """What is written."""
 
-    CLEAN = "Clean volume (t = 0)"
+    CLEAN = "Clean (t = 0)"
     AT_T = "Volume at t"
     CONTAMINATION = "Contamination at t"
     SERIES = "4D series"
+    STATIC = "Static volume"
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Export:
         """Times of the volumes [t]."""
         if self.content is Content.SERIES:
             return [float(t) for t in np.linspace(0.0, 1.0, self.n_times)]
-        return [0.0 if self.content is Content.CLEAN else self.t]
+        return [0.0 if self.content in (Content.CLEAN, Content.STATIC) else self.t]
 
     def write(self, progress: Update) -> Path:
         """Write the file, whole or not at all.
@@ -107,6 +110,32 @@ class Export:
         return self.path
 
 
+def contents_of(reconstruction: Reconstruction | None) -> tuple[Content, ...]:
+    """Return what can be written of a reconstruction: one that is static has no time, and nothing in it is clean."""
+    if reconstruction is not None and is_static(reconstruction):
+        return (Content.STATIC,)
+    return tuple(content for content in Content if content is not Content.STATIC)
+
+
+def first_folder(draft: SeriesDraft | None, last: Path | None) -> Path | None:
+    """Return where a person looks for a file first: beside the stack, else where the last one went.
+
+    Parameters
+    ----------
+    draft : SeriesDraft or None
+        The series of the reconstruction.
+    last : Path or None
+        The file that was written last.
+
+    Returns
+    -------
+    Path or None
+        A folder that exists; None where nothing is known of one.
+    """
+    files = ([] if draft is None else list(draft.paths[:1])) + ([] if last is None else [last])
+    return next((file.parent for file in files if file.parent.is_dir()), None)
+
+
 def suggested_name(reconstruction: Reconstruction, content: Content, t: float, file_format: FileFormat) -> str:
     """Return a file name that says what is in the file.
 
@@ -132,6 +161,7 @@ def suggested_name(reconstruction: Reconstruction, content: Content, t: float, f
         Content.AT_T: f"t{t:.3f}",
         Content.CONTAMINATION: f"contamination_t{t:.3f}",
         Content.SERIES: "4D",
+        Content.STATIC: "static",
     }[content]
     return f"{stem}_{what}{file_format.ending}"
 

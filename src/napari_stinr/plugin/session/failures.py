@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_stinr.errors import StinrError
+from napari_stinr.plugin.session.states import NotNow
 from napari_stinr.training.checkpoints import checkpoint_text, rescue_text
 from napari_stinr.training.failures import Failure, FailureKind
 
@@ -26,6 +28,14 @@ def failure_text(failure: Failure, *, memory_cure: str = _MEMORY_CURE) -> str:
             return f"{text[:1].upper()}{text[1:]}. {cure}"
     details = text or "no details"
     return f"{failure.name}: {details}. Try again; if it happens again, report it with what the terminal says."
+
+
+def notice_text(error: Exception) -> str:
+    """Return an error for a notification of napari, which shows its first line before a click: what was found."""
+    if not isinstance(error, StinrError) or isinstance(error, NotNow):
+        return str(error)
+    # Not capitalised: it often begins with the name of a file.
+    return f"{error.found}.\nExpected {error.expected}. {error.cure}"
 
 
 def failed_text(failed: Failed) -> str:

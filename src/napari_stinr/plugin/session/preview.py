@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stinr.data.checks import check_finite
+from napari_stinr.data.checks import check_finite, check_shows_something
 from napari_stinr.data.margin import EdgeMatter
 from napari_stinr.data.preprocessing.binning import Binning
+from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.stored import StoredImages
 from napari_stinr.io.series.reading import read_projections
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_stinr.data.preprocessing.crop import Crop
     from napari_stinr.io.series.found import FoundSeries
 
 MOST_BINNING = 16
@@ -82,14 +84,59 @@ class Preview:
         return np.ones(len(self), dtype=bool) if self.mask is None else np.asarray(self.mask.any(axis=(1, 2)))
 
     @cached_property
-    def edges(self) -> EdgeMatter:
-        """Where matter that is brighter than the background reaches the edge; reads a stack in a file once."""
-        return EdgeMatter.of(iter(self.values), mask=self.mask)
+    def blank(self) -> StinrError | None:
+        """Why projections that show nothing cannot be reconstructed; of others, few are looked at."""
+        try:
+            check_shows_something(iter(self.values), self.mask, "this series")
+        except StinrError as error:
+            return error
+        return None
+
+    def _looked_at(self) -> Preview:
+        """Find out now whether it is blank: later, its file may be lost, which is said where it is read."""
+        self.blank  # noqa: B018  # it is kept
+        return self
 
     @cached_property
-    def dark_edges(self) -> EdgeMatter:
-        """The same of matter that is darker than the background."""
-        return EdgeMatter.of((-image.astype(np.float32) for image in self.values), mask=self.mask)
+    def _edges(self) -> dict[tuple[Crop | None, bool], EdgeMatter]:
+        return {}
+
+    def edges_of(self, crop: Crop | None = None, *, is_dark: bool = False) -> EdgeMatter:
+        """Return where matter reaches the edge; reads a stack in a file once for each crop.
+
+        Parameters
+        ----------
+        crop : Crop, optional
+            Part of the projections that counts; all of it by default.
+        is_dark : bool
+            Matter is darker than the background.
+
+        Returns
+        -------
+        EdgeMatter
+            In how many projections.
+        """
+        asked = crop, is_dark
+        if asked not in self._edges:
+            images = self.part(crop)
+            mask = self.mask if self.mask is None or crop is None else self.cropped(self.mask, crop)
+            bright = (-image.astype(np.float32) for image in images) if is_dark else images
+            self._edges[asked] = EdgeMatter.of(bright, mask=mask)
+        return self._edges[asked]
+
+    def part(self, crop: Crop | None) -> Iterator[NDArray[Any]]:
+        """Return an iterator over the images as they are kept, or their part that a crop of the series leaves."""
+        return iter(self.values) if crop is None else (self.cropped(image, crop) for image in self.values)
+
+    def cropped(self, images: NDArray[Any], crop: Crop) -> NDArray[Any]:
+        """Return the part of images `(..., height, width)` as they are kept that a crop of the series leaves."""
+        rows, columns = (
+            slice(min(first // self.binning, length - 1), max(-(-last // self.binning), first // self.binning + 1))
+            for first, last, length in zip(
+                (crop.top, crop.left), (crop.bottom, crop.right), images.shape[-2:], strict=True
+            )
+        )
+        return images[..., rows, columns]
 
     @property
     def pixels(self) -> NDArray[Any]:
@@ -136,12 +183,12 @@ def preview_of(found: FoundSeries) -> Preview:
         stored = replace(images, path=found.path, stamp=next(iter(found.stack.stamps), None))
         sample = _sample(stored)
         if sample is not None:
-            return Preview(stored, images.shape, np.dtype(np.float32), sample=sample)
+            return Preview(stored, images.shape, np.dtype(np.float32), sample=sample)._looked_at()
     way = Binning(*images.shape[1:], _fitting_binning(images.shape))
     values, mask = read_projections(found, way)
     check_finite(values, found.name)
     as_read = way.factor == 1
-    return Preview(values, images.shape, values.dtype, mask, binning=way.factor, as_read=as_read)
+    return Preview(values, images.shape, values.dtype, mask, binning=way.factor, as_read=as_read)._looked_at()
 
 
 def _sample(images: StoredImages) -> NDArray[Any] | None:

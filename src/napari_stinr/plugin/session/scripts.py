@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pprint
 import shlex
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ def command_lines(draft: SeriesDraft, settings: Path, *, angles: Path | None, ti
     words += ["--flip-tilt"] if draft.flip_tilt else []
     words += [f"--axis-offset={draft.axis_offset!r}"] if draft.axis_offset else []
     words += ["--exclude", ",".join(map(str, draft.excluded))] if draft.excluded else []
+    words += [f"--crop={draft.crop.text}"] if draft.crop is not None else []
     words += ["--bin", str(draft.binning)] if draft.binning > 1 else []
     words += ["--invert-contrast"] if draft.invert_contrast else []
     words += ["--out", str(settings.with_suffix(RUN_ENDING))]
@@ -152,6 +154,7 @@ def _read_lines(draft: SeriesDraft) -> list[str]:
     values |= {"flip_tilt": True} if draft.flip_tilt else {}
     values |= {"axis_offset": draft.axis_offset} if draft.axis_offset else {}
     values |= {"exclude": draft.excluded} if draft.excluded else {}
+    values |= {"crop": astuple(draft.crop)} if draft.crop is not None else {}
     values |= {"invert_contrast": True} if draft.invert_contrast else {}
     values |= {"binning": draft.binning} if draft.binning > 1 else {}
     options = [f"    {name}={pprint.pformat(value, width=_LINE, compact=True)}," for name, value in values.items()]
@@ -171,7 +174,14 @@ def _simulate_lines(draft: SeriesDraft) -> list[str]:
 
 def _is_changed(draft: SeriesDraft) -> bool:
     changed = draft.angles_argument or draft.times_argument or draft.pixel_size_given or draft.excluded
-    return bool(changed or draft.flip_tilt or draft.axis_offset or draft.invert_contrast or draft.binning > 1)
+    return bool(
+        changed
+        or draft.crop is not None
+        or draft.flip_tilt
+        or draft.axis_offset
+        or draft.invert_contrast
+        or draft.binning > 1
+    )
 
 
 def _simulate_commands(draft: SeriesDraft) -> list[str]:

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_stinr.cores import threads_beside_window
-from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.autosave import autosave_path
 from napari_stinr.plugin.session.chosen_config import chosen_config, held_out_problem
+from napari_stinr.plugin.session.contamination import is_static
 from napari_stinr.plugin.session.draft import matching_draft
 from napari_stinr.plugin.session.failures import failed_text, saved_texts
+from napari_stinr.plugin.session.pose_choice import PoseChoice
 from napari_stinr.plugin.session.preferences import PluginSettings
+from napari_stinr.plugin.session.queue import RunQueue
 from napari_stinr.plugin.session.run_log import RunLog
+from napari_stinr.plugin.session.runs import Run, RunHistory
 from napari_stinr.plugin.session.scripts import is_reproducible
-from napari_stinr.plugin.session.states import ACTIVE, Action, Facts, RunState, why_not
+from napari_stinr.plugin.session.states import ACTIVE, Action, Facts, NotNow, RunState, why_not
 from napari_stinr.plugin.session.training_thread import TrainingThread, window_order
 from napari_stinr.training.events import (
     Abandoned,
@@ -45,11 +48,12 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
 
 _NO_SERIES = "There is no tilt series yet: drop one here, or open one on the page Series."
+_ALIGNING = "The projections are being aligned: wait for the end, or stop that on the page Align."
 _JOIN_TIMEOUT = 30.0
 """Longest time that closing waits for the last step and the checkpoint [s]."""
 
 
-class Session:
+class Session(PoseChoice):
     """Tilt series, settings, training and reconstruction of one viewer.
 
     Parameters
@@ -58,11 +62,12 @@ class Session:
         Defaults that the person chose.
     """
 
-    state_changed = Signal(object)
     draft_changed = Signal(object)
     config_changed = Signal()
     run_started = Signal()
     run_left = Signal()
+    run_taken_up = Signal()
+    """An earlier run is worked on again."""
     preparing = Signal()
     reported = Signal(object)
     reconstruction_changed = Signal(object)
@@ -70,6 +75,7 @@ class Session:
     """A sentence for the person, and whether it is about something that went wrong."""
 
     def __init__(self, settings: PluginSettings | None = None) -> None:
+        super().__init__()
         self.settings = settings or PluginSettings()
         self.state = RunState.EMPTY
         self.draft: SeriesDraft | None = None
@@ -79,9 +85,11 @@ class Session:
         self.series: TiltSeries | None = None
         self.reconstruction: Reconstruction | None = None
         self.log = RunLog()
+        self.runs = RunHistory()
         self.checkpoint: Path | None = None
         self.failure = ""
         self.run_notes: tuple[str, ...] = ()
+        self._pose_note = ""
         self.aligned_part: float | None = None
         self.last_said: tuple[str, bool] | None = None
         self.device, self.threads = "auto", threads_beside_window(self.settings.threads)
@@ -91,17 +99,21 @@ class Session:
         self.config: ReconstructionConfig = self._chosen_config()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._thread: TrainingThread | None = None
+        self.queue = RunQueue(self)
 
     @property
     def facts(self) -> Facts:
         """What the table of actions looks at."""
         draft, reconstruction = self.draft, self.reconstruction
         problem = _NO_SERIES if draft is None else draft.problem or held_out_problem(draft, self.config)
+        problem = problem or (_ALIGNING if self.is_aligning else "")
         return Facts(
             self.state,
             problem=problem or ("" if self.estimate is None else self.estimate.problem),
             has_reconstruction=reconstruction is not None,
             has_arrival=reconstruction is not None and reconstruction.field.has_arrival,
+            is_static=reconstruction is not None and is_static(reconstruction),
+            has_series_of_run=self.run_draft is not None,
             is_reproducible=draft is not None and is_reproducible(draft),
         )
 
@@ -113,11 +125,14 @@ class Session:
         """Take a tilt series, or an edited one, valid or not yet; a StinrError says that a training is in progress."""
         self._require(Action.EDIT_SERIES)
         if draft is None or self.draft is None or draft.preview is not self.draft.preview:
-            self.found = draft
+            self.found, self.known_pose = draft, None
             self._leave_run(draft)
+        decided = {} if self.draft is None else self.draft.preprocessing
         self.draft, self.estimate = draft, None
         if not self.is_customised:
             self._set_config(self._chosen_config())
+        elif draft is not None and draft.preprocessing != decided:
+            self._set_config(self.config.with_preprocessing(**draft.preprocessing))
         self._settle()
         self.draft_changed.emit(draft)
 
@@ -162,7 +177,9 @@ class Session:
             autosave=autosave_path(draft.name, settings.autosave_folder, keep=resume),
             autosave_every=60.0 * settings.autosave_minutes,
             preview_every=settings.preview_seconds,
+            pose=self.pose,
         )
+        self._pose_note = "" if resume is not None else self.pose_note
         self._pending_draft = draft
         self.log, self.failure = RunLog.expecting(self.estimate), ""
         self.checkpoint, self.last_said = None, None
@@ -201,19 +218,49 @@ class Session:
         self.run_draft, self.series = draft, None
         self.log, self.failure, self.checkpoint, self.last_said = RunLog(), "", None, None
         self.reconstruction = reconstruction
+        self.runs.open(reconstruction, draft, self.found if draft is not None else None)
         self._change(RunState.DONE)
         self.reconstruction_changed.emit(reconstruction)
+
+    def come_back(self, run: Run) -> None:
+        """Work on an earlier run again: its reconstruction and losses, and the series that it was made from."""
+        self._require(Action.LOAD_RUN)
+        draft = run.draft
+        is_other = draft is not None and (self.draft is None or draft.preview is not self.draft.preview)
+        if is_other:
+            self.found, self.draft, self.estimate, self.known_pose = run.found, draft, None, None
+            if not self.is_customised:
+                self._set_config(self._chosen_config())
+        self.run_draft, self.series = draft, None
+        self.log, self.failure, self.checkpoint, self.last_said = run.log, "", run.checkpoint, None
+        self.run_notes, self.reconstruction = (), run.reconstruction
+        self._change(RunState.DONE)
+        if is_other:
+            self.draft_changed.emit(draft)
+        self.run_taken_up.emit()
+        self.reconstruction_changed.emit(run.reconstruction)
+
+    def forget(self, run: Run) -> None:
+        """Let go of a run with its layers; what was saved of it stays on the disk."""
+        if self.runs.of(self.reconstruction) is run:
+            self._require(Action.LOAD_RUN)
+            self._leave()
+            self._settle()
+        self.runs.forget(run)
 
     def poll(self) -> None:
         """Take in what the training thread has posted; from the thread of the window only."""
         while not self._events.empty():
             self._take(self._events.get())
+        self.queue.advance()
 
     def close(self) -> None:
         """End the training, wait for its checkpoint, and forget everything."""
         if self._thread is not None:
             self._thread.control.stop()
             self._thread.join(_JOIN_TIMEOUT)
+        self.queue.clear()
+        self.runs.clear()
         # What it has posted meanwhile is of no use without a window.
         self._thread, self._events = None, queue.SimpleQueue()
         self.draft = self.found = self.run_draft = self._pending_draft = self.series = self.reconstruction = None
@@ -225,11 +272,14 @@ class Session:
                 self.log.align(event.part, time.monotonic())
                 self.preparing.emit()
             case Prepared():
-                self.run_notes, self.aligned_part = tuple(map(str, event.notes)), None
+                notes = tuple(map(str, event.notes))
+                self.run_notes, self.aligned_part = (*filter(None, [self._pose_note]), *notes), None
                 self.log.prepare(event)
+                self.runs.begin(self._pending_draft, self.found, preset=event.config.preset, log=self.log)
                 self.preparing.emit()
                 # Not before: a run that cannot be prepared must not cost the reconstruction that is there.
                 self.run_draft, self.series, self.reconstruction = self._pending_draft, event.series, None
+                self._take_found(event.alignment, self.run_draft)
                 self.reconstruction_changed.emit(None)
                 if event.config != self.config:
                     self.is_customised, self.preset = True, event.config.preset
@@ -247,17 +297,21 @@ class Session:
             case Finished():
                 self._join()
                 self._take_reconstruction(event.reconstruction)
+                self.runs.end(checkpoint=self.checkpoint)
                 self._change(RunState.DONE)
             case Abandoned():
                 self._join()
+                self.runs.end()
                 self._settle()
             case Failed():
                 self._join()
+                self.runs.end(checkpoint=self.checkpoint)
                 self.failure = failed_text(event)
                 self._change(RunState.FAILED)
 
     def _take_reconstruction(self, reconstruction: Reconstruction) -> None:
         self.reconstruction = reconstruction
+        self.runs.take(reconstruction)
         self.reconstruction_changed.emit(reconstruction)
 
     def _join(self) -> None:
@@ -268,18 +322,22 @@ class Session:
 
     def _leave_run(self, draft: SeriesDraft | None) -> None:
         """Join a reconstruction that came without its series, or let it go; its checkpoint stays on the disk."""
-        found = None
-        if self.reconstruction is not None and self.run_draft is None:
-            found = matching_draft(draft, self.reconstruction)
-        if found is not None:
+        found, shown = None, self.reconstruction
+        if shown is not None and self.run_draft is None:
+            found = matching_draft(draft, shown)
+        if shown is not None and found is not None:
             self.run_draft = found
-            self.reconstruction_changed.emit(self.reconstruction)
-        elif self.reconstruction is not None or self.log.steps or self.failure:
-            self.run_draft = self.series = self.reconstruction = self.checkpoint = None
-            self.log, self.failure, self.last_said = RunLog(), "", None
-            self.run_notes = ()
-            self.run_left.emit()
-            self.reconstruction_changed.emit(None)
+            self.runs.open(shown, found, self.found)
+            self.reconstruction_changed.emit(shown)
+        elif shown is not None or self.log.steps or self.failure:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.run_draft = self.series = self.reconstruction = self.checkpoint = None
+        self.log, self.failure, self.last_said = RunLog(), "", None
+        self.run_notes = ()
+        self.run_left.emit()
+        self.reconstruction_changed.emit(None)
 
     def _settle(self) -> None:
         """Find the state of a session in which nothing is running."""
@@ -298,12 +356,13 @@ class Session:
         self.config_changed.emit()
 
     def _chosen_config(self) -> ReconstructionConfig:
-        return chosen_config(self.preset, self.quality, self.draft, self.settings.held_out)
+        config = chosen_config(self.preset, self.quality, self.draft, self.settings.held_out)
+        return config if self._aligns_first else config.with_alignment("off")
 
     def _require(self, action: Action) -> None:
         reason = self.why_not(action)
         if reason:
-            raise StinrError(f"cannot {action} now", expected=f"a session that can (it is {self.state})", cure=reason)
+            raise NotNow(action, reason)
 
     @property
     def is_active(self) -> bool:

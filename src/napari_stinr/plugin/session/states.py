@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from napari_stinr.errors import StinrError
+
 
 class RunState(StrEnum):
     """Where a session is."""
@@ -22,7 +24,9 @@ class Action(StrEnum):
     """What a person can ask for."""
 
     EDIT_SERIES = "edit the tilt series"
+    ALIGN = "align"
     START = "start"
+    ADD_TO_QUEUE = "add to the queue"
     PAUSE = "pause"
     GO_ON = "go on"
     STOP = "stop"
@@ -35,6 +39,8 @@ class Action(StrEnum):
     EXPLORE = "look at the reconstruction"
     SHOW_ARRIVAL = "show the arrival time"
     SHOW_UNCERTAIN = "show what is uncertain"
+    COMPARE_PROJECTIONS = "compare projections"
+    TELL_CONTAMINATION = "tell contamination from specimen"
 
 
 ACTIVE = frozenset({RunState.RUNNING, RunState.PAUSED, RunState.STOPPING})
@@ -54,6 +60,8 @@ class Facts:
     problem: str = ""  # of the tilt series or the settings, "" for none
     has_reconstruction: bool = False  # there is something to look at
     has_arrival: bool = False  # the reconstruction has an arrival time
+    is_static: bool = False  # nothing in the reconstruction changes with time
+    has_series_of_run: bool = True  # the series that the reconstruction was made from is open
     is_reproducible: bool = True  # the stack is a file or a sample, so that a script can find it
 
 
@@ -66,7 +74,9 @@ class _Rule:
     needs_series: bool = False
     needs_reconstruction: bool = False
     needs_arrival: bool = False
+    needs_time: bool = False
     needs_source: bool = False
+    needs_series_of_run: bool = False
 
 
 _IDLE = _ALL - ACTIVE
@@ -74,7 +84,9 @@ _WHEN_BUSY = dict.fromkeys(ACTIVE, _STOP_FIRST) | {RunState.STOPPING: _STOPPING}
 _WHEN_IDLE = dict.fromkeys(_IDLE, _NOT_RUNNING) | {RunState.STOPPING: _STOPPING}
 _RULES: dict[Action, _Rule] = {
     Action.EDIT_SERIES: _Rule(_IDLE, _WHEN_BUSY),
+    Action.ALIGN: _Rule(_IDLE, _WHEN_BUSY, needs_series=True),
     Action.START: _Rule(_IDLE, _WHEN_BUSY, needs_series=True),
+    Action.ADD_TO_QUEUE: _Rule(_ALL, {}, needs_series=True),
     Action.PAUSE: _Rule(
         frozenset({RunState.RUNNING}), _WHEN_IDLE | {RunState.PAUSED: "The training is paused already."}
     ),
@@ -89,7 +101,21 @@ _RULES: dict[Action, _Rule] = {
     Action.EXPLORE: _Rule(_ALL, {}, needs_reconstruction=True),
     Action.SHOW_ARRIVAL: _Rule(_ALL, {}, needs_reconstruction=True, needs_arrival=True),
     Action.SHOW_UNCERTAIN: _Rule(_ALL, {}, needs_reconstruction=True, needs_arrival=True),
+    Action.COMPARE_PROJECTIONS: _Rule(_ALL, {}, needs_reconstruction=True, needs_series_of_run=True),
+    Action.TELL_CONTAMINATION: _Rule(_ALL, {}, needs_reconstruction=True, needs_time=True),
 }
+
+
+class NotNow(StinrError):
+    """An action is not possible now; the text is that of the button that would do it: a reason with its cure."""
+
+    def __init__(self, action: Action, reason: str) -> None:
+        found, _, cure = reason.partition(": ")
+        super().__init__(found, expected=f"that it is possible to {action}", cure=cure)
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
 
 
 def why_not(action: Action, facts: Facts) -> str:
@@ -103,6 +129,10 @@ def why_not(action: Action, facts: Facts) -> str:
         return "The projections are in this viewer only: save their layer as MRC and open that file first."
     if rule.needs_reconstruction and not facts.has_reconstruction:
         return "There is no reconstruction yet: start a training, or open one from a file."
+    if rule.needs_series_of_run and not facts.has_series_of_run:
+        return "The projections of this reconstruction are not open: open its tilt series on the page Series."
+    if rule.needs_time and facts.is_static:
+        return "A static reconstruction cannot tell contamination from specimen: train with the preset growth."
     if rule.needs_arrival and not facts.has_arrival:
         return "This reconstruction has no arrival time: train with the preset growth."
     return ""

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.data.margin import fitted_grid
 from napari_stinr.errors import StinrError
-from napari_stinr.plugin.session.requirements import WINDOW_CURE, check_fits, free_memory, memory_beside
+from napari_stinr.plugin.session.requirements import (
+    WINDOW_CURE,
+    check_fits,
+    free_memory,
+    memory_beside,
+    trained_shape,
+)
 from napari_stinr.training.events import Event, Failed
 from napari_stinr.training.run import Control, Order, drive
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari_stinr.alignment.pose import Pose
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.plugin.session.draft import SeriesDraft
@@ -43,13 +50,17 @@ def window_order(
     autosave: Path | None = None,
     autosave_every: float = 120.0,
     preview_every: float = 2.0,
+    pose: Pose | None = None,
 ) -> Order:
-    """Return the order of a window: refused where it does not fit into the memory, or has nothing left to do."""
+    """Return the order of a window: refused where it does not fit into the memory, or has nothing left to do.
+
+    A `pose` is taken as it is, in place of an alignment; a run to go on with brings its own.
+    """
 
     def made() -> TiltSeries:
         if resume is None:
             check_fits(
-                draft.shape,
+                trained_shape(draft, config),
                 config,
                 binning=draft.binning,
                 available=free_memory(device),
@@ -78,6 +89,7 @@ def window_order(
         reports_every=REPORTS_EVERY,
         preview_every=preview_every,
         check=check,
+        pose=pose if resume is None else None,
         binning=draft.binning,
         binning_cure=WINDOW_CURE,
     )

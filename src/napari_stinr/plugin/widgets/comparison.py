@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QRect, QSize, Qt
-from qtpy.QtGui import QImage, QPainter
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+
+from napari_stinr.plugin.widgets.pictures import SHARE_SHOWN, Picture, grey_image, spread, to_image
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-    from qtpy.QtGui import QPaintEvent
 
     from napari_stinr.plugin.widgets.theme import ThemeColours
 
 TITLES = ("Measured", "Predicted", "Residual")
-NOT_YET = "not yet"
 MOST_PIXELS = 256
 """A larger image is averaged down to about this many pixels across: three of them are wider than any dock."""
-_SHARE_SHOWN = 99.8
-"""Percent of the pixels that the colours spread over; single hot pixels would leave the rest grey."""
 _COLD, _HOT = np.array([33, 102, 172]), np.array([178, 24, 43])
 
 
@@ -34,7 +32,7 @@ class ComparisonView(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        self._pictures = [_Picture(self) for _ in TITLES]
+        self._pictures = [Picture(self) for _ in TITLES]
         for column, (title, picture) in enumerate(zip(TITLES, self._pictures, strict=True)):
             heading = QLabel(title, self)
             heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -72,8 +70,8 @@ class ComparisonView(QWidget):
         if first.ndim != 2 or 0 in first.shape or (second is not None and second.shape != first.shape):
             raise ValueError(f"the images have the shapes {first.shape} and {None if second is None else second.shape}")
         first = _reduced(first)
-        low, high = _spread(first)
-        self._pictures[0].set_image(_grey(first, low, high))
+        low, high = spread(first)
+        self._pictures[0].set_image(grey_image(first, low, high))
         if second is None:
             self._pictures[1].set_image(None)
             self._pictures[2].set_image(None)
@@ -82,7 +80,7 @@ class ComparisonView(QWidget):
         second = _reduced(second)
         residual = first - second
         most = _largest(residual)
-        self._pictures[1].set_image(_grey(second, low, high))
+        self._pictures[1].set_image(grey_image(second, low, high))
         self._pictures[2].set_image(_blue_white_red(residual, most))
         self._caption.setText(f"{caption}\nResidual: ±{100 * most / (high - low):.2g} % of the grey scale".strip())
 
@@ -96,41 +94,6 @@ class ComparisonView(QWidget):
         """Draw the places without an image in the colours of a theme."""
         for picture in self._pictures:
             picture.setStyleSheet(f"background: {colours.foreground}; color: {colours.text};")
-
-
-class _Picture(QLabel):
-    """An image as large as it fits, its sides in proportion."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(NOT_YET, parent)
-        self._image: QImage | None = None
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(70, 70)
-
-    def sizeHint(self) -> QSize:
-        return QSize(96, 110)
-
-    def set_image(self, image: QImage | None) -> None:
-        self._image = image
-        self.setText("" if image else NOT_YET)
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        if self._image is None:
-            return
-        size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        place = QRect(0, 0, size.width(), size.height())
-        place.moveCenter(self.rect().center())
-        image = self._image
-        if size.width() < image.width():
-            # Averaged: the nearest pixels alone would turn noise into structure.
-            ignore, smooth = Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation
-            image = image.scaled(size * self.devicePixelRatioF(), ignore, smooth)
-        painter = QPainter(self)
-        painter.drawImage(place, image)
-        painter.end()
 
 
 def _reduced(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -148,32 +111,17 @@ def _reduced(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return total
 
 
-def _spread(image: NDArray[np.float32]) -> tuple[float, float]:
-    """Values between which almost all pixels lie; never equal."""
-    known = image[np.isfinite(image)]
-    if known.size == 0:
-        return 0.0, 1.0
-    low, high = (float(end) for end in np.percentile(known, (100 - _SHARE_SHOWN, _SHARE_SHOWN)))
-    return (low, high) if high > low else (low, low + 1.0)
-
-
 def _largest(residual: NDArray[np.float32]) -> float:
     """Size that almost all of the residual stays below."""
     known = np.abs(residual[np.isfinite(residual)])
-    return float(np.percentile(known, _SHARE_SHOWN)) if known.size else 0.0
-
-
-def _grey(image: NDArray[np.float32], low: float, high: float) -> QImage:
-    """Black at `low`, white at `high`; black also where nothing was measured."""
-    scaled = np.nan_to_num(np.clip((image - low) / (high - low), 0, 1))
-    return _to_image((255 * scaled).astype(np.uint8), QImage.Format.Format_Grayscale8)
+    return float(np.percentile(known, SHARE_SHOWN)) if known.size else 0.0
 
 
 def _blue_white_red(image: NDArray[np.float32], most: float) -> QImage:
     """Blue at `-most`, white at 0, red at `most`."""
     scaled = np.nan_to_num(np.clip(image / (most or 1.0), -1, 1))
     index = (127 + 127 * scaled).astype(np.uint8)
-    return _to_image(_colour_table()[index], QImage.Format.Format_RGB888)
+    return to_image(_colour_table()[index], QImage.Format.Format_RGB888)
 
 
 def _colour_table() -> NDArray[np.uint8]:
@@ -181,10 +129,3 @@ def _colour_table() -> NDArray[np.uint8]:
     share = np.linspace(-1, 1, 255)[:, np.newaxis]
     end = np.where(share < 0, _COLD, _HOT)
     return (255 + (end - 255) * np.abs(share)).round().astype(np.uint8)
-
-
-def _to_image(pixels: NDArray[np.uint8], pixel_format: QImage.Format) -> QImage:
-    rows = np.ascontiguousarray(pixels)
-    height, width = rows.shape[:2]
-    # The copy owns its bytes; the image on numpy's does not keep them alive.
-    return QImage(rows.tobytes(), width, height, rows.strides[0], pixel_format).copy()

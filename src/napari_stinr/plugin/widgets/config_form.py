@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
 from napari_stinr.config import ReconstructionConfig, preset_config, settings_fault
 from napari_stinr.config.faults import first_fault
 from napari_stinr.errors import StinrError
-from napari_stinr.plugin.widgets.config_inputs import SettingInput, create_input
+from napari_stinr.plugin.widgets.config_inputs import SettingInput, create_input, tip_of
 from napari_stinr.plugin.widgets.theme import ThemeColours, theme_colours
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class ConfigForm(QWidget):
             inputs[name] = create_input(info, group)
             inputs[name].changed.connect(self._on_changed)
             label = QLabel(label_of(name), group)
-            label.setToolTip(info.description or "")
+            label.setToolTip(tip_of(info))
             label.setBuddy(inputs[name])
             rows.addRow(label, inputs[name])
         return inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from functools import reduce
 from operator import or_
 from types import NoneType
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QValidator
 
 AUTOMATIC = "automatic"
+_TIP_WIDTH = 64
 _DECIMALS = 9
 _LARGEST_INT = 2**31 - 1
 _FIRST_NUMBER = 1000
@@ -73,15 +75,20 @@ class SettingInput(QWidget):
 def create_input(info: FieldInfo, parent: QWidget) -> SettingInput:
     """Return the input that suits a setting, without a value, with its tooltip and unit."""
     created = _input_for(info.annotation, _bounds(info), parent)
-    description = info.description or ""
-    created.setToolTip(description)
+    tip = tip_of(info)
+    created.setToolTip(tip)
     for part in created.findChildren(QWidget):
-        part.setToolTip(description)
-    unit = re.search(r"\[([^\]]+)\]\.?$", description)
-    # [1] says to a programmer that the number has no unit, and nothing to anybody else.
+        part.setToolTip(tip)
+    unit = re.search(r"\[([^\]]+)\]\.?$", info.description or "")
     if unit and unit[1] != "1":
         created.add_unit(unit[1])
     return created
+
+
+def tip_of(info: FieldInfo) -> str:
+    """Return what a setting is in lines that fit beside a dock: Qt breaks none by itself."""
+    # [1] says to a programmer that a number has no unit, and nothing to anybody else.
+    return textwrap.fill((info.description or "").replace(" [1].", "."), _TIP_WIDTH)
 
 
 def _input_for(annotation: Any, bounds: tuple[float, float], parent: QWidget) -> SettingInput:

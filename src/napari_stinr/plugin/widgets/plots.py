@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 EMPTY_TEXT = "No reconstruction yet"
-_LABEL_STYLE = {"font-size": "8pt"}
+LABEL_STYLE = {"font-size": "8pt"}
 
 
 class Plot(pyqtgraph.PlotWidget):
@@ -64,7 +64,7 @@ class Plot(pyqtgraph.PlotWidget):
         if self.closed:
             return
         # Without its colour a new label is black, whatever the axis was given before.
-        style = {**_LABEL_STYLE, "color": self._colours.text}
+        style = {**LABEL_STYLE, "color": self._colours.text}
         self.plotItem.setLabel("bottom", x_label, **style)
         self.plotItem.setLabel("left", y_label, **style)
 

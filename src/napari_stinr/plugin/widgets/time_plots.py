@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph
 from qtpy.QtCore import Qt, Signal
 
-from napari_stinr.plugin.widgets.plots import Plot
+from napari_stinr.plugin.widgets.plots import LABEL_STYLE, Plot
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -80,10 +80,14 @@ class GrowthPlot(Plot):
         self._marker = pyqtgraph.InfiniteLine(angle=90)
         self.plotItem.addItem(self._marker, ignoreBounds=True)
         self._time_range: tuple[float, float] | None = None
+        self._percent = self.plotItem.getAxis("right")
+        self._percent.setStyle(tickFont=self.plotItem.getAxis("left").style["tickFont"], tickTextOffset=3)
         self.setToolTip("Contamination against time. Click or drag to show another time.")
         self.set_colours(self._colours)
 
-    def set_curve(self, times: ArrayLike, amounts: ArrayLike, *, unit: str, time_label: str) -> None:
+    def set_curve(
+        self, times: ArrayLike, amounts: ArrayLike, *, unit: str, time_label: str, specimen: float | None = None
+    ) -> None:
         """Show how much contamination there was at each time.
 
         Parameters
@@ -93,13 +97,22 @@ class GrowthPlot(Plot):
         amounts : array_like
             `(n,)` contamination [`unit`].
         unit : str
-            Unit of the contamination; empty: it has none.
+            Unit of the contamination; empty: it has none, and only its part of the specimen can be read.
         time_label : str
             Label of the time axis, with its unit.
+        specimen : float, optional
+            How much specimen there is: the contamination is read as a part of it, too [`unit`].
         """
         if self.closed:
             return
         x, y = np.asarray(times, dtype=float), np.asarray(amounts, dtype=float)
+        has_two = bool(unit) and specimen is not None
+        if specimen is not None and not has_two:
+            y, unit = 100 * y / specimen, "% of specimen"
+        self.plotItem.showAxis("right", has_two)
+        if specimen is not None and has_two:
+            self._percent.setScale(100 / specimen)
+            self._percent.setLabel("% of specimen", **LABEL_STYLE, color=self._colours.text)
         known = np.isfinite(x) & np.isfinite(y)
         self._time_range = (float(x[known].min()), float(x[known].max())) if known.any() else None
         self.set_labels(time_label, f"contamination [{unit}]" if unit else "contamination")
@@ -116,6 +129,8 @@ class GrowthPlot(Plot):
         super().set_colours(colours)
         if self.closed:
             return
+        self._percent.setPen(colours.text)
+        self._percent.setTextPen(colours.text)
         self._curve.setPen(pyqtgraph.mkPen(colours.total, width=2))
         self._marker.setPen(pyqtgraph.mkPen(colours.marker, width=2))
 
