@@ -33,8 +33,7 @@ def test_series_that_becomes_invalid_after_a_run_is_told_and_can_be_mended(make_
     train(qtbot, window)
     good = window.session.draft
     window.session.set_draft(replace(good, used=np.zeros(good.n_tilts, dtype=bool)))
-    status = window.foot.status.whole
-    assert "0 of 31 projections are used" in status
+    assert "0 of 31 projections are used" in window.foot.warning.whole
     assert not window.foot.start.isEnabled()
     window.session.set_draft(good)
     assert window.foot.start.isEnabled()

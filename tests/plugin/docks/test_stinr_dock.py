@@ -107,7 +107,7 @@ def test_the_wheel_over_any_input_of_any_page_changes_nothing(make_napari_viewer
             window.dock.show_page(name)
             for folded in page.findChildren(QCollapsible):
                 folded.expand(animate=False)
-            turn(qtbot)
+            settle(qtbot, window)  # what is computed for the page writes into it, too
             for widget in window.dock.findChildren(QWidget):
                 if isinstance(widget, kinds) and not isinstance(widget, QScrollBar) and widget.isVisible():
                     page._scroll.ensureWidgetVisible(widget)

@@ -17,6 +17,7 @@ from qtpy.QtCore import QTimer
 import napari_stinr as stinr
 from helpers.places import ROOT
 from helpers.window_cases import wait
+from napari_stinr.io.output.targets import PROJECT_ENDING
 from napari_stinr.plugin.hooks.reader_window import is_asked_in_window
 from napari_stinr.plugin.hooks.readers import CLAIMED, get_reader
 
@@ -60,8 +61,9 @@ def run(tmp_path_factory) -> Path:
 
 
 def test_the_manifest_claims_what_the_reader_reads():
-    (reader,) = PluginManifest.from_file(ROOT / "napari.yaml").contributions.readers
+    reader, of_projects = PluginManifest.from_file(ROOT / "napari.yaml").contributions.readers
     assert set(reader.filename_patterns) == {f"*{ending}" for ending in CLAIMED}
+    assert of_projects.filename_patterns == [f"*{PROJECT_ENDING}"]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +275,7 @@ def test_a_reconstruction_is_rendered_at_0(run):
     np.testing.assert_array_equal(data, reconstruction.render(0.0))
     np.testing.assert_allclose(options["scale"], 0.05)
     np.testing.assert_array_equal(options["translate"], 0)
-    assert (options["name"], options["axis_labels"]) == ("rod clean (t = 0)", ("z", "y", "x"))
+    assert (options["name"], options["axis_labels"]) == ("rod static reconstruction", ("z", "y", "x"))
 
 
 @pytest.mark.parametrize("name", ["rod.mrc", "rod.stinr", "rod.rawtlt", "missing.mrc", "missing.stinr"])
@@ -291,7 +293,7 @@ def test_a_script_opens_files_and_sees_errors(make_napari_viewer, tmp_path, run)
     viewer = make_napari_viewer()
     stack = write_stack(tmp_path / "rod.mrc")
     layers = viewer.open([str(stack), str(run)], plugin=PLUGIN)
-    assert [layer.name for layer in layers] == ["rod", "rod clean (t = 0)"]
+    assert [layer.name for layer in layers] == ["rod", "rod static reconstruction"]
     stack.write_bytes(stack.read_bytes()[:1500])
     with pytest.raises(stinr.StinrError, match=r"rod\.mrc cannot be read"):
         viewer.open(str(stack), plugin=PLUGIN)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
 from napari.utils.notifications import show_error
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject
 
 from napari_stinr.plugin.session.tasks import Task, TaskRunner
 
@@ -84,8 +86,11 @@ class BackgroundTasks:
         bar: bool = True,
         reads: str = "",
     ) -> Task[Any]:
-        """Do something in the background, as :class:`Task` says, with a progress bar if `bar`."""
-        task = Task(title, work, on_result, on_error, on_cancelled, reads)
+        """Do something in the background, as :class:`Task` says, with a progress bar if `bar`.
+
+        What is to be told to a widget that is gone by then, with its dock, is told to nobody.
+        """
+        task = Task(title, work, _while_alive(on_result), _while_alive(on_error), on_cancelled, reads)
         if bar:
             self.open_bar(task, title)
         return self._runner.start(task)
@@ -119,3 +124,16 @@ class BackgroundTasks:
         """Cancel everything and wait for it."""
         self._runner.close()
         self._bars.close_all()
+
+
+def _while_alive(tell: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that calls a method of an object of Qt as long as there is that object."""
+    owner = getattr(tell, "__self__", None)
+    if not isinstance(owner, QObject):
+        return tell
+
+    def tell_the_living(found: Any) -> None:
+        if isalive(owner):
+            tell(found)
+
+    return tell_the_living

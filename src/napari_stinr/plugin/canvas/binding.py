@@ -361,7 +361,6 @@ class ViewerBinding(QObject):
             return False
         if draft is not None and draft is not self.session.draft:
             self.session.set_draft(draft)
-            show_info(f"{draft.name} is the tilt series now.")
             return True
         if reconstruction is not None and reconstruction is not self.session.reconstruction:
             self.show_saved(reconstruction)

@@ -72,7 +72,7 @@ class ReconstructPage(Page):
         self.column.addWidget(self.files)
         self.column.addStretch(1)
         self.on_canvas = ResidualLayers(self.binding, self)
-        self.watch = ComparisonSource(self.binding, self.view, lambda: self.is_seen() or self.on_canvas.is_shown)
+        self.watch = ComparisonSource(self.binding, self.view, self._is_compared)
         self._connect()
         self.set_colours(self.colours)
         self.settings.show_config()
@@ -83,6 +83,10 @@ class ReconstructPage(Page):
     def choices(self) -> Any:
         """Preset, quality, device, threads."""
         return self.settings.choices
+
+    def _is_compared(self) -> bool:
+        """Whether measured and predicted projection are looked at, here or on the canvas."""
+        return self.is_seen() or self.on_canvas.is_shown
 
     def set_colours(self, colours: ThemeColours) -> None:
         """Draw in the colours of a theme."""
