@@ -84,7 +84,7 @@ class SeriesState(QWidget):
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(4)
         mark, text = QLabel(MARKS[finding.level], row), text_label(row, finding.text)
-        mark.setFixedWidth(max(map(mark.fontMetrics().horizontalAdvance, MARKS.values())) + 8)
+        mark.setMinimumWidth(max(map(mark.fontMetrics().horizontalAdvance, MARKS.values())) + 8)
         text.setTextFormat(Qt.TextFormat.PlainText)
         text.setToolTip(finding.tip)
         for label in (mark, text):
