@@ -35,9 +35,9 @@ def dock_in(viewer) -> StinrDock | None:
 
 
 def values(dock: StinrDock) -> list[object]:
-    """Everything that an input of the dock says."""
+    """Everything that an input of the dock says, as far as it is seen: a hidden one fills itself when it likes."""
     found: list[object] = []
-    for widget in dock.findChildren(QWidget):
+    for widget in filter(QWidget.isVisible, dock.findChildren(QWidget)):
         if isinstance(widget, QComboBox):
             found.append(widget.currentText())
         elif isinstance(widget, QAbstractSpinBox | QLineEdit):
