@@ -11,7 +11,7 @@ from ctypes.util import find_library
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QEvent, QObject, QPoint
 from qtpy.QtWidgets import QApplication
 
 from helpers.window_cases import turn, wait
@@ -114,6 +114,7 @@ class Pointer:
                 for part in range(1, 11):
                     self.move(start + (end - start) * (part / 10))
                     turn(self._qtbot, 10)
+                self._wait_for_drag(end)
                 self.button(_LEFT, down=False)
                 reader = threading.Thread(target=lambda: lines.append(program.stdout.readline()), daemon=True)
                 reader.start()
@@ -121,6 +122,31 @@ class Pointer:
                 assert lines == ["dropped\n"]
             finally:
                 program.kill()
+
+    def _wait_for_drag(self, place: QPoint) -> None:
+        """Tremble at a place until Qt knows of the drag: what is let go before is dropped nowhere."""
+        seen, application = _DragSeen(), QApplication.instance()
+        assert application is not None
+        application.installEventFilter(seen)
+        try:
+            for shift in range(200):
+                self.move(place + QPoint(shift % 2, 0))
+                turn(self._qtbot, 3)
+                if seen.n_moves > 1:
+                    return
+        finally:
+            application.removeEventFilter(seen)
+
+
+class _DragSeen(QObject):
+    """Counts what Qt hears of a drag."""
+
+    n_moves = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Count, and keep nothing back."""
+        self.n_moves += event.type() in (QEvent.Type.DragEnter, QEvent.Type.DragMove)
+        return False
 
 
 @contextmanager
