@@ -29,7 +29,7 @@ from napari_stinr.projection.views import SliceShape, Views
 from napari_stinr.training.stages import VOLUME, total_steps
 from napari_stinr.training.trainer import Trainer
 
-CASES = ((64, 61), (128, 31), (128, 61), (128, 181), (256, 61))
+CASES = ((64, 61), (128, 31), (128, 61), (128, 181), (256, 61), (512, 61))
 QUICK_CASES = ((32, 13), (64, 13))
 STEPS = 40
 """Of a whole run that is so short: it goes through all stages, in which the field is not the same."""

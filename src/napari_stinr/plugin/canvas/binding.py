@@ -20,6 +20,7 @@ from napari_stinr.plugin.canvas.crop import CropRectangle
 from napari_stinr.plugin.canvas.display import Display
 from napari_stinr.plugin.canvas.exporter import Exporter
 from napari_stinr.plugin.canvas.facts_watch import FactsWatch
+from napari_stinr.plugin.canvas.garbage import WindowGarbage
 from napari_stinr.plugin.canvas.layer_data import contents_of
 from napari_stinr.plugin.canvas.layers import ViewerLayers
 from napari_stinr.plugin.canvas.movie_maker import MovieMaker
@@ -108,6 +109,7 @@ class ViewerBinding(QObject):
         self.tasks = BackgroundTasks()
         self.run = self.tasks.run
         self.exporter = Exporter(self.tasks)
+        self._garbage = WindowGarbage()
         self._is_polling = False
         self._failure_said = ""
         session = self.session
@@ -171,6 +173,7 @@ class ViewerBinding(QObject):
             self.session.poll()
             self.tasks.poll()
             self.polled.emit()
+            self._garbage.look()
         finally:
             self._is_polling = False
 
@@ -253,6 +256,7 @@ class ViewerBinding(QObject):
         self.layers.close()
         self.tasks.close()
         self.session.close()
+        self._garbage.close()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # Qt's name
         """See the window close: at once where a program does it, else after a person could still say no."""

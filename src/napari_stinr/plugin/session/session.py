@@ -25,7 +25,7 @@ from napari_stinr.plugin.session.run_log import RunLog
 from napari_stinr.plugin.session.runs import Run, RunHistory
 from napari_stinr.plugin.session.scripts import is_reproducible
 from napari_stinr.plugin.session.states import ACTIVE, Action, Facts, NotNow, RunState, why_not
-from napari_stinr.plugin.session.training_thread import TrainingThread, window_order
+from napari_stinr.plugin.session.training_thread import TrainingThread, free_memory_of_run, window_order
 from napari_stinr.training.events import (
     Abandoned,
     Aligning,
@@ -315,10 +315,11 @@ class Session(PoseChoice):
         self.reconstruction_changed.emit(reconstruction)
 
     def _join(self) -> None:
-        # It has posted its last event: this waits for no more than the freeing of its memory.
+        # It has posted its last event: this hardly waits.
         if self._thread is not None:
             self._thread.join(_JOIN_TIMEOUT)
-        self._thread = None
+            self._thread = None
+            free_memory_of_run()
 
     def _leave_run(self, draft: SeriesDraft | None) -> None:
         """Join a reconstruction that came without its series, or let it go; its checkpoint stays on the disk."""

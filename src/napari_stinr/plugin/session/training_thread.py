@@ -106,10 +106,7 @@ class TrainingThread(threading.Thread):
 
     def run(self) -> None:
         """Train; called by :meth:`start`."""
-        try:
-            drive(self._order, self._tell, self.control)
-        finally:
-            _free_memory()
+        drive(self._order, self._tell, self.control)
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Failed):
@@ -127,7 +124,9 @@ def _check_not_complete(steps: int, done: int) -> None:
         )
 
 
-def _free_memory() -> None:
+def free_memory_of_run() -> None:
+    """Give back what a training that has ended still holds; to be called in the thread of the window."""
+    # Not in the training's own: what it finds may be a widget.
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -39,7 +39,7 @@ class Folding(QCollapsible):
     """
 
     def __init__(self, title: str, parent: QWidget, *, is_folded: bool = True) -> None:
-        super().__init__(title, parent, QIcon(), QIcon())
+        super().__init__(title, parent)
         self._title = title
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.setDuration(0)
@@ -70,6 +70,8 @@ class Folding(QCollapsible):
 
     def _fit(self, is_unfolded: bool) -> None:
         super().setText(f"{UNFOLDED if is_unfolded else FOLDED} {self._title}")
+        # Not given to superqt as its icons: an empty icon is false in PySide6, and superqt then has none to set.
+        self.toggleButton().setIcon(QIcon())
         content = self.content()
         content.setMaximumHeight(_ANY_HEIGHT if is_unfolded else 0)
         # Or the tab key would walk through what cannot be seen.
