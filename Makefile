@@ -83,4 +83,6 @@ $(BASE): $(INSTALL_INPUTS) | $(BIN)/python
 $(DEV): $(INSTALL_INPUTS) | $(BIN)/python
 	$(PIP_INSTALL) torch hatchling editables
 	$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+# A second opinion on the metadata of OME-Zarr: it asks for an older pydantic than it needs, and is not for every Python.
+	$(PIP_INSTALL) --no-deps "ome-zarr-models; python_version < '3.14'" "pydantic-zarr; python_version < '3.14'"
 	@touch $(BASE) $@

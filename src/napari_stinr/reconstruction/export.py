@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io import write_frames, write_volume
-from napari_stinr.io.formats.endings import WRITTEN_ENDINGS
+from napari_stinr.io.formats.endings import OME_ZARR_ENDING, WRITTEN_ENDINGS, written_ending
 from napari_stinr.io.output.atomic import check_target
 from napari_stinr.io.output.replacing import check_replaceable
 from napari_stinr.io.output.targets import check_output
@@ -32,14 +32,14 @@ def export_run(
     voxel_size: float | None = None,
     progress: Update | None = None,
 ) -> None:
-    """Write volumes of a saved reconstruction: one time as 3D, several as a 4D TIFF.
+    """Write volumes of a saved reconstruction: one time as 3D, several as 4D TIFF or OME-Zarr.
 
     Parameters
     ----------
     run : Path
         Reconstruction.
     target : Path
-        ``.tif``, ``.tiff`` or ``.mrc`` to write.
+        ``.tif``, ``.tiff``, ``.mrc`` or ``.ome.zarr`` to write.
     times : sequence of float or str
         Times to render, from 0 to 1, or texts with the unit of the run such as ``"30s"``. Default: 0, and 1 for the
         contamination.
@@ -58,7 +58,7 @@ def export_run(
     from napari_stinr.reconstruction.export_times import stated_time
     from napari_stinr.reconstruction.reconstruction import load_reconstruction
 
-    _check_format(target, len(times))
+    check_format(target, len(times))
     check_output(target, endings=WRITTEN_ENDINGS)
     check_replaceable(target)
     reconstruction = load_reconstruction(run)
@@ -82,14 +82,14 @@ def export_volumes(
     overwrite: bool = True,
     progress: Update | None = None,
 ) -> None:
-    """Write volumes of a reconstruction: one time as 3D, several as a 4D TIFF; whole or not at all.
+    """Write volumes of a reconstruction: one time as 3D, several as 4D TIFF or OME-Zarr; whole or not at all.
 
     Parameters
     ----------
     reconstruction : Reconstruction
         What to render.
     target : Path
-        ``.tif``, ``.tiff`` or ``.mrc`` to write.
+        ``.tif``, ``.tiff``, ``.mrc`` or ``.ome.zarr`` to write.
     times : sequence of float
         Times to render. None at all: 0, and 1 for the contamination.
     contamination : bool
@@ -110,13 +110,20 @@ def export_volumes(
     from napari_stinr.reconstruction.rendering import check_time
 
     times = list(times) or [1.0 if contamination else 0.0]
-    _check_format(target, len(times))
+    check_format(target, len(times))
     check_output(target, endings=WRITTEN_ENDINGS)
-    check_target(target.expanduser(), overwrite=overwrite)
-    check_replaceable(target)
     for t in times:
         check_time(t)
     grid = reconstruction.grid_at(voxel_size)
+    if written_ending(target) == OME_ZARR_ENDING:
+        from napari_stinr.reconstruction.export_store import export_store
+
+        export_store(
+            reconstruction, target, grid, times, contamination=contamination, overwrite=overwrite, progress=progress
+        )
+        return
+    check_target(target.expanduser(), overwrite=overwrite)
+    check_replaceable(target)
     volumes = _rendered(reconstruction, grid, times, contamination=contamination, progress=progress)
     size, unit = grid.voxel_size, reconstruction.length_unit
     if target.suffix.lower() == ".mrc":
@@ -159,10 +166,24 @@ def _rendered(
         yield volume
 
 
-def _check_format(target: Path, n_times: int) -> None:
+def check_format(target: Path, n_times: int) -> None:
+    """Refuse several times for a format that holds one volume.
+
+    Parameters
+    ----------
+    target : Path
+        File that will be written.
+    n_times : int
+        How many volumes.
+
+    Raises
+    ------
+    StinrError
+        The format holds one.
+    """
     if n_times > 1 and target.suffix.lower() == ".mrc":
         raise StinrError(
             f"{n_times} times for {target.name}",
             expected="one, as an MRC file holds one volume",
-            cure="Write a .tif, or one .mrc for each time.",
+            cure="Write a .tif or .ome.zarr, or one .mrc for each time.",
         )

@@ -91,9 +91,9 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
         if stat.S_IMODE(temporary.stat().st_mode) != permissions:
             with contextlib.suppress(PermissionError):  # some network disks have permissions of their own
                 temporary.chmod(permissions)
-        _flush_to_disk(temporary)
-        _replace(temporary, target)
-        _flush_folder(target.parent)
+        flush_to_disk(temporary)
+        move(temporary, target)
+        flush_folder(target.parent)
     except OSError as error:
         raise write_problem(error, target) from error
     finally:
@@ -173,15 +173,23 @@ def _computer() -> str:
     return hashlib.blake2b(platform.node().encode(), digest_size=2).hexdigest()
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove what killed processes have left of earlier writes of this file."""
+def leftovers(target: Path) -> list[Path]:
+    """Return what killed processes have left of earlier writes of this file or folder."""
     form = re.compile(rf"\.stinr-([0-9a-f]{{4}})-(\d+)-[0-9a-f]{{8}}-{re.escape(_tail(target))}")
+    left: list[Path] = []
     with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
         for entry in entries:
             match = form.fullmatch(entry.name)
             if match is not None and _is_left_behind(entry, match[1], int(match[2])):
-                os.unlink(entry.path)
-                logger.warning("An earlier write of %s was interrupted; its unfinished file was removed", target)
+                left.append(Path(entry.path))
+    return left
+
+
+def _remove_leftovers(target: Path) -> None:
+    for left in leftovers(target):
+        with contextlib.suppress(OSError):
+            left.unlink()
+            logger.warning("An earlier write of %s was interrupted; its unfinished file was removed", target)
 
 
 def _is_left_behind(entry: os.DirEntry[str], computer: str, process: int) -> bool:
@@ -193,8 +201,8 @@ def _is_left_behind(entry: os.DirEntry[str], computer: str, process: int) -> boo
     return computer == _computer() and not psutil.pid_exists(process)
 
 
-def _replace(temporary: Path, target: Path) -> None:
-    """Rename; on Windows and on network disks, another program that has the file open may delay that."""
+def move(temporary: Path, target: Path) -> None:
+    """Rename, over a file that is there; on Windows and network disks, a program that has it open may delay that."""
     for pause in _PAUSES_BEFORE_RETRY:
         try:
             os.replace(temporary, target)
@@ -207,7 +215,8 @@ def _replace(temporary: Path, target: Path) -> None:
     os.replace(temporary, target)
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until the content of a file is on the disk, where the system can do that."""
     # Without this a power cut after the renaming could leave the new name with no content.
     with path.open("rb+") as stream:
         try:
@@ -217,7 +226,7 @@ def _flush_to_disk(path: Path) -> None:
                 raise
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the renaming last over a power cut, where the system can do that for a folder."""
     if not hasattr(os, "O_DIRECTORY"):
         return

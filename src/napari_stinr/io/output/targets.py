@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from napari_stinr.errors import StinrError
+from napari_stinr.io.formats.endings import OME_ZARR_ENDING, written_ending
 from napari_stinr.io.output.atomic import check_target, temporary_beside, write_problem
 
 _PROBE_BYTES = 2**16
@@ -40,26 +41,34 @@ def check_output(path: Path, *, endings: tuple[str, ...] = (RUN_ENDING,)) -> Non
     Parameters
     ----------
     path : Path
-        File that will be written.
+        File that will be written, or folder where it ends in ``.ome.zarr``.
     endings : tuple of str
         File endings that make sense, in lower case.
 
     Raises
     ------
     StinrError
-        The ending is another one, the folder is missing or cannot be written, the disk is full, or `path` is a folder.
+        The ending is another one, the folder is missing or cannot be written, the disk is full, or `path` is a folder
+        that must stay.
     """
     target = Path(os.path.realpath(path.expanduser()))
-    if os.path.isdir(target):
+    ending = written_ending(target)
+    if os.path.isdir(target) and ending != OME_ZARR_ENDING:
         raise StinrError(f"{target} is a folder", expected="the name of a file", cure="Add a file name to it.")
-    if target.suffix.lower() not in endings:
+    if ending not in endings:
         raise StinrError(
             f"{target.name} ends in {target.suffix!r}",
             expected="one of " + ", ".join(endings) if len(endings) > 1 else endings[0],
             cure="Change the ending of the name.",
         )
     _probe(target)
-    check_target(target, overwrite=True)
+    if ending == OME_ZARR_ENDING:
+        from napari_stinr.io.output.ome_zarr import check_installed, check_store_target
+
+        check_installed()
+        check_store_target(target, overwrite=True)
+    else:
+        check_target(target, overwrite=True)
 
 
 def check_folder(path: Path) -> None:

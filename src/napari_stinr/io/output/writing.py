@@ -6,6 +6,7 @@ bytes: no date, no random identifier.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,19 @@ import numpy as np
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import read_images
-from napari_stinr.io.formats.endings import MRC_ENDINGS, TIFF_ENDINGS, WRITTEN_ENDINGS
+from napari_stinr.io.formats.endings import (
+    MRC_ENDINGS,
+    OME_ZARR_ENDING,
+    TIFF_ENDINGS,
+    WRITTEN_ENDINGS,
+    written_ending,
+)
 from napari_stinr.io.formats.registry import read_stack
 from napari_stinr.io.formats.units import in_angstrom
 from napari_stinr.io.output.atomic import atomic_output
 from napari_stinr.io.output.mrc import write_mrc
+from napari_stinr.io.output.ome_zarr_layout import StoreLayout
+from napari_stinr.io.output.ome_zarr_reading import is_written_store, open_store
 from napari_stinr.io.output.tiff import write_tiff
 
 if TYPE_CHECKING:
@@ -41,12 +50,13 @@ def write_volume(
 
     ``.tif`` is read at the right size by ImageJ and by OME readers: it carries both descriptions, OME-XML in
     `length_unit` first and ImageJ's second, in nm, since ImageJ's description is ASCII. ``.ome.tif`` carries the
-    OME-XML only and may exceed 3.5 GB (BigTIFF). ``.mrc`` is a volume (ISPG 1).
+    OME-XML only and may exceed 3.5 GB (BigTIFF). ``.mrc`` is a volume (ISPG 1). ``.ome.zarr`` is a folder with
+    the volume at several resolutions, of which other programs read what they show.
 
     Parameters
     ----------
     path : str or path-like
-        File to write, ending in ``.tif``, ``.tiff``, ``.ome.tif``, ``.ome.tiff`` or ``.mrc``.
+        File to write, ending in ``.tif``, ``.tiff``, ``.ome.tif``, ``.ome.tiff``, ``.mrc`` or ``.ome.zarr``.
     volume : array_like
         `(z, y, x)` values [V]; stored as float32.
     voxel_size : float
@@ -65,6 +75,8 @@ def write_volume(
     target = Path(path).expanduser()
     if target.suffix.lower() == ".mrc":
         write_mrc(target, values, in_angstrom(voxel_size, length_unit), is_volume=True, overwrite=overwrite)
+    elif written_ending(target) == OME_ZARR_ENDING:
+        _write_store(target, [values], StoreLayout(_zyx(values.shape), voxel_size, length_unit), overwrite=overwrite)
     else:
         _check_ending(target, WRITTEN_ENDINGS)
         depth, height, width = values.shape
@@ -83,12 +95,13 @@ def write_frames(
     overwrite: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write volumes at several times as one 4D TIFF (t, z, y, x), holding a single volume in memory.
+    """Write volumes at several times as one 4D TIFF or OME-Zarr (t, z, y, x), holding a single volume in memory.
 
     Parameters
     ----------
     path : str or path-like
-        File to write: ``.tif`` for ImageJ and OME readers, up to 3.5 GB; ``.ome.tif`` for OME readers, of any size.
+        File to write: ``.tif`` for ImageJ and OME readers, up to 3.5 GB; ``.ome.tif`` or the folder ``.ome.zarr`` for
+        OME readers, of any size.
     volumes : iterable of array_like
         `n_times` volumes of `shape`; each is asked for when the one before has been written.
     n_times : int
@@ -113,7 +126,7 @@ def write_frames(
         cannot be written.
     """
     target = Path(path).expanduser()
-    _check_ending(target, TIFF_ENDINGS)
+    _check_ending(target, (*TIFF_ENDINGS, OME_ZARR_ENDING))
     full_shape = (n_times, *shape)
     if len(full_shape) != 4 or min(full_shape) < 1:
         raise StinrError(
@@ -125,7 +138,12 @@ def write_frames(
         raise StinrError(
             f"{len(times)} times for {n_times} volumes", expected="one for each", cure="Give as many times as volumes."
         )
-    pages = _pages(volumes, n_times, shape, progress)
+    if written_ending(target) == OME_ZARR_ENDING:
+        stated = tuple(map(float, range(n_times) if times is None else times))
+        layout = StoreLayout(_zyx(shape), voxel_size, length_unit, times=stated)
+        _write_store(target, _volumes(volumes, n_times, shape, progress), layout, overwrite=overwrite)
+        return
+    pages = itertools.chain.from_iterable(_volumes(volumes, n_times, shape, progress))
     write_tiff(target, pages, full_shape, voxel_size, length_unit, times=times, overwrite=overwrite)
 
 
@@ -213,7 +231,7 @@ def read_volume(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], floa
     Parameters
     ----------
     path : str or path-like
-        File to read, ending in ``.mrc``, ``.tif``, ``.tiff`` or ``.npy``.
+        File to read, ending in ``.mrc``, ``.tif``, ``.tiff`` or ``.npy``; an OME-Zarr that this program wrote.
 
     Returns
     -------
@@ -228,10 +246,21 @@ def read_volume(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], floa
         The file is missing, damaged or of another kind.
     """
     source = Path(path).expanduser()
+    if written_ending(source) == OME_ZARR_ENDING and is_written_store(source):
+        return _read_store(source)
     if source.is_file():
         _check_ending(source, _VOLUME_READ_ENDINGS)
     stack = read_stack(source)
     return read_images(stack.images, source), stack.pixel_size
+
+
+def _read_store(path: Path) -> tuple[NDArray[np.float32], float | None]:
+    store = open_store(path)
+    if store.shape[0] > 1:
+        raise StinrError(
+            f"{path.name} holds {store.shape[0]} volumes", expected="one", cure="Export the volume at one time."
+        )
+    return store.read(), store.voxel_size
 
 
 def _checked_array(values: ArrayLike, what: str, axes: str) -> NDArray[np.float32]:
@@ -246,7 +275,7 @@ def _checked_array(values: ArrayLike, what: str, axes: str) -> NDArray[np.float3
 
 
 def _check_ending(path: Path, endings: tuple[str, ...]) -> None:
-    if path.suffix.lower() not in endings:
+    if written_ending(path) not in endings:
         raise StinrError(
             f"{path.name} ends in {path.suffix!r}",
             expected="one of " + ", ".join(endings),
@@ -260,7 +289,21 @@ def _write_lines(path: str | os.PathLike[str], lines: list[str], overwrite: bool
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-def _pages(
+def _write_store(path: Path, volumes: Iterable[NDArray[np.float32]], layout: StoreLayout, *, overwrite: bool) -> None:
+    from napari_stinr.io.output.ome_zarr import writing_store
+
+    with writing_store(path, layout, overwrite=overwrite) as writer:
+        for step, volume in enumerate(volumes):
+            for number, rows in enumerate(writer.blocks):
+                writer.put(step, number, volume[:, rows])
+
+
+def _zyx(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    depth, height, width = shape
+    return depth, height, width
+
+
+def _volumes(
     volumes: Iterable[ArrayLike], n_times: int, shape: tuple[int, int, int], progress: Callable[[int, int], None] | None
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
@@ -272,7 +315,7 @@ def _pages(
                 expected=f"{n_times} volumes of the shape {tuple(shape)}",
                 cure="Give volumes of one shape, as many as announced.",
             )
-        yield from values
+        yield values
         done += 1
         if progress is not None:
             progress(done, n_times)
