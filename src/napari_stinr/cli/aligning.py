@@ -25,9 +25,9 @@ from napari_stinr.cli.series_options import (
     Threads,
     Times,
     given_series,
-    preprocessing_options,
 )
 from napari_stinr.errors import StinrError
+from napari_stinr.training.jobs.asked import ALIGNMENTS, preprocessing_options
 
 if TYPE_CHECKING:
     from napari_stinr.alignment.align import Alignment
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
 
 _STACKS = (".mrc", ".mrcs", ".st", ".ali", ".preali")
-METHODS = ("off", "coarse", "joint")
-"""Alignments that need no file."""
 
 
 def align_command(
@@ -112,7 +110,7 @@ def given_pose(path: Path, series: "TiltSeries", *, turned: bool) -> "Pose":
     if path.suffix.lower() not in POSES:
         raise StinrError(
             f"--align is {path}",
-            expected=f"{', '.join(METHODS)}, or a pose that ends in {', '.join(POSES)}",
+            expected=f"{', '.join(ALIGNMENTS)}, or a pose that ends in {', '.join(POSES)}",
             cure="Give one of these.",
         )
     return read_pose(path, shape=(series.height, series.width), tilt_angles=series.tilt_angles, turned=turned)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from napari_stinr.pace import Pace, Update, remaining_text
+from napari_stinr.training.interrupts import Stopped
 from napari_stinr.training.remaining import RemainingTime
 
 if TYPE_CHECKING:
@@ -40,13 +41,18 @@ def progress(
 ) -> Iterator[SteadyUpdate]:
     """Show progress as long as the block runs; it is called as ``update(done, total, remark)``."""
     out = sys.stderr if stream is None else stream
-    if out.isatty():
-        with _bar(title, out, clock) as update:
-            yield update
-    else:
-        lines = _Lines(title, out, clock)
-        yield lines
-        lines.finish()
+    try:
+        if out.isatty():
+            with _bar(title, out, clock) as update:
+                yield update
+        else:
+            lines = _Lines(title, out, clock)
+            yield lines
+            lines.finish()
+    except KeyboardInterrupt as stop:
+        if stop.args:  # something is kept; typer would lose what that says
+            raise Stopped(str(stop)) from stop
+        raise
 
 
 def say(text: str) -> None:

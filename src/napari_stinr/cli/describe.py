@@ -104,10 +104,17 @@ def describe_run(reconstruction: Reconstruction) -> list[str]:
         *([labelled("margin", f"{grid.margin} voxels on each side, not shown")] if grid.margin else []),
         labelled("voxel size", f"{reconstruction.voxel_size:g} {reconstruction.length_unit}"),
         labelled("times", f"{first:g} to {last:g}{unit}"),
-        *(labelled(name.replace("_", " "), str(value)) for name, value in reconstruction.provenance.items()),
+        *(labelled(name.replace("_", " "), str(value)) for name, value in _told(reconstruction.provenance)),
         *_uncertain(reconstruction),
     ]
     return [*lines, "", "config:", *(f"  {line}".rstrip() for line in config.to_yaml().splitlines())]
+
+
+def _told(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Leave out what is for the program only: the options of a job, of which the settings come anyway."""
+    from napari_stinr.training.jobs.record import JOB
+
+    return [(name, value) for name, value in provenance.items() if name != JOB]
 
 
 def _uncertain(reconstruction: Reconstruction) -> list[str]:

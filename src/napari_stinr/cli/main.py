@@ -1,4 +1,4 @@
-"""The command line: ``stinr demo | simulate | info | align | train | export | evaluate``.
+"""The command line: ``stinr demo | simulate | info | align | train | run | export | evaluate``.
 
 Results go to stdout; progress, notes and errors to stderr. Exit codes: 0 done; 2 the input or an option is wrong (one
 line says what was found, what was expected and how to mend it); 130 stopped, with what was trained saved. Libraries
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_stinr.cli.aligning import align_command
+from napari_stinr.cli.batch import run_command
 from napari_stinr.cli.console import forgiving_output, messages_as_lines, progress, say
+from napari_stinr.cli.ranks import several_processes
 from napari_stinr.cli.series_options import (
     STACK_HELP,
     Angles,
@@ -32,11 +34,11 @@ from napari_stinr.cli.series_options import (
     PixelSize,
     Threads,
     Times,
-    found_series,
-    preprocessing_options,
 )
 from napari_stinr.errors import StinrError
+from napari_stinr.io.series.given import found_series
 from napari_stinr.training.interrupts import Stopped, terminate_as_interrupt
+from napari_stinr.training.jobs.asked import preprocessing_options
 
 if TYPE_CHECKING:
     from napari_stinr.analysis.metrics import Evaluation
@@ -240,10 +242,12 @@ def info(
 
 
 app.command("align")(align_command)
+app.command("run")(run_command)
 
 
 @app.command()
 def train(
+    context: typer.Context,
     stack: Annotated[list[Path], typer.Argument(metavar="STACK", help=STACK_HELP, show_default=False)],
     out: Annotated[Path, typer.Option(metavar="RUN.stinr", help="File for the reconstruction.", show_default=False)],
     angles: Angles = None,
@@ -286,6 +290,7 @@ def train(
     from napari_stinr.cli.training import TrainingRequest
     from napari_stinr.cli.training import train as train_request
 
+    ranks = context.with_resource(several_processes(out, device=device, threads=threads))
     preprocessing = preprocessing_options(
         axis=axis,
         background=background,
@@ -320,15 +325,17 @@ def train(
         invert_contrast=invert_contrast,
         crop=crop,
     )
-    estimate = request.estimate(given.shape)
-    run = train_request(request.order(given.read()), estimate=estimate, tells_notes=True)
+    estimate = request.estimate(given.shape, ranks=ranks)
+    run = train_request(request.order(given.read(), ranks), estimate=estimate, tells_notes=True)
     say(f"wrote {out} after {run.step} steps")
 
 
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Reconstruction (.stinr).", show_default=False)],
-    out: Annotated[Path, typer.Argument(metavar="OUT.tif|OUT.mrc", help="File to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.tif|OUT.mrc|OUT.ome.zarr", help="File to write.", show_default=False)
+    ],
     time: Annotated[
         list[str] | None,
         typer.Option(metavar="T", help="Time: 0 to 1, or in the unit of the run, as 30s; may be repeated. Default: 0."),
@@ -340,7 +347,7 @@ def export(
         float | None, typer.Option(metavar="A", help="Edge of a voxel in Å. Default: that of the run.")
     ] = None,
 ) -> None:
-    """Write volumes that other programs open: one time as 3D, several as 4D TIFF."""
+    """Write volumes that other programs open: one time as 3D, several as 4D TIFF or OME-Zarr."""
     from napari_stinr.reconstruction.export import export_run
 
     with progress("export") as update:

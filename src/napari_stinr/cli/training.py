@@ -7,10 +7,9 @@ import logging
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_stinr.cli.aligning import METHODS, given_pose
+from napari_stinr.cli.aligning import given_pose
 from napari_stinr.cli.console import progress, say, step_reporter
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import check_output
@@ -19,12 +18,15 @@ from napari_stinr.training.checkpoints import check_run_replaceable, checkpoint_
 from napari_stinr.training.events import Abandoned, Aligning, Event, Failed, Prepared, Reported, Saved
 from napari_stinr.training.failures import FailureKind
 from napari_stinr.training.interrupts import Stopped, StopRequest
+from napari_stinr.training.jobs.asked import asked_config, pose_file
+from napari_stinr.training.makers import ALONE
 from napari_stinr.training.remaining import RemainingTime
 from napari_stinr.training.requirements import stages_of_prepared
 from napari_stinr.training.run import CHECKPOINT_EVERY, Control, Order, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from napari_stinr.cli.console import SteadyUpdate
     from napari_stinr.config import ReconstructionConfig
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.training import StepReport
     from napari_stinr.training.checkpoints import Kept
+    from napari_stinr.training.distributed.ranks import Ranks
+    from napari_stinr.training.estimates import Speed
     from napari_stinr.training.requirements import Estimate
 
 logger = logging.getLogger(__name__)
@@ -59,6 +63,8 @@ class TrainingRequest:
     align: str | None = None
     binning: int = 1
     """Edge of the squares of pixels that become one pixel of the series."""
+    settings: str | None = None
+    """Settings as YAML, where they stand in no file of their own."""
 
     def __post_init__(self) -> None:
         for first, second in (
@@ -85,15 +91,28 @@ class TrainingRequest:
             )
         check_output(self.out)
 
-    def order(self, series: TiltSeries) -> Order:
-        """Return the order for a tilt series; a StinrError says what is wrong with the settings."""
+    def _check_shared(self, ranks: Ranks) -> None:
+        """Refuse, before anything is read, what several processes cannot share; a StinrError says so."""
+        from napari_stinr.training.requirements import Begun
+
+        begun = None if self.resume is None else Begun.of(self.resume)
+        if begun is not None or self.resume is None:
+            ranks.config_for(self._config if begun is None else begun.config)
+
+    def order(self, series: TiltSeries, ranks: Ranks | None = None) -> Order:
+        """Return the order for a tilt series; a StinrError says what is wrong with the settings.
+
+        Several processes share it where `ranks` are there.
+        """
         config = self._config if self.resume is None else None
         turned = config is not None and config.preprocessing.axis == "horizontal"
+        if ranks is not None:
+            config = None if config is None else ranks.config_for(config)
         return Order(
             # Given away: as read, the series is of no use once it is prepared.
             [series].pop,
             config,
-            device=self.device,
+            device=self.device if ranks is None else ranks.device,
             threads=self.threads,
             resume=self.resume,
             # A new run has them in its settings.
@@ -105,10 +124,17 @@ class TrainingRequest:
             pose=None if self._pose is None else given_pose(self._pose, series, turned=turned),
             binning=self.binning,
             binning_cure=_BINNING_CURE,
+            makers=ALONE if ranks is None else ranks,
         )
 
-    def estimate(self, shape: tuple[int, int, int]) -> Estimate | None:
+    def estimate(
+        self, shape: tuple[int, int, int], *, speed: Speed | None = None, ranks: Ranks | None = None
+    ) -> Estimate | None:
         """Return what a run needs on a series of this shape, not binned; a StinrError refuses what does not fit."""
+        if ranks is not None:  # nothing is estimated of what several processes share
+            self._check_shared(ranks)
+            return None
+        # `speed` of this machine, where it was measured already.
         # None where a run to go on with cannot be read: why, it says itself.
         from napari_stinr.cores import available_threads
         from napari_stinr.devices import resolve_device
@@ -136,6 +162,7 @@ class TrainingRequest:
             available=available,
             beside=beside,
             reaches_edge=reaches_edge,
+            folder=self.out.parent,
             cure=_BINNING_CURE,
         )
         return estimate_run(
@@ -144,36 +171,30 @@ class TrainingRequest:
             binning=self.binning,
             available=available,
             beside=beside,
-            speed=measure_speed(self.threads or available_threads()) if device.type == "cpu" else None,
+            speed=(speed or measure_speed(self.threads or available_threads())) if device.type == "cpu" else None,
             limit=self.seconds,
             begun=begun,
             is_posed=self._pose is not None,
+            folder=self.out.parent,
             cure=_BINNING_CURE,
         )
 
     @property
     def _pose(self) -> Path | None:
-        return None if self.align is None or self.align in METHODS else Path(self.align)
+        return pose_file(self.align)
 
     @cached_property
     def _config(self) -> ReconstructionConfig:
-        from napari_stinr.config import ReconstructionConfig, preset_config, read_settings_text
+        from napari_stinr.config import read_settings_text
 
-        if self.config is None:
-            settings = preset_config(self.preset or "growth")
-        else:
-            settings = ReconstructionConfig.from_yaml(read_settings_text(self.config))
-        changes = {"steps": self.steps, "seed": self.seed}
-        settings = settings.with_preprocessing(**self.preprocessing)
-        if self.align is not None and self._pose is None:
-            settings = settings.with_alignment(self.align)
-        if self._pose is not None and settings.preprocessing.axis == "auto":
-            from napari_stinr.alignment.pose_files import FOREIGN_POSES
-
-            # Such a file says itself where the axis lies; images that were turned besides would be moved wrongly.
-            if self._pose.suffix.lower() in FOREIGN_POSES:
-                settings = settings.with_preprocessing(axis="vertical")
-        return settings.with_training(**{name: value for name, value in changes.items() if value is not None})
+        return asked_config(
+            preset=self.preset,
+            settings=self.settings if self.config is None else read_settings_text(self.config),
+            steps=self.steps,
+            seed=self.seed,
+            preprocessing=self.preprocessing,
+            align=self.align,
+        )
 
     def _check_replaceable(self, series: TiltSeries, config: ReconstructionConfig, step: int) -> None:
         """Refuse to write over a longer run, or over that of another series."""
@@ -190,7 +211,12 @@ class TrainingRequest:
 
 
 def train(
-    order: Order, *, title: str = "train", estimate: Estimate | None = None, tells_notes: bool = False
+    order: Order,
+    *,
+    title: str = "train",
+    estimate: Estimate | None = None,
+    tells_notes: bool = False,
+    go_on: str = _RESUME,
 ) -> Reconstruction:
     """Train with a bar; Ctrl-C and SIGTERM stop at the next step border, with everything saved."""
     # What is expected of it is said first. `Stopped` says so; a StinrError that the training failed, or that its result
@@ -201,13 +227,13 @@ def train(
         listener = _Listener(order, stack, title=title, estimate=estimate, tells_notes=tells_notes)
         outcome = drive(order, listener, listener.control)
         if isinstance(outcome, Failed):
-            raise failed_training(outcome)
+            raise failed_training(outcome, go_on=go_on)
         if isinstance(outcome, Abandoned):
             raise Stopped("stopped before there was anything to save")
         require_saved(outcome.kept, order.path)
         last = listener.last
         if outcome.was_stopped and last is not None and last.step < last.n_steps:
-            raise Stopped(_stopped_text(order, last))
+            raise Stopped(_stopped_text(order, last, go_on=go_on))
         return outcome.reconstruction
 
 
@@ -262,10 +288,10 @@ class _Listener:
                 logger.warning("%s", checkpoint_text(event.kept))
 
 
-def failed_training(failed: Failed) -> StinrError:
+def failed_training(failed: Failed, *, go_on: str = _RESUME) -> StinrError:
     """Return what an error in a training means to the person at the command line, what is left and how to go on."""
     failure, text = failed.failure, failed.failure.text
-    left = rescue_text(failed.kept, resume=_RESUME, last=failed.checkpoint)
+    left = rescue_text(failed.kept, resume=go_on, last=failed.checkpoint)
     logger.debug("Training failed\n%s", failed.trace)
     match failure.kind:
         case FailureKind.INPUT:
@@ -300,8 +326,10 @@ def require_saved(kept: Kept, path: Path | None) -> None:
     )
 
 
-def _stopped_text(order: Order, last: StepReport) -> str:
+def _stopped_text(order: Order, last: StepReport, *, go_on: str) -> str:
     path, steps, seconds = order.path, order.steps, order.seconds
+    if go_on != _RESUME:
+        return f"stopped at step {last.step} of {last.n_steps} and saved {path}: {go_on}"
     limit = f" --steps {steps}" if steps else f" --seconds {seconds:g}" if seconds else ""
     return (
         f"stopped at step {last.step} of {last.n_steps} and saved {path}. "

@@ -26,17 +26,19 @@ _LONGEST_REASON = 300
 _COMPARE = "Compare it with the configuration that `stinr info RUN` prints."
 
 
-class _PlainLoader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """Plain values, lists and mappings of a few levels; no node is there twice."""
 
+    longest_value = _LONGEST_VALUE
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose the next node, or refuse it."""
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         problem = ""
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             problem = "has an anchor or alias (& or *)"
-        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > _LONGEST_VALUE:
+        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > self.longest_value:
             problem = f"has a value of {len(event.value)} letters"
         elif self._depth == _DEEPEST:
             problem = f"is nested more than {_DEEPEST} deep"
@@ -53,7 +55,7 @@ def parse_settings(text: str) -> dict[Any, Any]:
     if len(text) > MAXIMUM_SETTINGS_BYTES:
         raise _too_long("the configuration")
     try:
-        given = _PlainLoader(text).get_single_data()  # what yaml.safe_load does with its own, equally safe loader
+        given = PlainLoader(text).get_single_data()  # what yaml.safe_load does with its own, equally safe loader
     # A date of the 99th month and a number of base 60 beyond all numbers get as far as Python itself.
     except (yaml.YAMLError, ValueError, ArithmeticError) as error:
         raise StinrError(
@@ -68,13 +70,15 @@ def parse_settings(text: str) -> dict[Any, Any]:
     return given
 
 
-def read_settings_text(path: Path) -> str:
+def read_settings_text(path: Path, *, longest: int = MAXIMUM_SETTINGS_BYTES) -> str:
     """Return the text of a file of settings.
 
     Parameters
     ----------
     path : Path
         YAML file.
+    longest : int
+        Length of the longest that makes sense [byte].
 
     Returns
     -------
@@ -93,9 +97,9 @@ def read_settings_text(path: Path) -> str:
                 f"{path} is a folder, a pipe or a device", expected="a YAML file", cure="Check the name of the file."
             )
         with path.open("rb") as stream:
-            raw = stream.read(MAXIMUM_SETTINGS_BYTES + 1)
-        if len(raw) > MAXIMUM_SETTINGS_BYTES:
-            raise _too_long(str(path))
+            raw = stream.read(longest + 1)
+        if len(raw) > longest:
+            raise _too_long(str(path), longest)
         return raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
@@ -104,9 +108,9 @@ def read_settings_text(path: Path) -> str:
         ) from error
 
 
-def _too_long(what: str) -> StinrError:
+def _too_long(what: str, longest: int = MAXIMUM_SETTINGS_BYTES) -> StinrError:
     return StinrError(
-        f"{what} is longer than {MAXIMUM_SETTINGS_BYTES // 1000} kB",
+        f"{what} is longer than {longest // 1000} kB",
         expected="settings as `name: value`",
         cure=_COMPARE,
     )

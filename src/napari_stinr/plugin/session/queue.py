@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.session.states import Action, NotNow, RunState
+from napari_stinr.training.jobs.queue import JobQueue, JobState, QueuedJob
 
 if TYPE_CHECKING:
     from napari_stinr.config import ReconstructionConfig
+    from napari_stinr.plugin.session.asked_job import AskedJob
     from napari_stinr.plugin.session.draft import SeriesDraft
 
 CUSTOM = "Custom"
 
 
-class JobState(StrEnum):
-    """Where a job is."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
 @dataclass(frozen=True, eq=False)
-class Job:
+class Job(QueuedJob):
     """One training: everything that decides it.
 
     Parameters
@@ -44,10 +35,8 @@ class Job:
         CPU threads.
     quality : str
         What the settings are called.
-    state : JobState
-        Where it is.
-    remark : str
-        What was reached, or what went wrong.
+    asked : AskedJob, optional
+        What a file of jobs says of it, where it comes from one.
     """
 
     draft: SeriesDraft
@@ -55,13 +44,13 @@ class Job:
     device: str = "auto"
     threads: int = 1
     quality: str = CUSTOM
-    state: JobState = JobState.WAITING
-    remark: str = ""
-    key: object = field(default_factory=object)
+    asked: AskedJob | None = None
 
     @property
     def text(self) -> str:
         """What it is, such as ``"growth, Standard, seed 0"``."""
+        if self.asked is not None:
+            return self.asked.name
         return f"{self.config.preset}, {self.quality}, seed {self.config.training.seed}"
 
 
@@ -81,28 +70,35 @@ class RunQueue:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self.jobs: tuple[Job, ...] = ()
+        self._queue: JobQueue[Job] = JobQueue()
         self.is_running = False
-        self._current: object | None = None
-        self._is_stopped = False
         self._chosen: dict[str, Any] = {}
         session.state_changed.connect(self._on_state_changed)
 
     @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All of them, done or not."""
+        return self._queue.jobs
+
+    @property
     def n_waiting(self) -> int:
         """How many jobs wait."""
-        return sum(job.state is JobState.WAITING for job in self.jobs)
+        return self._queue.n_waiting
 
     @property
     def goes_on(self) -> bool:
         """Whether another job follows the one that is running."""
-        return self.is_running and not self._is_stopped and self.n_waiting > 0
+        return self.is_running and self._queue.next() is not None
 
     def add(self, job: Job, *, n_seeds: int = 1) -> None:
         """Let a job wait at the end; `n_seeds` of them, each with the next seed."""
         seed = job.config.training.seed
         configs = [job.config.with_training(seed=seed + number) for number in range(n_seeds)]
-        self.jobs += tuple(replace(job, config=config, key=object()) for config in configs)
+        self.extend(*(replace(job, config=config) for config in configs))
+
+    def extend(self, *jobs: Job) -> None:
+        """Let jobs wait at the end, as they are."""
+        self._queue.add(*jobs)
         self.changed.emit()
 
     def add_chosen(self, *, n_seeds: int = 1) -> None:
@@ -116,7 +112,7 @@ class RunQueue:
 
     def remove(self, job: Job) -> None:
         """Take a job out of the list; the one that is running stays."""
-        self.jobs = tuple(kept for kept in self.jobs if kept.key is not job.key or kept.key is self._current)
+        self._queue.remove(job)
         self.changed.emit()
 
     def start(self) -> None:
@@ -129,12 +125,12 @@ class RunQueue:
             name: getattr(session, name)
             for name in ("preset", "quality", "is_customised", "config", "device", "threads")
         }
-        self.is_running, self._is_stopped = True, False
+        self.is_running, self._queue.is_stopped = True, False
         self.advance()
 
     def stop(self) -> None:
         """End the training that is running, and begin no other."""
-        self._is_stopped = True
+        self._queue.is_stopped = True
         if not self._session.why_not(Action.STOP):
             self._session.stop()
 
@@ -143,10 +139,7 @@ class RunQueue:
         if not self.is_running or self._session.is_active:
             return
         self._close_current()
-        while not self._is_stopped and self._session.why_not(Action.EDIT_SERIES) == "":
-            job = next((job for job in self.jobs if job.state is JobState.WAITING), None)
-            if job is None:
-                break
+        while self._session.why_not(Action.EDIT_SERIES) == "" and (job := self._queue.next()) is not None:
             if self._begin(job):
                 return
         if not self._session.is_active:
@@ -154,36 +147,43 @@ class RunQueue:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.jobs, self.is_running, self._current, self._chosen = (), False, None, {}
+        self._queue.clear()
+        self.is_running, self._chosen = False, {}
 
     def _begin(self, job: Job) -> bool:
-        session = self._session
+        session, asked = self._session, job.asked
         try:
+            place = None if asked is None else asked.place()
+            if place is not None and place.is_done:
+                self._queue.end(job, JobState.DONE, f"done before: {place.path.name}")
+                self.changed.emit()
+                return False
             if job.draft is not session.draft:
                 session.set_draft(job.draft)
             session.device, session.threads = job.device, job.threads
             session.customise(job.config)
-            session.start()
+            session.start(place=place)
         except (StinrError, OSError) as error:
-            self._set(job.key, JobState.FAILED, str(error))
+            self._queue.end(job, JobState.FAILED, str(error))
+            self.changed.emit()
             return False
-        self._current = job.key
-        self._set(job.key, JobState.RUNNING, "")
+        self._queue.begin(job)
+        self.changed.emit()
         return True
 
     def _close_current(self) -> None:
-        if self._current is None:
+        session, job = self._session, self._queue.current
+        if job is None:
             return
-        session, key = self._session, self._current
-        self._current = None
         if session.state is RunState.FAILED:
-            self._set(key, JobState.FAILED, session.failure)
-            return
-        run = session.runs.of(session.reconstruction)
-        reached = [] if run is None else [run.label]
-        if run is not None and run.residual is not None:
-            reached.append(f"residual {100 * run.residual:.2g} %")
-        self._set(key, JobState.STOPPED if self._is_stopped else JobState.DONE, ", ".join(reached))
+            self._queue.end(job, JobState.FAILED, session.failure)
+        else:
+            run = session.runs.of(session.reconstruction)
+            reached = [] if run is None else [run.label]
+            if run is not None and run.residual is not None:
+                reached.append(f"residual {100 * run.residual:.2g} %")
+            self._queue.end(job, JobState.STOPPED if self._queue.is_stopped else JobState.DONE, ", ".join(reached))
+        self.changed.emit()
 
     def _end(self) -> None:
         """Give the person back what was chosen before."""
@@ -197,10 +197,6 @@ class RunQueue:
                 session.choose(preset=chosen["preset"], quality=chosen["quality"])
         self.changed.emit()
 
-    def _set(self, key: object, state: JobState, remark: str) -> None:
-        self.jobs = tuple(replace(job, state=state, remark=remark) if job.key is key else job for job in self.jobs)
-        self.changed.emit()
-
     def _require(self, action: Action) -> None:
         reason = self._session.why_not(action)
         if reason:
@@ -208,4 +204,4 @@ class RunQueue:
 
     def _on_state_changed(self, state: RunState) -> None:
         if self.is_running and state is RunState.STOPPING:
-            self._is_stopped = True
+            self._queue.is_stopped = True
