@@ -209,7 +209,7 @@ def _regions(
         fit = search.fit()
         _advance(fit, settings.seed, steps=settings.visits * blocks_of_rows(settings, search.grid))
         search.learn(fit.field)
-    return search.regions(fit.field)
+    return torch.cat([rows for _, rows in search.regions(fit.field)])
 
 
 def _advance(

@@ -7,11 +7,14 @@ import json
 from typing import TYPE_CHECKING
 
 import convergence
+import larger_than_memory
 import matrix
 import memory
 import neural
+import ome_zarr
 import paper
 import projector
+import ranks
 import third_party
 import window
 from common import results_folder, save
@@ -24,13 +27,16 @@ TITLES = {
     "projector": "Speed of the projector",
     "convergence": "Quality against time",
     "memory": "Memory",
+    "larger_than_memory": "Larger than memory",
+    "ranks": "Several processes",
+    "ome_zarr": "Export as OME-Zarr",
     "window": "In the window",
     "third_party": "Third-party simulations",
     "paper": "Figure 3 of the paper",
     "matrix": "The matrix",
     "neural": "Neural or not",
 }
-LONG = ("paper", "matrix", "neural")
+LONG = ("paper", "matrix", "neural", "larger_than_memory")
 """A quarter of an hour, and hours: only where they are asked for by name."""
 ON_THEIR_OWN = ("third_party", *LONG)
 """Not in `table.md`: of data that not everyone has, beside a figure, and tables of their own in README and guide."""
@@ -38,6 +44,9 @@ _SAVE_THEMSELVES = {"convergence": convergence, "paper": paper, "matrix": matrix
 _MODULES = {
     "projector": projector,
     "memory": memory,
+    "larger_than_memory": larger_than_memory,
+    "ranks": ranks,
+    "ome_zarr": ome_zarr,
     "window": window,
     "third_party": third_party,
 }

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import tempfile
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from window_clock import Beat, pump, wait
@@ -13,11 +19,68 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-N_VOLUMES = 21
-"""Times of the volume that napari alone is given."""
 SCRUBBING = 4.0
 """How long a hand moves the time slider [s]."""
 ANGLES = (8.0, -28.0, 78.0)
+DOCK_WIDTH = 350
+"""Of the canvas that napari alone has to draw, an empty dock of this width takes as much as ours [px]."""
+OPENS, STARTS, TRAINS = "the sample opens", "Start", "a training is shown"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of an array with the looks of one of ours."""
+
+    data: NDArray[np.float32]
+    looks: dict[str, Any]
+
+    @classmethod
+    def of(cls, layer: Any) -> Layer:
+        """Copy a layer; what is computed when napari asks for it becomes an array."""
+        import numpy as np
+
+        looks = {name: str(getattr(layer, name)) for name in ("name", "blending", "projection_mode", "rendering")}
+        numbers = {name: np.asarray(getattr(layer, name)).tolist() for name in ("scale", "translate")}
+        units = [str(unit) for unit in layer.units]
+        limits = [float(limit) for limit in layer.contrast_limits]
+        others = {"units": units, "axis_labels": list(layer.axis_labels), "contrast_limits": limits}
+        shown = {"visible": layer.visible, "colormap": layer.colormap.name}
+        return cls(np.asarray(layer.data), {**looks, **numbers, **others, **shown})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was on the canvas at the end: the layers of the sample, those of the result, and steps of the slider."""
+
+    sample: tuple[Layer, ...]
+    results: tuple[Layer, ...]
+    last: float
+    """Physical time of t = 1, where t = 0 is 0."""
+    text: str
+
+    def save(self, folder: Path) -> None:
+        """Write it for another process."""
+        import numpy as np
+
+        looks = {}
+        for part in ("sample", "results"):
+            layers: tuple[Layer, ...] = getattr(self, part)
+            looks[part] = [layer.looks for layer in layers]
+            for number, layer in enumerate(layers):
+                np.save(folder / f"{part}{number}.npy", layer.data)
+        (folder / "looks.json").write_text(json.dumps({**looks, "last": self.last, "text": self.text}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Shown:
+        """Read what :meth:`save` wrote."""
+        import numpy as np
+
+        told = json.loads((folder / "looks.json").read_text())
+        sample, results = (
+            tuple(Layer(np.load(folder / f"{part}{number}.npy"), looks) for number, looks in enumerate(told[part]))
+            for part in ("sample", "results")
+        )
+        return cls(sample, results, told["last"], told["text"])
 
 
 def gaps(*, quick: bool) -> list[dict[str, Any]]:
@@ -34,67 +97,102 @@ def gaps(*, quick: bool) -> list[dict[str, Any]]:
         Of every phase: its name, the longest gap with the plugin, with napari alone where that has the phase, and how
         long it took [ms].
     """
-    ours, layers = _with_plugin(steps=60 if quick else 400)
-    alone = _alone(*layers)
+    ours, shown = _with_plugin(steps=60 if quick else 400)
+    with tempfile.TemporaryDirectory() as folder:
+        shown.save(Path(folder))
+        # In a process of its own, since the first layer of a process costs more than those after it.
+        command = [sys.executable, __file__, folder]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    alone = json.loads(answer.splitlines()[-1])
     return [{"phase": name, **found, "napari_ms": alone.get(name)} for name, found in ours.items()]
 
 
-def _with_plugin(*, steps: int) -> tuple[dict[str, dict[str, float]], tuple[NDArray[np.float32], ...]]:
-    """Longest gap and duration of every phase [ms], and the projections and volumes that were shown."""
+def _with_plugin(*, steps: int) -> tuple[dict[str, dict[str, float]], Shown]:
+    """Longest gap and duration of every phase [ms], and what was shown at the end."""
     import napari
-    import numpy as np
-
-    from napari_stinr.plugin.canvas.binding import binding_of
-    from napari_stinr.plugin.canvas.dock_opener import open_dock
 
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
     pump(1.0)
     found: dict[str, dict[str, float]] = {}
+    window = viewer.window._qt_window
+
+    def phase(name: str, do: Callable[[], Any]) -> None:
+        found[name] = _longest(window, do)
+
     try:
-        binding = binding_of(viewer)
+        # Nothing of the plugin is loaded yet, as when a person has just started napari.
+        phase(OPENS, lambda: _open_sample(viewer))
+        from napari_stinr.plugin.canvas.binding import binding_of
+        from napari_stinr.plugin.canvas.dock_opener import open_dock
+
+        binding, sample = binding_of(viewer), tuple(Layer.of(layer) for layer in viewer.layers)
         session = binding.session
-
-        def phase(name: str, do: Callable[[], None]) -> None:
-            found[name] = _longest(binding, do)
-
-        phase("the sample opens", lambda: (viewer.open_sample("napari-stinr", "nanotube"), pump(1.0)))
+        wait(lambda: not binding.tasks.running)
         session.threads = 1
         session.customise(session.config.with_training(steps=steps))
         wait(lambda: session.estimate is not None)
         foot = open_dock(viewer).foot
-        phase("Start", lambda: (foot.start.click(), pump(3.0)))
-        phase("a training is shown", lambda: wait(lambda: not session.is_active, every=0.05))
+        phase(STARTS, lambda: (foot.start.click(), pump(3.0)))
+        phase(TRAINS, lambda: (wait(lambda: not session.is_active, every=0.05), pump(2.0)))
         if session.failure:
             raise RuntimeError(session.failure)
-        pump(2.0)
+        wait(lambda: not binding.tasks.running)
         _three_phases(phase, viewer, binding.slider.set_t)
-        reconstruction = session.reconstruction
-        volumes = np.stack([reconstruction.render(float(t)) for t in np.linspace(0, 1, N_VOLUMES)])
-        return found, (np.asarray(session.series.projections), volumes)
+        results = tuple(Layer.of(layer) for layer in list(viewer.layers)[len(sample) :])
+        assert binding.slider.axis.physical(0.0) == 0
+        return found, Shown(sample, results, binding.slider.axis.physical(1.0), viewer.canvas.overlays.text.text)
     finally:
         viewer.close()
         pump(1.0)
 
 
-def _alone(projections: NDArray[np.float32], volumes: NDArray[np.float32]) -> dict[str, float]:
+def _open_sample(viewer: Any) -> None:
+    """Open the sample, until the dock is there with all its pages."""
+    viewer.open_sample("napari-stinr", "nanotube")
+
+    def is_complete() -> bool:
+        module = sys.modules.get("napari_stinr.plugin.docks.stinr")
+        docks = [] if module is None else viewer.window._qt_window.findChildren(module.StinrDock)
+        return bool(docks) and docks[0].is_complete
+
+    wait(is_complete)
+
+
+def _alone(shown: Shown) -> dict[str, float]:
     """Longest gaps of napari with the same pixels in layers of arrays [ms]."""
     import napari
+    from qtpy.QtWidgets import QWidget
 
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
+    found: dict[str, float] = {}
+
+    def phase(name: str, do: Callable[[], Any]) -> None:
+        found[name] = _longest(viewer.window._qt_window, do)["longest_ms"]
+
+    def add(layers: tuple[Layer, ...], pause: float) -> None:
+        for layer in layers:
+            viewer.add_image(layer.data, **layer.looks)
+            pump(pause)
+
+    def set_t(t: float) -> None:
+        viewer.dims.set_point(0, t * shown.last)
+
     try:
-        viewer.add_image(projections[:N_VOLUMES, None])
-        viewer.add_image(volumes, projection_mode="none")
-        pump(2.0)
-        found: dict[str, float] = {}
-
-        def phase(name: str, do: Callable[[], None]) -> None:
-            found[name] = _longest(viewer.window._qt_window, do)["longest_ms"]
-
-        def set_t(t: float) -> None:
-            viewer.dims.set_current_step(0, round(t * (N_VOLUMES - 1)))
-
+        empty = QWidget()
+        empty.setFixedWidth(DOCK_WIDTH)
+        viewer.window.add_dock_widget(empty)
+        overlays = viewer.canvas.overlays
+        overlays.text.text = shown.text
+        overlays.text.visible = overlays.scale_bar.visible = True
+        pump(1.0)
+        # A sample gives napari all of its layers at once.
+        phase(OPENS, lambda: (add(shown.sample, 0.0), pump(1.0)))
+        phase(TRAINS, lambda: add(shown.results, 1.0))
+        for layer, kept in zip(viewer.layers, (*shown.sample, *shown.results), strict=True):
+            layer.visible = kept.looks["visible"]
+        pump(1.0)
         _three_phases(phase, viewer, set_t)
         return found
     finally:
@@ -122,4 +220,11 @@ def _three_phases(phase: Callable[..., None], viewer: Any, set_t: Callable[[floa
 def _longest(parent: Any, do: Callable[[], Any]) -> dict[str, float]:
     beat, start = Beat(parent), time.perf_counter()
     do()
-    return {"seconds": time.perf_counter() - start, "longest_ms": 1000 * beat.stop()}
+    seconds = time.perf_counter() - start
+    # What was done is drawn after that.
+    pump(0.5)
+    return {"seconds": seconds, "longest_ms": 1000 * beat.stop()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_alone(Shown.load(Path(sys.argv[1])))))

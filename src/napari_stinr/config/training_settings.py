@@ -55,6 +55,13 @@ class TrainingConfig(Settings):
         ge=1,
         description="How large a part of the volume one step works on. Lower it where the memory does not suffice.",
     )
+    blocks_per_step: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="Blocks of that size in one step, each for a process of its own. A run that several processes "
+        "share has as many as these were when it began; anything else has 1.",
+    )
     rays_per_step: int = Field(
         256, ge=1, description="Pixels that one step looks at, where Batches is rays. More are steadier and slower."
     )

@@ -79,6 +79,11 @@ class VoxelGrid:
         around = 2 * self.margin
         return replace(self, depth=self.depth + around, width=self.width + around, margin=0)
 
+    @property
+    def held(self) -> range:
+        """Rows of what is as fine as the voxels that a field on this grid holds: all of them."""
+        return range(self.height)
+
     def resampled(self, voxel_size: float) -> VoxelGrid:
         """Return the grid with another voxel size that spans the same region between its outermost voxel centres.
 
@@ -111,6 +116,39 @@ class VoxelGrid:
         """
         n = self.shape[axis]
         return (np.arange(n, dtype=np.float64) - (n - 1) / 2) * self.voxel_size
+
+
+@dataclass(frozen=True)
+class BandGrid(VoxelGrid):
+    """A grid of which one of several processes holds a band of rows: where they lie is told by the whole grid.
+
+    Parameters
+    ----------
+    first : int
+        First of its rows.
+    n_rows : int
+        How many there are.
+    """
+
+    first: int = 0
+    n_rows: int = 1
+
+    @classmethod
+    def of(cls, grid: VoxelGrid, rows: range) -> BandGrid:
+        """Return the band of some rows that follow each other, of a whole grid."""
+        if not 0 <= rows.start < rows.stop <= grid.height:
+            raise ValueError(f"rows {rows.start} to {rows.stop} of {grid.height}")
+        return cls(**vars(grid), first=rows.start, n_rows=len(rows))
+
+    @property
+    def held(self) -> range:
+        """The rows of the band."""
+        return range(self.first, self.first + self.n_rows)
+
+    @property
+    def whole(self) -> VoxelGrid:
+        """The grid without the band."""
+        return VoxelGrid(self.depth, self.height, self.width, self.voxel_size, self.length_unit, self.margin)
 
 
 def grid_of(series: TiltSeries, *, depth: int | None = None, margin: int = 0) -> VoxelGrid:

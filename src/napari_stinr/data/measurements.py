@@ -83,7 +83,7 @@ class Measurements:
         if mask is not None and mask.all():
             mask = None
         if mask is None and used.all() and series.projections.flags.c_contiguous:
-            measured = torch.from_numpy(np.asarray(_Shared(series.projections)))
+            measured = shared_memory(series.projections)
         else:
             values = series.projections[tilts]
             if mask is not None:
@@ -133,6 +133,11 @@ class Measurements:
         """
         typical = self.mean_absolute / (grid.width * grid.voxel_size)
         return typical if typical > 0 else 1.0
+
+
+def shared_memory(array: NDArray[np.float32]) -> torch.Tensor:
+    """Return an array that is read only as a tensor in the same memory, which must not be written to."""
+    return torch.from_numpy(np.asarray(_Shared(array)))
 
 
 class _Shared:

@@ -33,6 +33,7 @@ class NoteKind(StrEnum):
     MARGIN = "margin"
     COVERAGE = "coverage"
     GROWTH = "growth"
+    NOISE = "noise"
     OTHER = "other"
 
 

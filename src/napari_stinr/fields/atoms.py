@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from napari_stinr.fields.storage import some_rows
+
 IS_SPECIMEN = 0.6
 """Share of an atom above which it is specimen: what arrives soon after the first projection is missing in few of them,
 so that its share errs by more than that of an atom of the specimen."""
@@ -43,9 +45,9 @@ class Atoms(nn.Module):
         self.register_load_state_dict_post_hook(_check_labels)  # type: ignore[no-untyped-call]
 
     @classmethod
-    def empty(cls, shape: tuple[int, ...], *, n_atoms: int) -> Atoms:
+    def empty(cls, labels: torch.Tensor, *, n_atoms: int) -> Atoms:
         """Return a table of this size, for values of a saved run."""
-        return cls(torch.zeros(shape, dtype=torch.int32), share=torch.zeros(n_atoms), arrival=torch.zeros(n_atoms))
+        return cls(labels, share=torch.zeros(n_atoms), arrival=torch.zeros(n_atoms))
 
     @property
     def is_decided(self) -> bool:
@@ -101,5 +103,9 @@ class _OfVoxels(torch.autograd.Function):
 
 def _check_labels(atoms: Atoms, _incompatible: Any) -> None:
     labels = atoms.labels
-    if not labels.is_meta and labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < len(atoms.share):
-        raise ValueError(f"voxels are in atoms {int(labels.min())} to {int(labels.max())} of {len(atoms.share)}")
+    if labels.is_meta or not labels.numel():
+        return
+    ends = [(int(labels[rows].min()), int(labels[rows].max())) for rows in some_rows(labels)]
+    lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
+    if not 0 <= lowest <= highest < len(atoms.share):
+        raise ValueError(f"voxels are in atoms {lowest} to {highest} of {len(atoms.share)}")

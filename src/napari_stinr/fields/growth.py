@@ -12,9 +12,10 @@ from napari_stinr.fields.base import Field, GridSlices, ParameterGroup, Slices, 
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.regions import SPECIMEN_ARRIVAL, RegionGrids, by_region, not_before_earliest
 from napari_stinr.fields.static import Density, blur_of
+from napari_stinr.fields.storage import large, let_go, zeros_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
@@ -70,14 +71,14 @@ class GrowthField(Field):
         self.near_surface: FeatureGrids | None = None
         self.register_buffer("regions", None)
         if config.has_surface:
-            depth, height, columns = grid.fitted.shape
-            self.regions = torch.zeros(height, depth, columns, dtype=torch.uint8)
+            depth, _, columns = grid.fitted.shape
+            self.regions = large((len(grid.held), depth, columns), dtype=torch.uint8)
             self.near_surface = FeatureGrids(
                 FeatureGrid(grid, spacing=spacing, start=0.0 if index else _START_NEAR_SURFACE)
                 for index, spacing in enumerate(config.arrival_spacings)
             )
         self.blur = blur_of(config, grid)
-        self._voxel_size = grid.voxel_size
+        self._voxel_size, self._rows, self._height = grid.voxel_size, grid.held, grid.height
         self.register_buffer("width", torch.tensor(float(width)))
         # Training uses the width as the schedule has it, which the buffer rounds to single precision.
         self._scheduled_width: float | None = None
@@ -93,17 +94,19 @@ class GrowthField(Field):
         """Those of a density with an arrival time."""
         return self.density.costs(trained=18, rendered=14, growing_parts=1)
 
-    def tell_regions(self, regions: torch.Tensor) -> None:
+    def tell_regions(self, regions: torch.Tensor | Iterable[tuple[slice, torch.Tensor]]) -> None:
         """Tell where the surface of the specimen is.
 
         Parameters
         ----------
         regions : Tensor
             `(height, depth, width)` uint8 `OUTSIDE`, `NEAR_SURFACE`, `SPECIMEN` or `WITHOUT_ATOMS`, for the voxels that
-            are fitted.
+            are fitted; or blocks of rows of it.
         """
         assert self.regions is not None
-        self.regions.copy_(regions)
+        for rows, block in [(slice(None), regions)] if isinstance(regions, torch.Tensor) else regions:
+            self.regions[rows] = block.to(self.regions)
+            let_go(self.regions)
 
     def tell_atoms(self, atoms: Atoms) -> None:
         """Tell which voxels are one atom: from now on its arrival time is trained instead of that of grids.
@@ -118,18 +121,21 @@ class GrowthField(Field):
     def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Take the number of atoms of a saved run; see :meth:`Field.make_room`."""
         if (shares := shapes.get("atoms.share")) is not None and self.regions is not None:
-            self.tell_atoms(Atoms.empty(tuple(self.regions.shape), n_atoms=shares[0]))
+            self.tell_atoms(Atoms.empty(zeros_beside(self.regions, dtype=torch.int32), n_atoms=shares[0]))
 
     def take(
-        self, density: torch.Tensor, regions: torch.Tensor, arrival: Callable[[torch.Tensor], torch.Tensor]
+        self,
+        density: torch.Tensor | Iterable[tuple[slice, torch.Tensor]],
+        regions: torch.Tensor | Iterable[tuple[slice, torch.Tensor]],
+        arrival: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
         """Become what a coarser field says, to be looked at.
 
         Parameters
         ----------
-        density : Tensor
+        density : Tensor, or blocks of rows
             `(height, depth, width)` density at the voxels that are fitted [V].
-        regions : Tensor
+        regions : Tensor, or blocks of rows
             `(height, depth, width)` uint8, for :meth:`tell_regions`.
         arrival : callable
             Takes `(..., 3)` positions (z, y, x) from the centre [the unit of voxel_size], gives `(...)` times [t].
@@ -228,15 +234,20 @@ class GrowthField(Field):
         for axis, positions in enumerate((y, z, x)):
             index = self._nearest(positions, axis=(1, 0, 2)[axis])
             if not torch.equal(index, torch.arange(volume.shape[axis])):
-                volume = volume.index_select(axis, index.to(volume.device))
+                volume, whole = volume.index_select(axis, index.to(volume.device)), volume
+                let_go(whole)
         return volume
 
     def _nearest(self, positions: torch.Tensor, *, axis: int) -> torch.Tensor:
         """Index of the voxel nearest to positions from the centre along z (0), y (1) or x (2)."""
         assert self.regions is not None
-        n_voxels = self.regions.shape[(1, 0, 2)[axis]]
-        index = torch.round(positions / self._voxel_size + (n_voxels - 1) / 2).long()
-        return index.clamp(0, n_voxels - 1)
+        n_voxels = self._height if axis == 1 else self.regions.shape[(1, 0, 2)[axis]]
+        index = torch.round(positions / self._voxel_size + (n_voxels - 1) / 2).long().clamp(0, n_voxels - 1)
+        if axis == 1 and len(self._rows) < n_voxels:
+            index -= self._rows.start
+            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(self._rows):
+                raise ValueError("rows are asked for that another process holds")
+        return index
 
     def uncertain(self, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the density of atoms that might as well be specimen as contamination, before the blur.

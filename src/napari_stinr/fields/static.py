@@ -13,8 +13,11 @@ from napari_stinr.config import StaticFieldConfig
 from napari_stinr.fields.base import Costs, Field, GridSlices, ParameterGroup, Slices
 from napari_stinr.fields.encoding import FeatureGrid, FeatureGrids
 from napari_stinr.fields.filters import BAND_LIMIT, PlaneFilter, gaussian_taps
+from napari_stinr.fields.storage import let_go, some_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari_stinr.config import FieldSettings, TrainingConfig
     from napari_stinr.data.geometry import VoxelGrid
 
@@ -47,7 +50,10 @@ class Density(nn.Module):
         spacings = [1.0]
         while (across - 1) / (2 * spacings[0]) + 1 >= config.coarsest_nodes:
             spacings.insert(0, 2 * spacings[0])
-        self.grids = FeatureGrids(FeatureGrid(grid, spacing=s, features=config.features) for s in spacings)
+        self.grids = FeatureGrids(
+            FeatureGrid(grid, spacing=s, features=config.features, by_rows=s == 1 and not config.hidden)
+            for s in spacings
+        )
         self.decoder = _decoder(len(spacings) * config.features, config.hidden) if config.hidden else None
         if self.decoder is not None:
             for level in self.grids:
@@ -64,7 +70,8 @@ class Density(nn.Module):
         is_outside = torch.hypot(z[:, None], x[None]) > grid.width / 2 * grid.voxel_size
         *_, finest = self.grids
         with torch.no_grad():
-            finest.values.masked_fill_(is_outside, _START_OUTSIDE)
+            for rows in some_rows(finest.values):
+                finest.values[rows].masked_fill_(is_outside, _START_OUTSIDE)
 
     @property
     def is_sum_of_grids(self) -> bool:
@@ -95,15 +102,23 @@ class Density(nn.Module):
             return functional.softplus(features[..., 0].sum(-1).float()) * self.scale
         return self._decode(features.flatten(-2))
 
-    def take(self, density: torch.Tensor) -> None:
-        """Become a density `(height, depth, width)` at the voxels that are fitted [V]; a network learns no more."""
-        raw = (density / self.scale).clamp(min=_LEAST_TAKEN)
-        *_, finest = self.grids
+    def take(self, density: torch.Tensor | Iterable[tuple[slice, torch.Tensor]]) -> None:
+        """Become a density `(height, depth, width)` at the voxels that are fitted [V]; a network learns no more.
+
+        It may come in blocks of rows.
+        """
+        blocks = [(slice(None), density)] if isinstance(density, torch.Tensor) else density
+        *coarse, finest = self.grids
         with torch.no_grad():
-            for level in self.grids:
+            for level in coarse:
                 level.values.zero_()
-            # The inverse of the softplus, which overflows nowhere.
-            finest.values[:, 0] = raw + torch.log(-torch.expm1(-raw))
+            if self.decoder is not None:  # there are other features
+                finest.values.zero_()
+            for rows, block in blocks:
+                raw = (block / self.scale).clamp(min=_LEAST_TAKEN)
+                # The inverse of the softplus, which overflows nowhere.
+                finest.values[rows, 0] = raw + torch.log(-torch.expm1(-raw))
+                let_go(finest.values)
             if self.decoder is not None:
                 _pass_on(self.decoder, feature=(len(self.grids) - 1) * self._config.features)
 

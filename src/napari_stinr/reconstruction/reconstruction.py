@@ -5,6 +5,7 @@ The file is described in :mod:`napari_stinr.reconstruction.run_file`; what is no
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from napari_stinr.config import ReconstructionConfig
 from napari_stinr.data.geometry import VoxelGrid
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import Field, build_field
+from napari_stinr.fields.storage import is_on_file, without_memory
 from napari_stinr.reconstruction.rendering import (
     potential_at,
     sampled_blocks,
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
     from napari_stinr.fields import GrowthField
 
-_FIELD_PREFIX, _STATE_PREFIX = "field.", "training."
+FIELD_PREFIX, STATE_PREFIX = "field.", "training."
+"""Before the names of values of the field, and of the state of the training, in the file of a run."""
 
 
 @dataclass(eq=False)
@@ -258,25 +261,36 @@ class Reconstruction:
         StinrError
             The file cannot be written, or is there and must not be replaced, or the field is not finite.
         """
-        tensors = {_FIELD_PREFIX + name: value for name, value in self.field.state_dict().items()}
-        tensors |= {_STATE_PREFIX + name: value for name, value in self.training_state.items()}
-        header = {
+        tensors = {FIELD_PREFIX + name: value for name, value in self.field.state_dict().items()}
+        tensors |= {STATE_PREFIX + name: value for name, value in self.training_state.items()}
+        write_run(path, RunFile(self.header(), tensors), overwrite=overwrite)
+
+    def header(self) -> dict[str, str]:
+        """Return what the file says in words.
+
+        Returns
+        -------
+        dict of str
+            Texts, most of them JSON.
+        """
+        return {
             "config": self.config.model_dump_json(),
             "grid": json.dumps(asdict(self.grid)),
             "time": json.dumps({"range": self.time_range, "unit": self.time_unit}),
             "step": str(self.step),
             "provenance": json.dumps(self.provenance),
         } | ({} if self.pose is None else {"pose": self.pose.to_yaml()})
-        write_run(path, RunFile(header, tensors), overwrite=overwrite)
 
 
-def load_reconstruction(path: str | Path) -> Reconstruction:
+def load_reconstruction(path: str | Path, *, stays: bool = False) -> Reconstruction:
     """Read a reconstruction.
 
     Parameters
     ----------
     path : path
         A file that :meth:`Reconstruction.save` wrote.
+    stays : bool
+        Large tensors stay in the file in any case, and not only where the memory is too small for them.
 
     Returns
     -------
@@ -289,17 +303,20 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
         The file is missing, damaged, of another kind or of a version that this program does not know.
     """
     path = Path(path).expanduser()
-    run = read_run(path, _check_tensors)
+    run = read_run(path, _check_tensors, stays=stays)
     try:
         config, grid = _config_and_grid(run.header)
         time, provenance = json.loads(run.header["time"]), json.loads(run.header["provenance"])
         first, last = map(float, time["range"])
         if not np.isfinite([first, last]).all() or not isinstance(time["unit"], str):
             raise ValueError(f"the times are {first} to {last}")
-        trained = build_field(config, grid, scale=1.0)
-        values = _with_prefix(run.tensors, _FIELD_PREFIX)
+        values = _with_prefix(run.tensors, FIELD_PREFIX)
+        # Of a run that stays in its file no number is copied.
+        stays = any(map(is_on_file, values.values()))
+        with without_memory() if stays else contextlib.nullcontext():
+            trained = build_field(config, grid, scale=1.0)
         trained.make_room({name: tuple(value.shape) for name, value in values.items()})
-        trained.load_state_dict(values)
+        trained.load_state_dict(values, assign=stays)
         return Reconstruction(
             trained.requires_grad_(False).eval(),
             config,
@@ -308,7 +325,7 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
             time_unit=time["unit"],
             step=int(run.header["step"]),
             provenance={str(name): str(text) for name, text in provenance.items()},
-            training_state=_with_prefix(run.tensors, _STATE_PREFIX),
+            training_state=_with_prefix(run.tensors, STATE_PREFIX),
             pose=Pose.from_yaml(run.header["pose"]) if "pose" in run.header else None,
         )
     except _MALFORMED as error:
@@ -323,11 +340,11 @@ def _check_tensors(header: Mapping[str, str], shapes: Mapping[str, tuple[int, ..
     config, grid = _config_and_grid(header)
     with torch.device("meta"):  # has shapes, and takes no memory
         field = build_field(config, grid, scale=1.0)
-        field.make_room(_with_prefix(shapes, _FIELD_PREFIX))
+        field.make_room(_with_prefix(shapes, FIELD_PREFIX))
     expected = {name: tuple(value.shape) for name, value in field.state_dict().items()}
-    if expected != _with_prefix(shapes, _FIELD_PREFIX):
+    if expected != _with_prefix(shapes, FIELD_PREFIX):
         raise ValueError(f"the tensors are not those of a {config.preset} field on {grid.shape} voxels")
-    state = _with_prefix(shapes, _STATE_PREFIX)
+    state = _with_prefix(shapes, STATE_PREFIX)
     for name, _ in field.named_parameters():
         for kind in ("exp_avg", "exp_avg_sq"):
             if state.get(f"moments.{name}.{kind}", expected[name]) != expected[name]:

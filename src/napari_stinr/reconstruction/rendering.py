@@ -10,6 +10,7 @@ import torch
 
 from napari_stinr.errors import StinrError
 from napari_stinr.fields.base import potential
+from napari_stinr.fields.storage import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -174,6 +175,7 @@ def uncertain_part(field: GrowthField, grid: VoxelGrid) -> float:
             density, labels = field.density.on_lattice(z, y[rows], x), field.atoms.labels[rows]
             uncertain += float(density[field.atoms.are_uncertain[labels]].sum(dtype=torch.float64))
             specimen += float(density[field.atoms.are_specimen[labels]].sum(dtype=torch.float64))
+        let_go(field.atoms.labels)
     return uncertain / specimen if specimen > 0 else 0.0
 
 

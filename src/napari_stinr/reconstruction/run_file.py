@@ -7,8 +7,9 @@ knows after a crash. Read by safetensors, which checks the header; nothing is ev
 from __future__ import annotations
 
 import json
+import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from napari_stinr.errors import StinrError
+from napari_stinr.fields.storage import mapped_bytes, some_rows
 from napari_stinr.io.formats.containers import is_file, printable
 from napari_stinr.io.output.atomic import atomic_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     _Check = Callable[[Mapping[str, str], Mapping[str, tuple[int, ...]]], None]
@@ -45,70 +47,113 @@ _TYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+_PART_OF_MEMORY = 0.4
+"""Of the free memory, that a run may take to be read into it; a larger one stays in its file."""
+_LEAST_IN_ITS_FILE = 2**24
+"""Size of the tensors of such a run that do [byte]."""
 _USE_AN_EARLIER_ONE = "Use an earlier checkpoint, or copy it again from where it came from."
+
+
+@dataclass(frozen=True, eq=False)
+class InParts:
+    """A tensor to be written that is nowhere as a whole.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : torch.dtype
+        Kind of its numbers.
+    parts : callable
+        Gives all its numbers in order, as `(n,)` tensors on the CPU; called once, tensor by tensor in order of names.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    parts: Callable[[], Iterator[torch.Tensor]]
+
+    @property
+    def nbytes(self) -> int:
+        """Its size [byte]."""
+        return math.prod(self.shape) * self.element_size()
+
+    def element_size(self) -> int:
+        """Size of a number [byte]."""
+        return self.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class RunFile:
-    """What the file of a run holds: texts and tensors by name."""
+    """What the file of a run holds: texts and tensors by name, and more tensors to be written that are in parts."""
 
     header: Mapping[str, str]
     tensors: Mapping[str, torch.Tensor]
+    in_parts: Mapping[str, InParts] = field(default_factory=dict)
 
 
 def write_run(path: str | Path, content: RunFile, *, overwrite: bool = True) -> None:
     """Write the file of a run, whole or not at all; format, version and checksum are added to its header."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in content.tensors.items()}
-    not_finite = _not_finite(tensors)
-    if not_finite:
+    tensors: dict[str, torch.Tensor | InParts] = dict(content.in_parts)
+    tensors |= {name: value.detach().cpu().contiguous() for name, value in content.tensors.items()}
+    header = {**content.header, "format": FORMAT, "version": str(FORMAT_VERSION)}
+    starts, end = {}, 0
+    # The largest numbers first: that keeps every tensor aligned.
+    for name in sorted(tensors, key=lambda name: (-tensors[name].element_size(), name)):
+        starts[name], end = end, end + tensors[name].nbytes
+    with atomic_output(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
+        # Everything is gone through a single time, after which the checksum is known: as long as any other.
+        first = len(_header_bytes({**header, _CHECKSUM: _checksum_text(0)}, tensors, starts))
+        places = {name: first + start for name, start in starts.items()}
+
+        def write(name: str, part: torch.Tensor) -> None:
+            _check_finite(path, name, part)
+            stream.seek(places[name])
+            places[name] += stream.write(_bytes_of(part))
+
+        # Not in a thread beside the writing: the last checkpoint of a program that ends must be written, too, and
+        # Python starts no more threads then.
+        header[_CHECKSUM] = checksum_of(header, tensors, write)
+        stream.seek(0)
+        stream.write(_header_bytes(header, tensors, starts))
+
+
+def _check_finite(path: str | Path, name: str, part: torch.Tensor) -> None:
+    if not _is_finite(part):
         raise StinrError(
-            f"{path} is not written: {not_finite} holds values that are not finite (NaN)",
+            f"{path} is not written: {name} holds values that are not finite (NaN)",
             expected="a training that has not failed",
             cure="Go on from an earlier checkpoint, with a lower training.density_rate.",
         )
-    header = {**content.header, "format": FORMAT, "version": str(FORMAT_VERSION)}
-    # Not in a thread beside the writing: the last checkpoint of a program that ends must be written, too, and Python
-    # starts no more threads then.
-    header[_CHECKSUM] = _checksum(header, tensors)
-    # The largest numbers first: that keeps every tensor aligned.
-    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    with atomic_output(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
-        stream.write(_header_bytes(header, tensors, order))
-        for name in order:
-            stream.write(_bytes_of(tensors[name]))
 
 
-def _header_bytes(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor], order: list[str]) -> bytes:
+def _header_bytes(
+    header: Mapping[str, str], tensors: Mapping[str, torch.Tensor | InParts], starts: Mapping[str, int]
+) -> bytes:
     """Return what stands before the tensors in a safetensors file: length, texts, and the place of each tensor."""
     entries: dict[str, Any] = {"__metadata__": header}
-    end = 0
-    for name in order:
-        start, end = end, end + tensors[name].nbytes
-        shape = list(tensors[name].shape)
-        entries[name] = {"dtype": _TYPES[tensors[name].dtype], "shape": shape, "data_offsets": [start, end]}
+    for name, start in starts.items():
+        offsets, shape = [start, start + tensors[name].nbytes], list(tensors[name].shape)
+        entries[name] = {"dtype": _TYPES[tensors[name].dtype], "shape": shape, "data_offsets": offsets}
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 
 
-def read_run(path: Path, check: _Check) -> RunFile:
+def read_run(path: Path, check: _Check, *, stays: bool = False) -> RunFile:
     """Read what `write_run` wrote; `check` sees the header and `{name: shape}` before memory is taken for tensors."""
-    # It raises ValueError where they do not belong together.
+    # It raises ValueError where they do not belong together. What `stays` in its file is only looked at once.
     _check_kind(path)
     try:
         with safe_open(path, framework="pt") as file:
             header, names = dict(file.metadata() or {}), list(file.keys())
             _check_version(path, header)
             _check_content(path, header, {name: tuple(file.get_slice(name).get_shape()) for name in names}, check)
-            _check_memory(path)
+            if stays or path.stat().st_size > _PART_OF_MEMORY * psutil.virtual_memory().available:
+                tensors = mapped_tensors(path)
+                _check_tensors(path, header, tensors)
+                return RunFile(header, tensors)
             tensors = {name: file.get_tensor(name) for name in names}
-            if _CHECKSUM in header or header["version"] != "1":
-                found, expected = _checksum(header, tensors), header.get(_CHECKSUM, "none")
-                if found != expected:
-                    raise damaged(path, f"its checksum is {found} and not {expected}")
-            not_finite = _not_finite(tensors)
-            if not_finite:
-                raise damaged(path, f"{not_finite} holds values that are not finite")
+            _check_tensors(path, header, tensors)
             # Copies: a tensor that is still in the file would hold it open, and vanish with a network disk.
             return RunFile(header, {name: value.clone() for name, value in tensors.items()})
     except StinrError:
@@ -192,23 +237,76 @@ def _check_content(path: Path, header: Mapping[str, str], shapes: Mapping[str, t
         raise damaged(path, error.found) from error
 
 
-def _check_memory(path: Path) -> None:
-    size, free = path.stat().st_size, int(psutil.virtual_memory().available)
-    if size > free:
-        raise StinrError(
-            f"{path} needs {size / 1e9:.3g} GB of memory",
-            expected=f"at most the {free / 1e9:.3g} GB that are free",
-            cure="Close other programs, or use a computer with more memory.",
-        )
+def mapped_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a run that was checked before, the large ones as they are in its file."""
+    content, types = mapped_bytes(path), {name: dtype for dtype, name in _TYPES.items()}
+    start = 8 + int.from_bytes(bytes(content[:8].tolist()), "little")
+    entries = json.loads(bytes(content[8:start].tolist()))
+    tensors = {}
+    for name in entries.keys() - {"__metadata__"}:
+        first, end = (start + place for place in entries[name]["data_offsets"])
+        tensor = content[first:end].view(types[entries[name]["dtype"]]).view(entries[name]["shape"])
+        tensors[name] = tensor if tensor.nbytes >= _LEAST_IN_ITS_FILE else tensor.clone()
+    return tensors
 
 
-def _checksum(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
-    """Return the CRC-32 of all texts and tensors: it sees what a disk or a network does, not what a forger does."""
+def _check_tensors(path: Path, header: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Compare the checksum, and look for values that are not finite."""
+    not_finite: list[str] = []
+
+    def look(name: str, part: torch.Tensor) -> None:
+        if not _is_finite(part):
+            not_finite.append(name)
+
+    found, expected = checksum_of(header, tensors, look), header.get(_CHECKSUM, "none")
+    if found != expected and (_CHECKSUM in header or header["version"] != "1"):
+        raise damaged(path, f"its checksum is {found} and not {expected}")
+    if not_finite:
+        raise damaged(path, f"{not_finite[0]} holds values that are not finite")
+
+
+def checksum_of(
+    header: Mapping[str, str],
+    tensors: Mapping[str, torch.Tensor | InParts],
+    look: Callable[[str, torch.Tensor], None] = lambda name, part: None,
+) -> str:
+    """Return the CRC-32 of all texts and tensors: it sees what a disk or a network does, not what a forger does.
+
+    Parameters
+    ----------
+    header : mapping of str
+        Texts.
+    tensors : mapping of Tensor
+        On the CPU, each in one piece or in parts.
+    look : callable
+        Takes the name of a tensor and some of its numbers, all of them in order: they are gone through once.
+
+    Returns
+    -------
+    str
+        As the header has it.
+    """
     texts = sorted((name, text) for name, text in header.items() if name != _CHECKSUM)
     forms = [(name, _TYPES[tensors[name].dtype], list(tensors[name].shape)) for name in sorted(tensors)]
     value = zlib.crc32(json.dumps([texts, forms]).encode())
     for name in sorted(tensors):
-        value = zlib.crc32(_bytes_of(tensors[name]), value)
+        for part in _parts_of(tensors[name]):
+            look(name, part)
+            value = zlib.crc32(_bytes_of(part), value)
+    return _checksum_text(value)
+
+
+def _parts_of(tensor: torch.Tensor | InParts) -> Iterator[torch.Tensor]:
+    """All numbers of a tensor in order, some at a time."""
+    if isinstance(tensor, InParts):
+        yield from tensor.parts()
+        return
+    flat = tensor.reshape(-1)
+    for some in some_rows(flat):
+        yield flat[some]
+
+
+def _checksum_text(value: int) -> str:
     return f"crc32:{value:08x}"
 
 
@@ -216,14 +314,12 @@ def _bytes_of(tensor: torch.Tensor) -> memoryview:
     return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
-def _not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Return the name of the first tensor that holds NaN or infinity, "" where there is none."""
-    for name, value in tensors.items():
-        if value.is_floating_point():
-            values = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
-            with np.errstate(over="ignore", invalid="ignore"):
-                is_doubtful = not np.isfinite(values.sum())
-            # The sum tells nearly always, in a fraction of the time; of very large values it may overflow.
-            if is_doubtful and not np.isfinite(values).all():
-                return name
-    return ""
+def _is_finite(value: torch.Tensor) -> bool:
+    """Return whether there is neither NaN nor infinity."""
+    if not value.is_floating_point():
+        return True
+    values = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_doubtful = not np.isfinite(values.sum())
+    # The sum tells nearly always, in a fraction of the time; of very large values it may overflow.
+    return not is_doubtful or bool(np.isfinite(values).all())

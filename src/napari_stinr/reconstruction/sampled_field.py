@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
+import psutil
 import torch
 
+from napari_stinr.fields.storage import is_on_file
 from napari_stinr.projection.backends.numba_kernels import grown
-from napari_stinr.reconstruction.rendering import sampled_blocks
+from napari_stinr.reconstruction.rendering import RENDERED_AT_ONCE, sampled_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from napari_stinr.data.geometry import VoxelGrid
+    from napari_stinr.fields import Field
     from napari_stinr.fields.base import Slices
     from napari_stinr.reconstruction.reconstruction import Reconstruction
 
@@ -32,6 +36,10 @@ _TIMES_WITH_BLUR = 12
 """How many times as long a blurred voxel takes; measured."""
 _POINTS_AT_ONCE = 16_384
 """Points at which a network is asked within a tenth of a second."""
+_PART_OF_MEMORY = 0.4
+"""Of the free memory, that samples may take; else the field is asked anew, as one that lies on files."""
+_SAMPLED_EVERY, _SAMPLED_ROWS = 4, 32
+"""Distance of the voxels that are looked at to see how high the values are, and how many rows of a large volume."""
 
 
 class Superseded(Exception):
@@ -134,6 +142,10 @@ class SampledField:
             return cls(reconstruction, ())
         beyond = 0 if field.blur is None else min(grid.margin, len(field.blur.taps) - 1)
         wider = replace(grid.fitted, depth=grid.depth + 2 * beyond, width=grid.width + 2 * beyond)
+        if _is_large(field, wider):
+            asked = cls(reconstruction, ())
+            asked.typical  # noqa: B018  # which takes longer than a window may wait later
+            return asked
         sampled: list[SampledPart] = []
         for rows, blocks in sampled_blocks(field, wider, 0.0):
             if superseded():
@@ -153,6 +165,18 @@ class SampledField:
             return None
         everything = (slice(None),) * 3
         return self._blurred(lambda part: reduce(np.add, (sampled.density[part] for sampled in self.parts)), everything)
+
+    @cached_property
+    def typical(self) -> NDArray[np.float32]:
+        """`(z, y, x)` float32 potential of voxels that show how high the values are [V]."""
+        if self.density is not None:
+            return self.density
+        every = slice(None, None, _SAMPLED_EVERY)
+        if not self.reconstruction.field.serves_all_times:
+            # Its network would keep the window waiting for all voxels.
+            return self.at(0.0, (every, every, every))
+        rows = slice(None, None, max(_SAMPLED_EVERY, self.shape[1] // _SAMPLED_ROWS))
+        return self.at(1.0, (every, rows, every))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -229,7 +253,7 @@ class SampledField:
         field, grid = self.reconstruction.field, self.reconstruction.grid
         z, y, x = (torch.from_numpy(np.ascontiguousarray(grid.axis_positions(axis)[part[axis]])) for axis in range(3))
         volume = np.empty((len(z), len(y), len(x)), dtype=np.float32)
-        n_rows = max(1, _POINTS_AT_ONCE // (len(z) * len(x)))
+        n_rows = max(1, (_POINTS_AT_ONCE if field.costs.products else RENDERED_AT_ONCE) // (len(z) * len(x)))
         for start in range(0, len(y), n_rows):
             if superseded():
                 raise Superseded
@@ -237,6 +261,15 @@ class SampledField:
             with torch.inference_mode():
                 volume[:, rows] = field.potential(z, y[rows], x, t).transpose(0, 1).numpy()
         return volume
+
+
+def _is_large(field: Field, grid: VoxelGrid) -> bool:
+    """Whether density and arrival time at all voxels are more than the memory should hold."""
+    if any(map(is_on_file, field.state_dict().values())):
+        return True
+    taken = field.costs.static_parts + 2 * field.costs.growing_parts
+    n_bytes, free = 4 * taken * grid.depth * grid.height * grid.width, int(psutil.virtual_memory().available)
+    return n_bytes > _PART_OF_MEMORY * free
 
 
 def _with_neighbours(chosen: slice, length: int, stored: int, *, reach: int) -> tuple[slice, slice]:

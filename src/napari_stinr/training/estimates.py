@@ -36,6 +36,7 @@ __all__ = [
     "fitting_binning",
     "measure_speed",
     "memory_of_run",
+    "memory_on_files",
 ]
 
 BINNINGS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -43,6 +44,8 @@ BINNINGS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 USABLE_FRACTION = 0.8
 """Part of the free memory that a run may take."""
+USABLE_DISK = 0.95
+"""Part of the free disk space that it may take."""
 
 # Measured with GNU's memory allocator, which does not give small pieces back: highest resident memory of whole runs.
 _STACKS_HELD = 2.6
@@ -53,6 +56,14 @@ _SEARCHED_VALUES = 60
 """Numbers that are held for every coarse voxel while the surface is sought, the graph of its cut included."""
 _SEARCHED_LONGER = 1.8
 """A step of the search for the surface, by what its projection and its update take; measured."""
+_LEAST_ON_FILES = 2**26
+"""Voxels from which a volume is worth files: a smaller one fits beside what a run takes in any case."""
+_VOLUMES_ON_FILES, _VOLUMES_OF_ATOMS = 3, 2.25
+"""Numbers of every voxel on files: the density with its moments; regions, labels, and what is divided into atoms."""
+_ATOMS_AT_ONCE = 0.5
+"""Numbers for every voxel in memory while atoms are told on files: tables of as many peaks as noise has."""
+_BLOCKS_AT_ONCE = 1.2e9
+"""Memory for blocks of rows then [byte]."""
 _DIVIDED_VALUES, _DIVIDED_ON_A_GPU = 8, 16
 """Numbers that are held for every voxel while atoms are told from each other and decided on, labels included."""
 
@@ -67,13 +78,20 @@ class Memory:
         Of the device that computes.
     beside : int or None
         Of the computer itself, where the device has memory of its own.
+    disk : int
+        Of the disk where the files of a volume are that lies on some, and the run is saved.
     """
 
     device: int
     beside: int | None = None
+    disk: int = 0
 
     def fits(self, free: Memory) -> bool:
         """Whether so much may be taken, with some of it left alone."""
+        return self.fits_memory(free) and self.disk <= USABLE_DISK * free.disk
+
+    def fits_memory(self, free: Memory) -> bool:
+        """Whether so much memory may be taken, whatever the disk says."""
         return self.device <= USABLE_FRACTION * free.device and (
             self.beside is None or free.beside is None or self.beside <= USABLE_FRACTION * free.beside
         )
@@ -158,6 +176,40 @@ def expected_memory(shape: tuple[int, int, int], config: ReconstructionConfig, *
     return int(max(at_start, search, training + max(field + volume, _FIELD_IN_A_CHECKPOINT * field)))
 
 
+def memory_on_files(
+    shape: tuple[int, int, int], config: ReconstructionConfig, *, reaches_edge: bool = False
+) -> Memory | None:
+    """Return what a run on the CPU needs whose volume lies on files.
+
+    Parameters
+    ----------
+    shape, config, reaches_edge
+        As for :func:`memory_of_run`.
+
+    Returns
+    -------
+    Memory or None
+        With the disk that it takes, for two files of the run, too, of which the new one takes the place of the old one;
+        None for a run that cannot be on files, as of every step all of its density is needed, or need not.
+    """
+    prepared = preparation_memory(shape, threads=available_threads())
+    config, grid = as_trained(shape, config, reaches_edge=reaches_edge)
+    size, voxels = FieldSize.of(config, grid), grid.fitted.n_voxels
+    if size.by_rows < _LEAST_ON_FILES:
+        return None
+    n_tilts, height, width = shape
+    stack, rest = FLOAT * n_tilts * height * width, FLOAT * (size.parameters - size.by_rows)
+    held = _STACKS_HELD * stack + (_FIELD_WITH_MOMENTS + _FIELD_IN_A_CHECKPOINT) * rest
+    at_once = max(work_space(n_tilts, config, grid, size.costs), _rendering(grid, size.costs))
+    disk = float(_VOLUMES_ON_FILES * FLOAT * size.by_rows)
+    run = disk + _FIELD_IN_A_CHECKPOINT * rest
+    if config.field.seeks_surface:
+        at_once = max(at_once, _BLOCKS_AT_ONCE + _ATOMS_AT_ONCE * FLOAT * voxels)
+        disk += _VOLUMES_OF_ATOMS * FLOAT * voxels
+        run += (1 + FLOAT) * voxels
+    return Memory(int(max(prepared, held + at_once)), disk=int(disk + 2 * run))
+
+
 def fitting_binning(
     shape: tuple[int, int, int],
     config: ReconstructionConfig,
@@ -165,8 +217,9 @@ def fitting_binning(
     *,
     beside_bytes: int | None = None,
     reaches_edge: bool = False,
+    disk_bytes: int = 0,
 ) -> int:
-    """Return the smallest binning with which a run fits into memory.
+    """Return the smallest binning with which a run fits into memory, or on files.
 
     Parameters
     ----------
@@ -180,6 +233,8 @@ def fitting_binning(
         The same of the computer itself, where the device has memory of its own [bytes].
     reaches_edge : bool
         Whether matter reaches the edge of the projections: a margin is fitted unless the settings say otherwise.
+    disk_bytes : int
+        Free disk space; none by default, where all is to be in memory [bytes].
 
     Returns
     -------
@@ -193,11 +248,12 @@ def fitting_binning(
     """
     n_tilts, height, width = shape
     possible = [n for n in BINNINGS if n == 1 or (height >= n and width >= 2 * n)]
-    needed, free = Memory(0), Memory(available_bytes, beside_bytes)
+    needed, free = Memory(0), Memory(available_bytes, beside_bytes, disk_bytes)
     for binning in possible:
         binned = (n_tilts, height // binning, width // binning)
         needed = memory_of_run(binned, config, reaches_edge=reaches_edge, on_gpu=beside_bytes is not None)
-        if needed.fits(free):
+        on_files = memory_on_files(binned, config, reaches_edge=reaches_edge) if disk_bytes else None
+        if needed.fits(free) or (on_files is not None and on_files.fits(free)):
             return binning
     raise StinrError(
         f"a run on {n_tilts} projections of {height} x {width} pixels needs {needed.device / 1e9:.2g} GB of memory "
@@ -228,7 +284,12 @@ def expected_steps(shape: tuple[int, int, int], config: ReconstructionConfig, *,
 
 
 def expected_stages(
-    shape: tuple[int, int, int], config: ReconstructionConfig, speed: Speed, *, reaches_edge: bool = False
+    shape: tuple[int, int, int],
+    config: ReconstructionConfig,
+    speed: Speed,
+    *,
+    reaches_edge: bool = False,
+    on_files: bool = False,
 ) -> tuple[StageTime, ...]:
     """Return how long the stages of a training take on the CPU.
 
@@ -242,6 +303,8 @@ def expected_stages(
         Speed of the machine.
     reaches_edge : bool
         Whether matter reaches the edge of the projections: a margin is fitted unless the settings say otherwise.
+    on_files : bool
+        Whether the volume lies on files.
 
     Returns
     -------
@@ -251,7 +314,7 @@ def expected_stages(
     config, grid = as_trained(shape, config, reaches_edge=reaches_edge)
     *rounds, volume = stages_of(config, grid)
     share = total_steps(config, grid) / sum(stage.steps for stage in (*rounds, volume))
-    in_volume = seconds_of_step(shape[0], config, grid, FieldSize.of(config, grid), speed)
+    in_volume = seconds_of_step(shape[0], config, grid, FieldSize.of(config, grid), speed, on_files=on_files)
     in_search = 0.0
     if rounds:
         search = config.model_copy(update={"training": search_settings(config.training)})

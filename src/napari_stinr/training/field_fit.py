@@ -10,7 +10,7 @@ from napari_stinr.training.optimisers import build_optimiser, load_module_state,
 from napari_stinr.training.schedule import learning_rate_factor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import torch
 
@@ -106,21 +106,33 @@ class FieldFit:
             group["lr"] = rate * factor
             rates.setdefault(group["name"], group["lr"])
         self.field.narrow(self._training, fraction=fraction)
-        loss, residual = self.objective.loss(self.field, generator)
-        value = float(loss.detach())
+        self._optimiser.zero_grad(set_to_none=True)
+        value, residual = self._differentiate(generator)
         if not math.isfinite(value):
             raise TrainingError(f"the loss is {value} at step {at + 1}; lower training.density_rate or check the data")
+        self._optimiser.step()
+        return value, residual, tuple(rates.values())
+
+    def _differentiate(self, generator: torch.Generator) -> tuple[float, float]:
+        """Find the gradients, and return loss and relative residual."""
+        loss, residual = self.objective.loss(self.field, generator)
+        value = float(loss.detach())
         if self._prior is not None:
             loss = loss + self._prior()
-        self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-        return value, float(residual), tuple(rates.values())
+        return value, float(residual)
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """Return a copy on the CPU of what is needed to go on exactly, but for the values of the field of the run."""
+    def state(self, *, but: Collection[torch.Tensor] = ()) -> dict[str, torch.Tensor]:
+        """Return a copy on the CPU of what is needed to go on exactly, but for the values of the field of the run.
+
+        The moments of the parameters in `but` are left out.
+        """
         batches = {f"{_BATCHES}{name}": value.clone() for name, value in self.objective.state().items()}
-        return batches | module_state(self._modules, self._optimiser)
+        return batches | module_state(self._modules, self._optimiser, but=but)
+
+    def moments(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        """Return what the optimiser remembers of a parameter, by name; empty before its first step."""
+        return dict(self._optimiser.state.get(parameter, {}))
 
     def load_state(self, state: dict[str, torch.Tensor], *, has_moments: bool) -> None:
         """Go on from a state; before the first step there are no moments in it."""

@@ -55,6 +55,11 @@ class HeldOut:
     measured: torch.Tensor  # `(m, r, width)` float32, 0 where a pixel does not count [the unit of the series]
     mask: torch.Tensor  # `(m, r, width)` bool, True where a pixel counts
 
+    def of_rows(self, held: range) -> HeldOut:
+        """Return what of it lies in some rows that follow each other; it may be empty."""
+        some = (self.rows >= held.start) & (self.rows < held.stop)
+        return HeldOut(self.tilts, self.rows[some], self.measured[:, some], self.mask[:, some])
+
     @classmethod
     def of(cls, series: TiltSeries, tilts: NDArray[np.int64]) -> HeldOut | None:
         """Take at most 16 evenly spread rows of `(m,)` tilts from a series; None where nothing is held out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from napari_stinr.training.blocks import BlockObjective
+from napari_stinr.training.pieces import PiecewiseBlocks, is_piecewise
 from napari_stinr.training.rays import RayObjective
 
 if TYPE_CHECKING:
@@ -44,4 +45,6 @@ class Objective(Protocol):
 
 def build_objective(fit: Fit) -> Objective:
     """Return the objective for the batches that the settings name."""
+    if is_piecewise(fit.config, fit.grid):
+        return PiecewiseBlocks(fit)
     return RayObjective(fit) if fit.config.batches == "rays" else BlockObjective(fit)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from napari_stinr.errors import StinrError
+from napari_stinr.fields.storage import clone_beside, is_on_file, let_go, zeros_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from napari_stinr.config import TrainingConfig
@@ -86,6 +87,7 @@ class RowwiseAdam(torch.optim.Adam):
                 if parameter.grad is not None and group.get(_BY_ROWS):
                     self._advance_rows(parameter, group)
                     parameter.grad = None
+                    let_go(parameter, *self.state[parameter].values())
                 elif parameter.grad is not None and parameter.grad.is_sparse:
                     parameter.grad = parameter.grad.to_dense()
         return super().step(closure)
@@ -97,7 +99,7 @@ class RowwiseAdam(torch.optim.Adam):
         if not state:
             # As torch names them, but for every row.
             state["step"] = parameter.new_zeros(len(parameter))
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+            state["exp_avg"], state["exp_avg_sq"] = zeros_beside(parameter), zeros_beside(parameter)
         moving = [parameter, state["exp_avg"], state["exp_avg_sq"], state["step"]]
         kernels = _kernels() if parameter.device.type == "cpu" else None
         if not gradient.is_sparse:
@@ -112,7 +114,8 @@ class RowwiseAdam(torch.optim.Adam):
             rows, gradient = gradient.indices()[0], gradient.values()
         if kernels is not None:
             *flat, steps = (values.detach().view(len(values), -1).numpy() for values in moving)
-            by_rows = gradient.contiguous().view(len(rows), -1).numpy()
+            # Of no rows at all, where a step has seen nothing: a view could not tell how long they are.
+            by_rows = gradient.contiguous().flatten(1).numpy()
             rates = (float(group["lr"]), *map(float, group["betas"]), float(group["eps"]))
             kernels.advance_rows(*flat, steps[:, 0], rows.numpy(), by_rows, *rates)
             return
@@ -146,6 +149,11 @@ def _advance(
     values.addcdiv_(mean * (-group["lr"] * touched / (1 - first**counted)).view(of_row), root)
 
 
+def shared_parameters(optimiser: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
+    """Return the parameters that are not by rows: a block of rows has to do with all of each of them."""
+    return [parameter for group in optimiser.param_groups if not group.get(_BY_ROWS) for parameter in group["params"]]
+
+
 @cache
 def _load_compiler_without_triton() -> None:
     """Load what the first optimiser would load, but for triton, which nothing here needs."""
@@ -164,18 +172,26 @@ def _load_compiler_without_triton() -> None:
         _triton.has_triton_package.cache_clear()
 
 
-def module_state(modules: Mapping[str, Trainable], optimiser: torch.optim.Adam) -> dict[str, torch.Tensor]:
-    """Return a copy on the CPU of the moments of all modules, and of the values of all but the field, by name."""
+def module_state(
+    modules: Mapping[str, Trainable], optimiser: torch.optim.Adam, *, but: Collection[torch.Tensor] = ()
+) -> dict[str, torch.Tensor]:
+    """Return a copy on the CPU of the moments of all modules, and of the values of all but the field, by name.
+
+    The moments of the parameters in `but` are left out.
+    What lies on files is not copied: it changes with the next step.
+    """
     state = {
         f"{_heading(name)}{_MOMENTS}{parameter_name}.{kind}": value
         for name, module in modules.items()
         for parameter_name, parameter in module.named_parameters()
+        if not any(parameter is left_out for left_out in but)
         for kind, value in optimiser.state.get(parameter, {}).items()
     }
     for name, module in modules.items():
         if name != FIELD:
             state |= {f"{_heading(name)}{_VALUES}{part}": value for part, value in module.state_dict().items()}
-    return {name: value.detach().cpu().clone() for name, value in state.items()}
+    # What lies on files is not copied: it is gone on with.
+    return {name: value if is_on_file(value) else value.detach().cpu().clone() for name, value in state.items()}
 
 
 def load_module_state(
@@ -200,7 +216,7 @@ def load_module_state(
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     # Copies: torch takes them as they are, and a step would change the run that is gone on with.
     by_index = {
-        index: {kind: value.clone() for kind, value in moments[parameter].items()}
+        index: {kind: clone_beside(value, parameter) for kind, value in moments[parameter].items()}
         for index, parameter in enumerate(parameters)
         if moments[parameter]
     }

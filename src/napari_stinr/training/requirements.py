@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING
 from napari_stinr.config import ReconstructionConfig
 from napari_stinr.data.margin import margin_voxels
 from napari_stinr.errors import StinrError
+from napari_stinr.training.fits import (
+    SCRIPT_CURE,
+    DoesNotFitError,
+    Room,
+    check_fits,
+    files_folder,
+    free_disk,
+    size_text,
+)
 from napari_stinr.training.remaining import RemainingTime
 
 if TYPE_CHECKING:
@@ -19,19 +28,23 @@ if TYPE_CHECKING:
     from napari_stinr.training.events import Prepared
     from napari_stinr.training.remaining import StageTime
 
-SCRIPT_CURE = "Read the series with binning={binning}"
-"""How a larger binning is chosen where a script has read the series."""
-_GB = 1e9
+__all__ = [
+    "SCRIPT_CURE",
+    "Begun",
+    "DoesNotFitError",
+    "Estimate",
+    "check_fits",
+    "check_series_fits",
+    "duration_text",
+    "estimate_run",
+    "free_memory",
+    "memory_beside",
+    "size_text",
+    "stages_of_prepared",
+]
+
 _TOLD_ALIGNING = 0.1
 """Part of a run that its alignment takes at least where it is told."""
-
-
-class DoesNotFitError(StinrError):
-    """A run takes more memory than there is; `binning` is one that fits, None where none does."""
-
-    def __init__(self, found: str, *, expected: str, cure: str, binning: int | None) -> None:
-        super().__init__(found, expected=expected, cure=cure)
-        self.binning = binning
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,12 @@ class Estimate:
         What the stages of the training take; none where that is not known.
     fitting_binning : int, optional
         Binning with which a run fits that does not; None where there is none.
+    disk : int
+        Disk space that it takes where its volume lies on files, as it does not fit into memory; else 0 [bytes].
+    free_disk : int
+        Free disk space [bytes].
+    folder : str
+        Where the files are.
     """
 
     shape: tuple[int, int, int]
@@ -78,6 +97,9 @@ class Estimate:
     speed: Speed | None = None
     stages: tuple[StageTime, ...] = field(default=(), repr=False)
     fitting_binning: int | None = None
+    disk: int = 0
+    free_disk: int = 0
+    folder: str = ""
 
     @property
     def remaining(self) -> RemainingTime:
@@ -90,13 +112,16 @@ class Estimate:
         """The estimate in one line."""
         _, height, width = self.shape
         around = f" with a margin of {self.margin} not shown" if self.margin else ""
-        length = f"{self.steps} steps" if self.limit is None else f"{_duration(self.limit)} of training"
-        time = "time not known for this device" if self.seconds is None else f"about {_duration(self.seconds)}"
+        length = f"{self.steps} steps" if self.limit is None else f"{duration_text(self.limit)} of training"
+        time = "time not known for this device" if self.seconds is None else f"about {duration_text(self.seconds)}"
         if self.seconds is not None and self.aligning > _TOLD_ALIGNING * self.seconds:
-            time += f", of which {_duration(self.aligning)} for the alignment, if it is needed"
+            time += f", of which {duration_text(self.aligning)} for the alignment, if it is needed"
+        disk = ""
+        if self.disk:
+            disk = f" and {size_text(self.disk)} of {size_text(self.free_disk)} on the disk of {self.folder}"
         return (
-            f"{width} × {height} × {width} voxels{around}, {length}: about {_size(self.memory)} of "
-            f"{_size(self.available)} free, {time}"
+            f"{width} × {height} × {width} voxels{around}, {length}: about {size_text(self.memory)} of "
+            f"{size_text(self.available)} free{disk}, {time}"
         )
 
 
@@ -136,6 +161,7 @@ def estimate_run(
     limit: float | None = None,
     begun: Begun | None = None,
     is_posed: bool = False,
+    folder: Path | None = None,
     cure: str = SCRIPT_CURE,
 ) -> Estimate:
     """Estimate what a run needs.
@@ -162,6 +188,8 @@ def estimate_run(
         The run that is gone on with.
     is_posed : bool
         Whether it is known where the projections were recorded.
+    folder : Path, optional
+        Where the run is saved, and the files of a volume are that does not fit into memory.
     cure : str
         How a larger binning is chosen, with ``{binning}`` in its place.
 
@@ -170,40 +198,44 @@ def estimate_run(
     Estimate
         With a problem where the run does not fit.
     """
-    from napari_stinr.training.estimates import expected_stages, expected_steps, memory_of_run
+    from napari_stinr.training.estimates import expected_stages, expected_steps, memory_of_run, memory_on_files
     from napari_stinr.training.preparation import alignment_seconds, preprocessing_seconds
 
     reaches_edge = begun.margin > 0 if begun is not None else reaches_edge
     binned = (shape[0], shape[1] // binning, shape[2] // binning)
+    place = files_folder(folder)
+    problem, fitting = "", None
     try:
-        check_fits(
+        room = check_fits(
             shape,
             config,
             binning=binning,
             available=available,
             beside=beside,
             reaches_edge=reaches_edge,
+            folder=place,
             cure=cure,
         )
-        problem, fitting = "", None
     except DoesNotFitError as error:
         problem, fitting = str(error), error.binning
+        needed = memory_of_run(binned, config, reaches_edge=reaches_edge, on_gpu=beside is not None)
+        on_files = memory_on_files(binned, config, reaches_edge=reaches_edge) if beside is None else None
+        room = Room(needed.device) if on_files is None else Room(on_files.device, on_files.disk)
     steps = expected_steps(binned, config, reaches_edge=reaches_edge)
     left = steps if begun is None else max(0, steps - begun.step)
     seconds, aligning = None, 0.0
     stages: tuple[StageTime, ...] = ()
     if speed is not None:
-        stages = expected_stages(binned, config, speed, reaches_edge=reaches_edge)
+        stages = expected_stages(binned, config, speed, reaches_edge=reaches_edge, on_files=room.disk > 0)
         method = "off" if is_posed or begun is not None else config.alignment.method
         aligning = alignment_seconds(binned, speed, method=method, reaches_edge=reaches_edge)
         training = _time_of_last(left, stages) if limit is None else limit - (0.0 if begun is None else begun.seconds)
         seconds = preprocessing_seconds(binned, speed) + aligning + max(0.0, training)
-    memory = memory_of_run(binned, config, reaches_edge=reaches_edge, on_gpu=beside is not None)
     margin = margin_voxels(binned[2], config.training.margin, reaches_edge=reaches_edge)
     return Estimate(
         binned,
         left,
-        memory.device,
+        room.memory,
         available,
         seconds,
         problem,
@@ -213,56 +245,9 @@ def estimate_run(
         speed=speed,
         stages=stages,
         fitting_binning=fitting,
-    )
-
-
-def check_fits(
-    shape: tuple[int, int, int],
-    config: ReconstructionConfig,
-    *,
-    binning: int,
-    available: int,
-    beside: int | None = None,
-    reaches_edge: bool = False,
-    cure: str = SCRIPT_CURE,
-) -> None:
-    """Refuse a run that does not fit into the free memory; the cure names the binning that does.
-
-    Parameters
-    ----------
-    shape, config, binning, available, beside, reaches_edge, cure
-        As for :func:`estimate_run`.
-
-    Raises
-    ------
-    StinrError
-        It does not fit.
-    """
-    from napari_stinr.training.estimates import USABLE_FRACTION, Memory, fitting_binning, memory_of_run
-
-    def memory_binned(factor: int) -> Memory:
-        binned = (shape[0], shape[1] // factor, shape[2] // factor)
-        return memory_of_run(binned, config, reaches_edge=reaches_edge, on_gpu=beside is not None)
-
-    needed, free = memory_binned(binning), Memory(available, beside)
-    fitting: int | None = None
-    if needed.fits(free):
-        return
-    try:
-        fitting = fitting_binning(shape, config, available, beside_bytes=beside, reaches_edge=reaches_edge)
-        cure = f"{cure.format(binning=fitting)}, which takes {_size(memory_binned(fitting).device)}."
-    except StinrError:
-        cure = "Close other programs, or cut the images down: no binning up to 16 fits."
-    taken, usable, where = needed.device, available, ""
-    if beside is not None:
-        where = " on this device"
-        if needed.beside is not None and Memory(needed.device).fits(free):
-            taken, usable, where = needed.beside, beside, " beside this device"
-    raise DoesNotFitError(
-        f"the reconstruction takes {_size(taken)}{where}",
-        expected=f"at most {USABLE_FRACTION:.0%} of the {_size(usable)} of memory that are free",
-        cure=cure,
-        binning=fitting,
+        disk=room.disk,
+        free_disk=free_disk(place) if room.disk else 0,
+        folder=str(place) if room.disk else "",
     )
 
 
@@ -274,15 +259,17 @@ def check_series_fits(
     margin: int,
     binning: int = 1,
     held: int = 0,
+    part: float = 1.0,
+    folder: Path | None = None,
     cure: str = SCRIPT_CURE,
-) -> None:
+) -> Room:
     """Refuse the training on a series that is in memory already, prepared and aligned; see :func:`check_fits`.
 
     Parameters
     ----------
     series : TiltSeries
         What was binned already.
-    config, binning, cure
+    config, binning, folder, cure
         As for :func:`estimate_run`.
     device : str
         Where the training is to be.
@@ -290,22 +277,31 @@ def check_series_fits(
         Voxels beyond the view that are fitted.
     held : int
         What is in memory for the run beside the series [bytes].
+    part : float
+        Part of the rows that this computer holds; the others are on others [1].
+
+    Returns
+    -------
+    Room
+        What it takes.
 
     Raises
     ------
-    StinrError
+    DoesNotFitError
         It does not fit.
     """
     held += series.projections.nbytes + (0 if series.mask is None else series.mask.nbytes)
     available, beside = free_memory(device), memory_beside(device)
     n_tilts, height, width = series.projections.shape
-    check_fits(
-        (n_tilts, height * binning, width * binning),
+    return check_fits(
+        (n_tilts, max(1, round(part * height)) * binning, width * binning),
         config,
         binning=binning,
         available=available + (held if beside is None else 0),
         beside=None if beside is None else beside + held,
         reaches_edge=margin > 0,
+        folder=folder,
+        may_use_files=part >= 1,
         cure=cure,
     )
 
@@ -373,11 +369,8 @@ def _time_of_last(steps: float, stages: tuple[StageTime, ...]) -> float:
     return seconds
 
 
-def _size(n_bytes: float) -> str:
-    return f"{n_bytes / _GB:.1f} GB" if n_bytes >= 0.1 * _GB else f"{n_bytes / 1e6:.0f} MB"
-
-
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Return a time [s] as ``"42 s"``, ``"12 min"`` or ``"2.5 h"``."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -10,11 +10,12 @@ import contextlib
 import threading
 import time
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from napari_stinr.data.margin import fitted_grid, margin_voxels
 from napari_stinr.training.checkpoints import Kept, rescue, save_checkpoint, save_result
+from napari_stinr.training.control import Control
 from napari_stinr.training.events import (
     Abandoned,
     Aligning,
@@ -28,10 +29,12 @@ from napari_stinr.training.events import (
     Snapshot,
 )
 from napari_stinr.training.failures import Failure, failure_of
+from napari_stinr.training.fits import files_folder
+from napari_stinr.training.makers import ALONE, Makers
 from napari_stinr.training.requirements import SCRIPT_CURE, check_series_fits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari_stinr.alignment.align import Alignment
@@ -42,10 +45,14 @@ if TYPE_CHECKING:
     from napari_stinr.reconstruction import Reconstruction
     from napari_stinr.training import StepReport, Trainer
 
+__all__ = ["CHECKPOINT_EVERY", "Control", "Order", "drive"]
+
 CHECKPOINT_EVERY = 60.0
 """Time between two checkpoints where nobody says another [s]."""
 _LOOK_EVERY = 0.5
 """Time between two looks whether the program is still there, during a pause [s]."""
+_PART_OF_TIME = 0.1
+"""What checkpoints, and snapshots, take of the time at most where they are large: of a volume on files."""
 _FIRST_PREVIEW = 0.3
 """Time of the first snapshot [s]; the pauses between the next ones double, as the field changes less and less."""
 
@@ -90,6 +97,10 @@ class Order:
         Edge of the squares of pixels that became one pixel of the series.
     binning_cure : str
         How a larger binning is chosen where the run does not fit into the memory, with ``{binning}`` in its place.
+    told : mapping of str
+        What the provenance of the run says besides, in all that is saved of it.
+    makers : Makers
+        How the trainer is made: by this process alone, by default.
     """
 
     series: TiltSeries | Callable[[], TiltSeries]
@@ -108,41 +119,8 @@ class Order:
     pose: Pose | None = None
     binning: int = 1
     binning_cure: str = SCRIPT_CURE
-
-
-class Control:
-    """How a training is held up and ended, from any thread."""
-
-    def __init__(self) -> None:
-        self._stop, self._go = threading.Event(), threading.Event()
-        self._go.set()
-
-    def stop(self) -> None:
-        """End the training at the next step border; also where it is paused."""
-        self._stop.set()
-        self._go.set()
-
-    def pause(self) -> None:
-        """Wait at the next step border until :meth:`go_on` or :meth:`stop`."""
-        self._go.clear()
-
-    def go_on(self) -> None:
-        """Go on after :meth:`pause`."""
-        self._go.set()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the training is to end."""
-        return self._stop.is_set()
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the training is to wait."""
-        return not self._go.is_set() and not self.is_stopped
-
-    def wait_while_paused(self, timeout: float) -> bool:
-        """Wait for the end of a pause, at most `timeout` [s]; tell whether it is over."""
-        return not self.is_paused or self._go.wait(timeout)
+    told: Mapping[str, str] = field(default_factory=dict)
+    makers: Makers = ALONE
 
 
 def drive(
@@ -205,6 +183,7 @@ class _Training:
         self._first_step = self._saved_step = 0
         self._saved_at = 0.0
         self._asked: tuple[int, int, int] | None = None
+        self._is_on_files, self._saving_rest = False, 0.0
 
     def outcome(self) -> Outcome:
         """Train to the end, or to a stop."""
@@ -241,9 +220,7 @@ class _Training:
         from napari_stinr.alignment.warp import aligned
         from napari_stinr.config import preset_config
         from napari_stinr.devices import resolve_device
-        from napari_stinr.reconstruction import load_reconstruction
         from napari_stinr.training.batching import blocks_for
-        from napari_stinr.training.trainer import Trainer
 
         order = self._order
         if order.resume is None:
@@ -254,14 +231,17 @@ class _Training:
             # Before the trainer takes its time and memory.
             self._check(series, blocks, 0)
             self._check_fits(series, blocks, margin=fitted_grid(series, config.training.margin).margin)
-            trainer = Trainer(series, config, device=order.device, threads=order.threads, pose=pose)
+            options = {"threads": order.threads, **self._options_for_files()}
+            trainer = order.makers.begin(series, config, device=order.device, pose=pose, **options)
         else:
-            run = load_reconstruction(order.resume)
+            run = order.makers.load(order.resume)
             series = self._preprocessed(self._recorded(run.config, run), run.config)
             series = series if run.pose is None else aligned(series, run.pose)
             # Which compares the series with that of the run: what is wrong with it is said first.
-            trainer = Trainer.resume(run, series, device=order.device, threads=order.threads)
+            options = {"threads": order.threads, **self._options_for_files()}
+            trainer = order.makers.resume(run, series, device=order.device, **options)
             self._check(series, run.config, run.step)
+        trainer.told = dict(order.told)
         self._first_step = self._saved_step = trainer.step
         self._trainer = trainer
         return trainer
@@ -281,15 +261,28 @@ class _Training:
         if asked == self._asked:
             return
         self._asked = asked
-        check_series_fits(
+        from napari_stinr.fields.storage import is_on_file
+
+        state = () if run is None else run.training_state.values()
+        room = check_series_fits(
             series,
             config,
             device=order.device,
             binning=order.binning,
             margin=margin,
-            held=0 if run is None else sum(value.nbytes for value in run.training_state.values()),
+            held=sum(value.nbytes for value in state if not is_on_file(value)),
+            part=order.makers.part_here,
+            folder=None if order.path is None else order.path.parent,
             cure=order.binning_cure,
         )
+        self._is_on_files = room.disk > 0
+
+    def _options_for_files(self) -> dict[str, Any]:
+        """Return what a trainer is told where the volume lies on files, as it does not fit into memory."""
+        if not self._is_on_files:
+            return {}
+        self._make_folder()
+        return {"files": files_folder(None if self._order.path is None else self._order.path.parent)}
 
     def _preprocessed(self, recorded: TiltSeries, config: ReconstructionConfig) -> TiltSeries:
         """Do to the projections what the settings ask for, and remember the notes that it makes."""
@@ -352,7 +345,7 @@ class _Training:
                     self._post(Reported(parcel))
                 if every is not None and (now - shown >= pause or is_paused):
                     self._post(Snapshot(trainer.reconstruction(with_training_state=False)))
-                    shown, pause = now, min(2 * pause, every)
+                    shown, pause = now, max(min(2 * pause, every), self._rest_after(now))
                 if self._is_to_stop(trainer):
                     trainer.stop()
         finally:
@@ -371,14 +364,20 @@ class _Training:
     def _save_where_due(self, trainer: Trainer) -> None:
         """Save a checkpoint where the last one is old; also during a pause, which may last a night."""
         path = self._order.path
-        is_due = time.monotonic() - self._saved_at >= self._order.checkpoint_every
+        is_due = time.monotonic() - self._saved_at >= max(self._order.checkpoint_every, self._saving_rest)
         if path is None or not is_due or trainer.step == self._saved_step:
             return
         self._make_folder()
+        start = time.monotonic()
         kept = save_checkpoint(trainer, path)
+        self._saving_rest = self._rest_after(start)
         self._post(Saved(kept, is_checkpoint=True))
         self._saved_step = self._saved_step if kept.path is None else trainer.step
         self._saved_at = time.monotonic()
+
+    def _rest_after(self, start: float) -> float:
+        """Return how long not to do again what was begun at a time and is done now [s]."""
+        return (time.monotonic() - start) / _PART_OF_TIME if self._is_on_files else 0.0
 
     def _make_folder(self) -> None:
         if self._order.makes_folder and self._order.path is not None:

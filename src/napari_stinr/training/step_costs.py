@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FLOAT = 4
 """Size of a number [byte]."""
 _ARRAYS_OF_LINES = 12
+_SLOWER_ON_FILES = 3.0
+"""By how much the update of parameters by rows is longer on files, by what it takes in memory; measured."""
 _LONGER_WAY = 1.15
 """Way of a ray through a box with a margin, over its edge, at a mean angle."""
 
@@ -96,7 +98,13 @@ class FieldSize:
 
 
 def seconds_of_step(
-    n_tilts: int, config: ReconstructionConfig, grid: VoxelGrid, size: FieldSize, speed: Speed
+    n_tilts: int,
+    config: ReconstructionConfig,
+    grid: VoxelGrid,
+    size: FieldSize,
+    speed: Speed,
+    *,
+    on_files: bool = False,
 ) -> float:
     """Return how long one step takes on the CPU.
 
@@ -112,6 +120,8 @@ def seconds_of_step(
         Of the field.
     speed : Speed
         Speed of the machine.
+    on_files : bool
+        Whether what is by rows lies on files.
 
     Returns
     -------
@@ -124,7 +134,10 @@ def seconds_of_step(
         points = config.training.rays_per_step * max(fitted.depth, fitted.width)
     else:
         rows, tilts = _block(n_tilts, config, grid)
+        rows = min(config.training.blocks_per_step * rows, grid.height)
         work = (size.parameters - (1 - rows / grid.height) * size.by_rows) / speed.parameters
+        if on_files:
+            work += rows / grid.height * size.by_rows * _SLOWER_ON_FILES / speed.parameters
         points = rows * fitted.depth * fitted.width
         # The compiled projector works on sixteen rows at a time, whether there are so many or not.
         projected = -(-rows // ROWS_TOGETHER) * ROWS_TOGETHER * _seen_voxels(grid) * tilts

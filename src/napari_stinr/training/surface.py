@@ -27,6 +27,8 @@ from napari_stinr.training.fit import Fit
 from napari_stinr.training.valley import valley_boundary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from napari_stinr.config import FieldSettings, TrainingConfig
@@ -86,6 +88,11 @@ def coarse_grid(grid: VoxelGrid) -> VoxelGrid:
     return VoxelGrid(across, grid.height // factor, across, voxel_size=1.0, length_unit="pixel", margin=margin)
 
 
+def binning_of(grid: VoxelGrid) -> Binning:
+    """Return how the projections for the grid of a reconstruction are binned for the search."""
+    return Binning.of(grid.height, grid.width, grid.width // coarse_grid(grid).width)
+
+
 def search_settings(training: TrainingConfig) -> TrainingConfig:
     """Return how the field with the surface is fitted."""
     return training.model_copy(
@@ -95,6 +102,7 @@ def search_settings(training: TrainingConfig) -> TrainingConfig:
             "last_width": max(training.last_width, min(_LAST_WIDTH, training.first_width)),
             "held_out": 0,
             "tilts_per_step": max(training.tilts_per_step, _TILTS),
+            "blocks_per_step": 1,  # steps so cheap that every process does all of them
             "memory": "long",
         }
     )
@@ -118,10 +126,10 @@ class SurfaceSearch:
 
     Parameters
     ----------
-    series : TiltSeries
-        The data.
+    series : TiltSeries or None
+        The data; None where `coarse` is there already.
     grid : VoxelGrid
-        The voxels of the reconstruction.
+        The voxels of the reconstruction; of a band of them, regions and density are those of its rows.
     field : FieldSettings
         Settings of a growth field, for its density.
     training : TrainingConfig
@@ -132,6 +140,8 @@ class SurfaceSearch:
         Of the projector on a CPU.
     without : ndarray
         `(m,)` positions in the stack of projections that decide nothing.
+    coarse : TiltSeries, optional
+        What :func:`coarse_series` makes of the data.
 
     Attributes
     ----------
@@ -144,7 +154,7 @@ class SurfaceSearch:
 
     def __init__(
         self,
-        series: TiltSeries,
+        series: TiltSeries | None,
         grid: VoxelGrid,
         field: FieldSettings,
         training: TrainingConfig,
@@ -152,10 +162,14 @@ class SurfaceSearch:
         device: torch.device,
         threads: int,
         without: NDArray[np.int64],
+        coarse: TiltSeries | None = None,
     ) -> None:
         self._fine, self.grid = grid, coarse_grid(grid)
-        self._binning = Binning.of(series.height, series.width, grid.width // self.grid.width)
-        coarse = coarse_series(series, self._binning)
+        self.rows = slice(grid.held.start, grid.held.stop)
+        self._binning = binning_of(grid)
+        if coarse is None:
+            assert series is not None
+            coarse = coarse_series(series, self._binning)
         self.mass_growth = MassGrowth.of(Measurements.of(coarse, without=without))
         coarse = replace(coarse, times=self.mass_growth.clock(coarse.times))
         self._data = Measurements.of(coarse, device=device, without=without)
@@ -189,19 +203,23 @@ class SurfaceSearch:
         radius = float((field.radius.detach() + field.deviations.detach().mean()).clamp(min=1.0))
         self.guess = Guess(field.centre_of_specimen(*lattice_of(self.grid.fitted)), radius)
 
-    def regions(self, field: SurfaceField) -> torch.Tensor:
-        """`(height, depth, width)` uint8 region of every voxel of the reconstruction, on the CPU."""
+    def regions(self, field: SurfaceField) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Rows, and `(rows, depth, width)` uint8 region of every voxel of the reconstruction, on the CPU."""
+        depth, _, width = self._fine.fitted.shape
         if self.mass_growth.is_none:
-            depth, height, width = self._fine.fitted.shape
-            return torch.full((height, depth, width), SPECIMEN, dtype=torch.uint8)
+            for row in range(len(self._fine.held)):
+                yield slice(row, row + 1), torch.full((1, depth, width), SPECIMEN, dtype=torch.uint8)
+            return
         lattice = lattice_of(self.grid.fitted)
         with torch.no_grad():
             inside = field.inside(*lattice).cpu().numpy() > _LEAST_INSIDE
         inside = valley_boundary(inside, field.total_density(*lattice).cpu().numpy())
         deep = distance_transform_edt(inside) - 0.5 > _UNDECIDED_DEPTH
-        regions = np.where(self._enlarged(inside), np.uint8(NEAR_SURFACE), np.uint8(OUTSIDE))
-        regions[self._enlarged(deep)] = SPECIMEN
-        return torch.from_numpy(regions)
+        # Those of the rows that are held: a band of them begins with its own.
+        for row, (is_inside, is_deep) in enumerate(zip(self._enlarged(inside), self._enlarged(deep), strict=True)):
+            region = np.where(is_inside, np.uint8(NEAR_SURFACE), np.uint8(OUTSIDE))
+            region[is_deep] = SPECIMEN
+            yield slice(row, row + 1), torch.from_numpy(region)[None]
 
     def positions(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Positions (z, y, x) of the voxels of the reconstruction in the grid of the search [coarse voxel]."""
@@ -224,14 +242,15 @@ class SurfaceSearch:
             clocked = field.arrival_at(self.coarse(positions)).cpu()
         return torch.from_numpy(self.mass_growth.times_of(clocked.numpy())).to(clocked)
 
-    def density(self, field: SurfaceField) -> torch.Tensor:
-        """`(height, depth, width)` density at the voxels of the reconstruction, of all that ever was there [V]."""
+    def density(self, field: SurfaceField) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Rows, and `(rows, depth, width)` density at the voxels, of all that ever was there [V]."""
         z, y, x = self.positions()
         # Row by row: the surface takes many numbers for every voxel.
-        with torch.no_grad():
-            density = torch.cat([field.total_density(z, row[None], x) for row in y])
-        # In the search a ray is as long as it has coarse voxels.
-        return density / (self._binning.factor * self._fine.voxel_size)
+        for k, row in enumerate(y[self.rows]):
+            with torch.no_grad():
+                density = field.total_density(z, row[None], x)
+            # In the search a ray is as long as it has coarse voxels.
+            yield slice(k, k + 1), density / (self._binning.factor * self._fine.voxel_size)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return what must be kept to go on exactly."""
@@ -242,18 +261,15 @@ class SurfaceSearch:
         z, x, radius = state["guess"].tolist()
         self.guess = Guess((z, x), radius)
 
-    def _enlarged(self, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Sample a region `(rows, depth, width)` of the search at the voxels of the reconstruction."""
+    def _enlarged(self, inside: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+        """Sample a region `(rows, depth, width)` of the search at the voxels of every row of the reconstruction."""
         # Smoothed by half a voxel, it has no steps where linear interpolation crosses one half.
         smooth = gaussian_filter(inside.astype(np.float32), 0.5, mode="nearest")
         z, y, x = (axis.numpy() for axis in self.positions())
         centres = [(n - 1) / 2 for n in inside.shape]
         columns = np.meshgrid(z + centres[1], x + centres[2], indexing="ij")
-        rows = [
-            map_coordinates(smooth, [np.full_like(columns[0], row), *columns], order=1, mode="nearest")
-            for row in y + centres[0]
-        ]
-        return np.stack(rows) > 0.5
+        for row in y[self.rows] + centres[0]:
+            yield map_coordinates(smooth, [np.full_like(columns[0], row), *columns], order=1, mode="nearest") > 0.5
 
 
 def coarse_series(series: TiltSeries, binning: Binning) -> TiltSeries:

@@ -5,36 +5,35 @@ from __future__ import annotations
 import math
 import threading
 import time
-from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_stinr.cores import available_threads
-from napari_stinr.data.geometry import grid_of
-from napari_stinr.data.margin import EdgeMatter
-from napari_stinr.data.measurements import Measurements
 from napari_stinr.devices import has_bfloat16, resolve_device
 from napari_stinr.errors import StinrError
 from napari_stinr.fields import GrowthField, JointField, build_field
-from napari_stinr.fields.regions import OUTSIDE, SPECIMEN
-from napari_stinr.projection.views import Views
+from napari_stinr.fields.storage import load_values, on_files
 from napari_stinr.reconstruction import Reconstruction
 from napari_stinr.training.batching import blocks_for, blocks_of_rows
 from napari_stinr.training.failures import TrainingError
-from napari_stinr.training.field_fit import FieldFit
 from napari_stinr.training.fit import Fit
-from napari_stinr.training.held_out import HELD_OUT_EVERY, HeldOut, held_out_tilts
+from napari_stinr.training.found import begin_volume, shown_field
+from napari_stinr.training.held_out import HELD_OUT_EVERY
 from napari_stinr.training.objectives import build_objective
 from napari_stinr.training.optimisers import FIELD, part
+from napari_stinr.training.piecewise_fit import volume_fit
+from napari_stinr.training.resuming import check_resumable
 from napari_stinr.training.schedule import StepReport
+from napari_stinr.training.source import Source
 from napari_stinr.training.stages import Progress, stages_of, total_steps
 from napari_stinr.training.surface import SurfaceSearch
 from napari_stinr.training.whole_atoms import decide_on_whole_atoms, is_undecided
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from napari_stinr.alignment.pose import Pose
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.geometry import VoxelGrid
-    from napari_stinr.data.notes import Note
     from napari_stinr.data.tilt_series import TiltSeries
     from napari_stinr.fields import Field
     from napari_stinr.fields.surface import SurfaceField
@@ -71,11 +69,14 @@ class Trainer:
         Voxels beyond the view that are fitted, of a run that is gone on with; from settings and data by default.
     pose : Pose, optional
         Where the series was recorded: undone in it already, and kept with the run.
+    files : Path, optional
+        Folder for files with what grows with the volume, on a CPU; in memory by default. The numbers are the same.
 
     Raises
     ------
     StinrError
-        The device does not exist, the number of threads is less than 1, or too many projections are to be held out.
+        The device does not exist, the number of threads is less than 1, too many projections are to be held out, or the
+        disk has no room.
     """
 
     def __init__(
@@ -87,40 +88,40 @@ class Trainer:
         threads: int | None = None,
         margin: int | None = None,
         pose: Pose | None = None,
+        files: Path | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise StinrError(f"{threads} threads", expected="1 or more", cure="Leave --threads out to use all cores.")
         self.device = resolve_device(device)
         if margin is None:  # else the run has its blocks already
             config = blocks_for(config, self.device)
-        self.series, self.pose, training = series, pose, config.training
-        self.threads = threads or available_threads()
-        edges = EdgeMatter.of_series(series)
-        margin = edges.margin(series.width, training.margin) if margin is None else margin
-        self.grid: VoxelGrid = grid_of(series, margin=margin)
-        # A specimen that goes on beyond the view has no closed surface in it.
-        self.config = config = config.voxelwise() if margin else config
-        note = edges.note(margin)
-        self.notes: tuple[Note, ...] = () if note is None else (note,)
+        self.series, self.pose = series, pose
+        source = Source.of(series, config, device=self.device, margin=margin)
+        self._begin(source, threads=threads or available_threads(), files=files)
+
+    def _begin(self, source: Source, *, threads: int, files: Path | None = None) -> None:
+        """Build field, fit and search; the device is known."""
+        self.grid: VoxelGrid = source.grid
+        self.config = config = source.config
+        self.threads, self.notes, training = threads, source.notes, config.training
         self._generator = torch.Generator().manual_seed(training.seed)
-        held_out = held_out_tilts(series.times, series.used, training.held_out, early=training.early_tilts)
-        self.held_out = tuple(held_out.tolist())
-        # Nothing about the held-out projections may decide anything, not even their contrast the learning rate.
-        measurements = Measurements.of(series, device=self.device, without=held_out)
-        self.field = _initial_field(config, self.grid, scale=measurements.typical_potential(self.grid)).to(self.device)
+        self.held_out, measurements = tuple(source.held_tilts.tolist()), source.measurements
+        with on_files(files):
+            self.field = _initial_field(config, self.grid, scale=measurements.typical_potential(self.grid))
+        self.field, self._is_on_files = self.field.to(self.device), files is not None
         objective = build_objective(
             Fit(
                 measurements,
-                Views.of(series),
+                source.views,
                 self.grid,
                 training,
                 threads=self.threads,
                 bfloat16=_uses_bfloat16(config, self.device),
                 blur=self.field.blur,
-                held_out=HeldOut.of(series, held_out),
+                held_out=source.held_out,
             )
         )
-        self._volume = self._fit = FieldFit(
+        self._volume = self._fit = volume_fit(
             FIELD,
             self.field,
             objective,
@@ -129,19 +130,26 @@ class Trainer:
             n_blocks=blocks_of_rows(training, self.grid),
         )
         self._stages, self._progress = stages_of(config, self.grid), Progress()
-        self._search = self._search_without(held_out) if len(self._stages) > 1 else None
+        self._search = self._search_without(source.held_tilts) if len(self._stages) > 1 else None
         if self._search is not None:
             self._fit = self._search.fit()
             told = self._search.mass_growth.note()
             self.notes += () if told is None else (told,)
         self._is_undecided = False
         self.step, self._seconds, self._residual = 0, 0.0, math.nan
+        self.told: dict[str, str] = {}  # what else the provenance of the run says
         self._stop = threading.Event()
         self._at_border = threading.Lock()
 
     @classmethod
     def resume(
-        cls, reconstruction: Reconstruction, series: TiltSeries, *, device: str = "auto", threads: int | None = None
+        cls,
+        reconstruction: Reconstruction,
+        series: TiltSeries,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        files: Path | None = None,
     ) -> Trainer:
         """Go on exactly where a reconstruction stopped.
 
@@ -155,6 +163,8 @@ class Trainer:
             As for the trainer.
         threads : int, optional
             As for the trainer.
+        files : Path, optional
+            As for the trainer.
 
         Returns
         -------
@@ -166,25 +176,11 @@ class Trainer:
         StinrError
             The data are not the same, or the state of the training was not kept.
         """
-        expected, found = reconstruction.provenance.get("fingerprint"), series.fingerprint()
-        if expected != found:
-            told, n_used = reconstruction.provenance, int(series.used.sum())
-            raise StinrError(
-                f"the tilt series {series.name!r} with {n_used} tilts (fingerprint {found[:8]}) is not that of the "
-                f"run, {told.get('series', 'unknown')!r} with {told.get('tilts', '?')} ({str(expected)[:8]})",
-                expected="the same stack, angles, times and options",
-                cure="Give those of the first run.",
-            )
-        if not reconstruction.training_state:
-            raise StinrError(
-                "the run holds no state of the training",
-                expected="one to go on from",
-                cure="Train again from the start.",
-            )
+        check_resumable(reconstruction, series)
         margin = reconstruction.grid.margin
-        pose = reconstruction.pose
-        trainer = cls(series, reconstruction.config, device=device, threads=threads, margin=margin, pose=pose)
-        trainer._load(reconstruction)
+        config, pose = reconstruction.config, reconstruction.pose
+        trainer = cls(series, config, device=device, threads=threads, margin=margin, pose=pose, files=files)
+        trainer._load(reconstruction.step, reconstruction.training_state, reconstruction.field.state_dict())
         return trainer
 
     def run(self, *, steps: int | None = None, seconds: float | None = None) -> Iterator[StepReport]:
@@ -254,13 +250,13 @@ class Trainer:
         Returns
         -------
         Reconstruction
-            A snapshot on the CPU that training does not change any more.
+            A snapshot on the CPU that training does not change any more. Of a run on files it is a view without a copy,
+            whole until the next step; later it shows each row as far as it has come.
         """
         fingerprint = self._fingerprint  # reads the whole stack once, which must not hold up a step
         with self._at_border:
-            field = deepcopy(self.field).cpu().requires_grad_(False).eval()
-            if self._fit is not self._volume:
-                self._show_search(field)
+            search = None if self._fit is self._volume else self._search
+            field = shown_field(self.field, search, self._fit.field, is_view=self._is_on_files)
             return Reconstruction(
                 field,
                 self.config,
@@ -298,16 +294,20 @@ class Trainer:
         return steps or total_steps(self.config, self.grid)
 
     def _advance(self, fraction: float) -> tuple[float, tuple[float, ...]]:
+        self._decide(fraction)
+        step = self.step - self._progress.first_step
+        loss, self._residual, rates = self._fit.advance(self._generator, step=step, fraction=fraction, at=self.step)
+        self.step += 1
+        return loss, rates
+
+    def _decide(self, fraction: float) -> None:
+        """Take the next step towards whole atoms where it is time for one."""
         if self._is_undecided and self._fit is self._volume:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is undecided
             early = 0.0 if self._search is None else self._search.mass_growth.early
             if decide_on_whole_atoms(growth, self.grid, fraction=fraction, early=early):
                 self._volume.renew()
                 self._is_undecided = is_undecided(growth)
-        step = self.step - self._progress.first_step
-        loss, self._residual, rates = self._fit.advance(self._generator, step=step, fraction=fraction, at=self.step)
-        self.step += 1
-        return loss, rates
 
     def _next_stage(self) -> None:
         """Go on from a round of the search to the next, or to the volume."""
@@ -319,24 +319,8 @@ class Trainer:
             self._fit = self._search.fit()
         else:
             growth: GrowthField = self.field  # type: ignore[assignment]  # no other is searched for
-            growth.tell_regions(self._search.regions(surface))
-            if not self.config.field.has_network:  # which would have one unit left to learn with
-                # The search has found most of the density, too; its arrival times are no better a start.
-                growth.density.take(self._search.density(surface))
+            begin_volume(growth, self._search, surface)
             self._fit, self._is_undecided = self._volume, is_undecided(growth)
-
-    def _show_search(self, field: Field) -> None:
-        """Let a copy of the field of the run look like what the search has found so far."""
-        search = self._search
-        assert search is not None
-        growth: GrowthField = field  # type: ignore[assignment]  # no other is searched for
-        surface: SurfaceField = deepcopy(self._fit.field).cpu().requires_grad_(False)  # type: ignore[assignment]
-        z, y, x = search.positions()
-        growth.take(
-            search.density(surface),
-            torch.cat([torch.where(surface.inside(z, row[None], x) > 0.5, SPECIMEN, OUTSIDE) for row in y]),
-            lambda positions: search.arrival(surface, positions),
-        )
 
     def _held_out_loss(self) -> float:
         if self._fit is not self._volume or self.step % HELD_OUT_EVERY:
@@ -346,18 +330,22 @@ class Trainer:
     def _provenance(self, fingerprint: str) -> dict[str, str]:
         from napari_stinr import __version__
 
-        return {
-            "series": self.series.name,
-            "fingerprint": fingerprint,
-            "tilts": str(int(self.series.used.sum())),
-            "program": f"napari-stinr {__version__}",
-            "torch": torch.__version__,
-            "device": str(self.device),
-            "relative_residual": f"{self._residual:.6g}",
-            "training_seconds": f"{self._seconds:.3f}",
-        } | ({"held_out": ", ".join(map(str, self.held_out))} if self.held_out else {})
+        return (
+            {
+                "series": self.series.name,
+                "fingerprint": fingerprint,
+                "tilts": str(int(self.series.used.sum())),
+                "program": f"napari-stinr {__version__}",
+                "torch": torch.__version__,
+                "device": str(self.device),
+                "relative_residual": f"{self._residual:.6g}",
+                "training_seconds": f"{self._seconds:.3f}",
+            }
+            | ({"held_out": ", ".join(map(str, self.held_out))} if self.held_out else {})
+            | self.told
+        )
 
-    def _training_state(self) -> dict[str, torch.Tensor]:
+    def _training_state(self, *, but: Collection[torch.Tensor] = ()) -> dict[str, torch.Tensor]:
         state = {
             "generator": self._generator.get_state(),
             "seconds": torch.tensor(self._seconds, dtype=torch.float64),
@@ -366,11 +354,11 @@ class Trainer:
             place = [self._progress.stage, self._progress.first_step, self._progress.first_second]
             state["stage"] = torch.tensor(place, dtype=torch.float64)
             state |= {f"{_SEARCH}{name}": value for name, value in self._search.state().items()}
-        return state | self._fit.state()
+        return state | self._fit.state(but=but)
 
-    def _load(self, reconstruction: Reconstruction) -> None:
-        state = reconstruction.training_state
-        self.step, self._seconds = reconstruction.step, float(state["seconds"])
+    def _load(self, step: int, state: dict[str, torch.Tensor], values: dict[str, torch.Tensor]) -> None:
+        """Go on at a step, with a state of the training and the values of the field."""
+        self.step, self._seconds = step, float(state["seconds"])
         self._generator.set_state(state["generator"])
         if self._search is not None:
             stage, first_step, first_second = state["stage"].tolist()
@@ -379,9 +367,8 @@ class Trainer:
             self._fit = self._search.fit() if self._progress.stage + 1 < len(self._stages) else self._volume
         if self._fit is self._volume:
             # Before, a reconstruction shows the search, and the volume is as the seed has made it.
-            values = reconstruction.field.state_dict()
             self.field.make_room({name: tuple(value.shape) for name, value in values.items()})
-            self.field.to(self.device).load_state_dict(values)
+            load_values(self.field.to(self.device), values)
             self._volume.renew()
             self._is_undecided = isinstance(self.field, GrowthField) and is_undecided(self.field)
         self._fit.load_state(state, has_moments=self.step > self._progress.first_step)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from napari_stinr.fields.storage import let_go, zeros_beside
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_VOXELS_TOGETHER = 2**20
+_VOXELS_TOGETHER, _ROWS_POOLED = 2**20, 8
 
 
 def atoms_of(density: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,19 +33,44 @@ def atoms_of(density: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     peaks : Tensor
         `(n_atoms,)` int64 voxel of each peak, as an index of the flat volume.
     """
-    index = torch.int32 if density.numel() < 2**31 else torch.int64
-    above = torch.empty(density.shape, dtype=index, device=density.device)
-    for rows in some_rows(density):
-        above[rows] = _highest_neighbours(density, rows)
-    climbed = above.ravel()
-    del above  # as all are as large as the volume
-    while not torch.equal(further := climbed[climbed], climbed):
-        climbed = further
-    del further
-    peaks = (climbed == torch.arange(len(climbed), device=density.device, dtype=index)).nonzero()[:, 0]
-    numbers = torch.empty(len(climbed), dtype=torch.int32, device=density.device)
-    numbers[peaks] = torch.arange(len(peaks), dtype=torch.int32, device=density.device)
-    return numbers[climbed].view(density.shape), peaks
+    atoms = zeros_beside(density, dtype=torch.int32 if density.numel() < 2**31 else torch.int64)
+    # More rows than fit the cache, as those on both sides are looked at besides.
+    for rows in some_rows(density, atoms, at_least=_ROWS_POOLED):
+        atoms[rows] = _highest_neighbours(density, rows)
+    above = atoms.view(-1)
+    # In place: one that is farther up already leads to the same peak.
+    while sum(_climb(above, voxels) for voxels in _some_voxels(above)):
+        pass
+    peaks = torch.cat(_numbered(above))
+    for voxels in _some_voxels(above):
+        to = above[voxels]
+        above[voxels] = torch.where(to < 0, to, above[to.clamp(min=0)])
+    labels = atoms if atoms.dtype == torch.int32 else zeros_beside(density, dtype=torch.int32)
+    for rows in some_rows(atoms, labels):
+        labels[rows] = -1 - atoms[rows]
+    return labels, peaks
+
+
+def _climb(above: torch.Tensor, voxels: slice) -> bool:
+    """Let some voxels follow what they follow; tell whether that is another one."""
+    further = above[above[voxels]]
+    if torch.equal(further, above[voxels]):
+        return False
+    above[voxels] = further
+    return True
+
+
+def _numbered(above: torch.Tensor) -> list[torch.Tensor]:
+    """Put -1 - its number where a voxel is a peak; return the peaks in pieces, as int64 indices."""
+    peaks, n_peaks = [torch.empty(0, dtype=torch.int64, device=above.device)], 0
+    for voxels in _some_voxels(above):
+        index = torch.arange(voxels.start, voxels.stop, device=above.device, dtype=above.dtype)
+        found = (above[voxels] == index).nonzero()[:, 0]
+        numbers = torch.arange(n_peaks, n_peaks + len(found), device=above.device, dtype=above.dtype)
+        above[voxels][found] = -1 - numbers
+        n_peaks += len(found)
+        peaks.append(voxels.start + found)
+    return peaks
 
 
 def within_reach(atoms: torch.Tensor, peaks: torch.Tensor, *, reach: int) -> tuple[torch.Tensor, int]:
@@ -102,7 +129,7 @@ def height_of_borders(density: torch.Tensor, labels: torch.Tensor, n_labels: int
     """
     mass, border, n_border = sums = torch.zeros(3, n_labels, dtype=torch.float64, device=labels.device)
     top = torch.zeros(n_labels, dtype=density.dtype, device=labels.device)
-    for rows in some_rows(labels):
+    for rows in some_rows(labels, density):
         some, values = labels[rows].long(), density[rows].double()
         is_border = _differs_from_a_neighbour(labels, rows)
         for total, what in zip(sums, (values, values * is_border, is_border.double()), strict=True):
@@ -119,11 +146,20 @@ def sums_of(labels: torch.Tensor, values: torch.Tensor, into: torch.Tensor) -> N
     into.index_add_(0, labels.ravel().long(), values.ravel().to(into.dtype))
 
 
-def some_rows(volume: torch.Tensor) -> Iterator[slice]:
-    """Blocks of rows, so that what is made of them takes little memory."""
-    together = max(1, _VOXELS_TOGETHER // max(1, volume[0].numel()))
-    for start in range(0, len(volume), together):
-        yield slice(start, min(start + together, len(volume)))
+def some_rows(*volumes: torch.Tensor, at_least: int = 1) -> Iterator[slice]:
+    """Blocks of rows of volumes of the same shape, so that what is made of them takes little memory."""
+    n_rows = len(volumes[0])
+    together = max(at_least, _VOXELS_TOGETHER // max(1, volumes[0][0].numel()))
+    for start in range(0, n_rows, together):
+        yield slice(start, min(start + together, n_rows))
+        let_go(*volumes)
+
+
+def _some_voxels(flat: torch.Tensor) -> Iterator[slice]:
+    """Do the same for the voxels of a volume in a row."""
+    for start in range(0, len(flat), _VOXELS_TOGETHER):
+        yield slice(start, min(start + _VOXELS_TOGETHER, len(flat)))
+        let_go(flat)
 
 
 def _differs_from_a_neighbour(labels: torch.Tensor, rows: slice) -> torch.Tensor:

@@ -11,10 +11,13 @@ from torch.nn import functional
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.filters import filtered
 from napari_stinr.fields.regions import NEAR_SURFACE, OUTSIDE, WITHOUT_ATOMS
+from napari_stinr.fields.storage import let_go, some_rows, zeros_beside
 from napari_stinr.reconstruction.rendering import lattice_of, rows_at_a_time
 from napari_stinr.training.watershed import atoms_of, height_of_borders, sums_of, within_reach
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_stinr.data.geometry import VoxelGrid
     from napari_stinr.fields import GrowthField
 
@@ -35,7 +38,7 @@ _DEPTH = 4
 _TRUST = 0.08
 """What a voxel of this distance adds to the share of an atom, where all contamination arrives in the first tenth of the
 time: it is missing in so few projections that its share may be anything [1/voxel]."""
-_ROWS_TOGETHER = 16
+_ROWS_TOGETHER, _VOXELS_TOGETHER = 16, 2**24
 _LITTLE = 1e-3
 """Weight of what is inside the surface for the time at which an atom arrives if it does: by the grids for outside."""
 
@@ -44,7 +47,13 @@ def is_undecided(field: GrowthField) -> bool:
     """Return whether it is open yet what is specimen: places decide on their own, or there are shares of atoms."""
     if field.atoms is not None:
         return not field.atoms.is_decided
-    return field.regions is not None and bool((field.regions == NEAR_SURFACE).any())
+    regions = field.regions
+    return regions is not None and any(bool((regions[rows] == NEAR_SURFACE).any()) for rows in some_rows(regions))
+
+
+def is_due(field: GrowthField, fraction: float) -> bool:
+    """Return whether a field that :func:`is_undecided` takes its next step towards whole atoms at this fraction."""
+    return fraction >= (TOLD_AT if field.atoms is None else DECIDED_AT)
 
 
 def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: float, early: float = 0.0) -> bool:
@@ -77,7 +86,8 @@ def decide_on_whole_atoms(field: GrowthField, grid: VoxelGrid, *, fraction: floa
         if atoms is not None:
             field.tell_atoms(atoms)
         elif fraction >= TOLD_AT and field.regions is not None:
-            field.regions[field.regions == NEAR_SURFACE] = WITHOUT_ATOMS
+            for rows in some_rows(field.regions):
+                field.regions[rows][field.regions[rows] == NEAR_SURFACE] = WITHOUT_ATOMS
         return fraction >= TOLD_AT
     if fraction >= DECIDED_AT:
         _decide(field, field.atoms, grid, early)
@@ -88,23 +98,42 @@ def _decide(field: GrowthField, atoms: Atoms, grid: VoxelGrid, early: float) -> 
     """Decide by the shares, and by the surface where these are uncertain, of what is near to it."""
     assert field.regions is not None
     work = _where_to_divide(field)
-    inside = (field.regions != OUTSIDE).float().to(work)
-    near, is_near = inside, torch.zeros(len(atoms.share), dtype=torch.bool, device=work)
-    for axis in range(3):
-        near = _highest_within(near, _reach(grid), axis=axis)
-    near, depths = near > 0, _depths(inside)
-    mass, deep = torch.zeros(2, len(is_near), dtype=torch.float64, device=inside.device)
+    is_near = torch.zeros(len(atoms.share), dtype=torch.bool, device=work)
+    mass, deep = torch.zeros(2, len(is_near), dtype=torch.float64, device=work)
     z, y, x = lattice_of(grid.fitted)
     with torch.no_grad():
-        for rows in rows_at_a_time(grid.fitted):
+        for rows, near, depths in _around_surface(field.regions, grid, work):
             density, labels = field.density.on_lattice(z, y[rows], x).to(work), atoms.labels[rows].to(work)
-            is_near[labels[near[rows]]] = True
+            is_near[labels[near]] = True
             sums_of(labels, density, mass)
-            sums_of(labels, density * depths[rows], deep)
+            sums_of(labels, density * depths, deep)
+            let_go(atoms.labels)
         depth = (deep / mass.clamp(min=torch.finfo(mass.dtype).tiny)).float()
         atoms.share.add_(depth.to(atoms.share.device), alpha=_TRUST * early)
         atoms.share[~is_near.to(atoms.share.device)] = 0.0
     atoms.decide()
+
+
+def _around_surface(
+    regions: torch.Tensor, grid: VoxelGrid, work: torch.device
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+    """Rows, and `(rows, depth, width)` whether a voxel is near to what is inside the surface, and :func:`_depths`."""
+    reach = _reach(grid)
+    blocks = list(rows_at_a_time(grid.fitted))
+    rows_together = max(_ROWS_TOGETHER, _VOXELS_TOGETHER // math.prod(regions.shape[1:]))
+    together = max(1, rows_together // (blocks[0].stop - blocks[0].start))
+    for some in (blocks[k : k + together] for k in range(0, len(blocks), together)):
+        first, last = some[0].start, some[-1].stop
+        # With the rows on both sides that decide what is near.
+        around = slice(max(0, first - max(reach, _DEPTH)), last + max(reach, _DEPTH))
+        inside = (regions[around] != OUTSIDE).float().to(work)
+        near, depths = inside, _depths(inside)
+        for axis in range(3):
+            near = _highest_within(near, reach, axis=axis)
+        for rows in some:
+            here = slice(rows.start - around.start, rows.stop - around.start)
+            yield rows, near[here] > 0, depths[here]
+        let_go(regions)
 
 
 def _depths(inside: torch.Tensor) -> torch.Tensor:
@@ -150,13 +179,12 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
     assert field.regions is not None
     z, y, x = lattice_of(grid.fitted)
     work = _where_to_divide(field)
-    density = torch.empty(field.regions.shape, device=work)
+    smooth = zeros_beside(field.regions, dtype=torch.float32, device=work)
     with torch.no_grad():
         for rows in rows_at_a_time(grid.fitted):
-            density[rows] = field.density.on_lattice(z, y[rows], x)
-        smooth = density
-        for axis in range(3):
-            smooth = filtered(smooth, _SMOOTHING, axis=axis)
+            smooth[rows] = field.density.on_lattice(z, y[rows], x)
+            let_go(smooth)
+        _smooth(smooth)
     labels, n_atoms = within_reach(*atoms_of(smooth), reach=_reach(grid))
     if height_of_borders(smooth, labels, n_atoms) > _RESOLVED:
         return None
@@ -166,13 +194,28 @@ def find_atoms(field: GrowthField, grid: VoxelGrid) -> Atoms | None:
         with torch.no_grad():
             arrival = field.arrival_of_grids(z, y[rows], x).to(work)
             later = field.arrival_of_grids(z, y[rows], x, outside=True).to(work)
-        mass = density[rows].double()
+            # Not kept: the whole volume would be as large as the labels.
+            mass = field.density.on_lattice(z, y[rows], x).to(work).double()
         counts = torch.where(field.regions[rows].to(work) == OUTSIDE, mass, _LITTLE * mass)
         for sums, values in (total, mass), (early, mass * (arrival < 0)), (weight, counts), (weighted, counts * later):
             sums_of(labels[rows], values, sums)
+        let_go(labels, field.regions)
     tiny = torch.finfo(torch.float64).tiny
     share, time = (early / (total + tiny)).float(), (weighted / (weight + tiny)).float()
     return Atoms(labels, share=share, arrival=time).to(field.regions.device)
+
+
+def _smooth(volume: torch.Tensor) -> None:
+    """Filter `(rows, depth, width)` values in place by `_SMOOTHING` along all axes."""
+    reach, before = len(_SMOOTHING) - 1, volume[:0]
+    for rows in some_rows(volume):
+        some = torch.cat([before, volume[rows.start : rows.stop + reach]])
+        n_before = len(before)
+        before = torch.cat([before, volume[rows]])[-reach:]
+        values = filtered(some, _SMOOTHING, axis=0)[n_before : n_before + rows.stop - rows.start]
+        for axis in (1, 2):
+            values = filtered(values, _SMOOTHING, axis=axis)
+        volume[rows] = values
 
 
 def _where_to_divide(field: GrowthField) -> torch.device:

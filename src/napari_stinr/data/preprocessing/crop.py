@@ -96,6 +96,14 @@ class Crop:
         """Return `(..., height, width)` pixels within the rectangle; nothing is copied."""
         return values[..., self.top : self.bottom, self.left : self.right]
 
+    def turned(self, height: int) -> Crop:
+        """Return the same rectangle of images of this height after they are turned, when up becomes right."""
+        return Crop(self.left, self.right, height - self.bottom, height - self.top)
+
+    def turned_back(self, height: int) -> Crop:
+        """Return the rectangle of images of this height of which this one is what :meth:`turned` gives."""
+        return Crop(height - self.right, height - self.left, self.top, self.bottom)
+
     def axis_offset(self, offset: float, width: int) -> float:
         """Return the place of a vertical axis from the centre of the part, for one from that of the image [pixel]."""
         return offset - (self.left + self.right - width) / 2
