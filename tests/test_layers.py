@@ -35,7 +35,7 @@ FLOORS = (
     {"plugin.canvas"},
     {"plugin.hooks"},
     {"plugin.docks"},
-    {"plugin"},
+    {"plugin", "__main__"},
 )
 # Neighbours that do not know each other.
 STRANGERS = (

@@ -29,7 +29,7 @@ FORMS = sorted(path for path in GITHUB.glob("ISSUE_TEMPLATE/*.yml") if path.stem
 MANIFEST = ROOT / "napari.yaml"
 NAME = "napari-stinr"
 CONTRIBUTIONS = PluginManifest.from_file(MANIFEST).contributions
-HEAVY = {"torch", "numba", "scipy", "abtem", "ase", "matplotlib", "h5py"}
+HEAVY = {"torch", "numba", "scipy", "abtem", "ase", "matplotlib", "h5py", "zarr", "yaozarrs"}
 DESCRIBE_PLUGIN = f"""
 import importlib.util, json
 from npe2 import PluginManifest
@@ -191,7 +191,7 @@ def test_everything_that_is_imported_is_declared_and_nothing_else():
     homes = importlib.metadata.packages_distributions()
     imported = {name for path in SOURCE.rglob("*.py") for name in top_names(path)} - {"napari_stinr"}
     used = {canonicalize_name(homes[name][0]) for name in imported - sys.stdlib_module_names}
-    assert used == {canonicalize_name(need.name) for need in requirements("formats", "movies")}
+    assert used == {canonicalize_name(need.name) for need in requirements("formats", "movies", "zarr")}
 
 
 def test_every_requirement_has_a_tested_release_that_it_allows():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import os
 import random
 import resource
@@ -16,9 +17,12 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from monkey_world import answer_dialogs, make_files
 
 # Before anything imports torch or numba, which read these once.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -29,12 +33,12 @@ if TYPE_CHECKING:
 
 ANSWER_WITHIN = 60.0
 """Longest time without an answer before the window counts as hung [s]."""
+SLOW = 5.0
+"""Time without an answer after which the stack of the window's thread is printed [s]."""
 STEPS = (20, 200)
 """Fewest and most steps of a run."""
 KEYS = ("Key_Left", "Key_Right", "Key_Space", "Key_Escape", "Key_Tab", "Key_Return", "Key_Delete", "Key_A", "Key_1")
 TYPED = ("", "0", "-60:2", "abc", "1e9", "-76:2:76", "3,5", "nan")
-SAMPLES = ((15, 24, 12), (31, 25, 16))
-"""Tilts, width and height of the two series."""
 
 
 @dataclass
@@ -229,11 +233,12 @@ class Monkey:
 
 
 class Watch:
-    """Ends the program with all stacks where the window no longer answers."""
+    """Says where the window is when it does not answer for long, and ends the program where it no longer does."""
 
     def __init__(self) -> None:
         self._heard = time.monotonic()
-        self.longest = 0.0
+        self._window = threading.get_ident()
+        self.longest, self.is_over = 0.0, False
         threading.Thread(target=self._look, daemon=True).start()
 
     def hear(self) -> None:
@@ -243,60 +248,19 @@ class Watch:
         self._heard = now
 
     def _look(self) -> None:
-        while True:
+        told = 0.0
+        while not self.is_over:
             time.sleep(1)
-            if time.monotonic() - self._heard > ANSWER_WITHIN:
+            silent = time.monotonic() - self._heard
+            if silent > ANSWER_WITHIN:
                 print(f"the window did not answer for {ANSWER_WITHIN:g} s", file=sys.stderr, flush=True)
                 faulthandler.dump_traceback(all_threads=True)
                 os._exit(1)
-
-
-def answer_dialogs(dice: random.Random, files: list[Path], folder: Path) -> None:
-    """Let dialogs answer themselves: a hand of random clicks would sit before them for ever."""
-    from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox
-
-    def one(*_: Any, **__: Any) -> tuple[str, str]:
-        return (str(dice.choice(files)), "") if dice.random() < 0.5 else ("", "")
-
-    def several(*_: Any, **__: Any) -> tuple[list[str], str]:
-        return ([str(dice.choice(files))], "") if dice.random() < 0.5 else ([], "")
-
-    def chosen(*_: Any, **__: Any) -> list[str]:
-        return [str(folder / f"written-{dice.randrange(5)}{dice.choice(('.tif', '.mrc', '.stinr', '.yaml'))}")]
-
-    QFileDialog.getOpenFileName = one
-    QFileDialog.getOpenFileNames = several
-    QFileDialog.getSaveFileName = one
-    QFileDialog.getExistingDirectory = lambda *_, **__: ""
-    QFileDialog.selectedFiles = chosen
-    QDialog.exec = lambda self, *_: int(dice.random() < 0.5)
-    QFileDialog.exec = QDialog.exec
-    QMessageBox.exec = lambda self, *_: QMessageBox.StandardButton.No
-    for name in ("question", "warning", "information", "critical"):
-        setattr(QMessageBox, name, lambda *_, **__: QMessageBox.StandardButton.No)
-
-
-def make_files(folder: Path) -> list[Path]:
-    """Write two small series with growth, a list of angles, and two files that are none of ours."""
-    import mrcfile
-    import numpy as np
-
-    paths = []
-    for number, (tilts, width, height) in enumerate(SAMPLES):
-        angles = np.linspace(-60, 60, tilts)
-        x = np.arange(width) - (width - 1) / 2
-        rod = np.maximum(0, 16 - x**2) ** 0.5
-        grown = np.linspace(0, 1, tilts)[:, None, None] * np.maximum(0, 9 - (x - 5) ** 2) ** 0.5
-        stack = np.broadcast_to(rod + grown, (tilts, height, width)).astype(np.float32)
-        path = folder / f"series-{number}.mrc"
-        with mrcfile.new(path) as file:
-            file.set_data(np.ascontiguousarray(stack))
-            file.voxel_size = 5.0 + number
-        np.savetxt(path.with_suffix(".rawtlt"), angles)
-        paths += [path, path.with_suffix(".rawtlt")]
-    (folder / "notes.txt").write_text("nothing to see\n")
-    (folder / "broken.mrc").write_bytes(b"\0" * 500)
-    return [*paths, folder / "notes.txt", folder / "broken.mrc"]
+            if silent > SLOW and told != self._heard:
+                told = self._heard
+                frame = sys._current_frames().get(self._window)
+                stack = [] if frame is None else traceback.format_stack(frame)
+                print(f"no answer for {silent:.0f} s:\n{''.join(stack[-12:])}", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -313,8 +277,6 @@ def main() -> int:
 def run(folder: Path, *, minutes: float, seed: int) -> int:
     """Work in a window for some minutes; 1 where something broke."""
     import napari
-    from napari.utils.notifications import ErrorNotification, notification_manager
-    from qtpy.QtWidgets import QApplication
 
     from napari_stinr.plugin.canvas.binding import binding_of
 
@@ -330,23 +292,15 @@ def run(folder: Path, *, minutes: float, seed: int) -> int:
     binding = binding_of(viewer)
     binding.session.settings = replace(binding.session.settings, autosave_folder=str(folder), preview_seconds=0.5)
     monkey, watch = Monkey(viewer, dice, files), Watch()
-    memory: list[float] = []
-    end = time.monotonic() + 60 * minutes
-    while time.monotonic() < end and not broken:
-        monkey.act()
-        pause = time.monotonic() + 0.15 * dice.random()
-        while time.monotonic() < pause:
-            QApplication.processEvents()
-            watch.hear()
-        errors = [note for note in notification_manager.records if isinstance(note, ErrorNotification)]
-        broken += [f"{type(note.exception).__name__}: {note.exception}" for note in errors]
-        notification_manager.records.clear()
-        if len(monkey.done) % 200 == 0:
-            memory.append(resident_megabytes())
-            print(f"{len(monkey.done)} acts, {len(viewer.layers)} layers, {memory[-1]:.0f} MB", flush=True)
+    tell_memory(monkey, binding.session)
+    work(monkey, watch, broken, minutes=minutes)
+    tell_memory(monkey, binding.session)
+    if not broken:
+        forget_everything(monkey, binding.session, watch)
+        tell_memory(monkey, binding.session)
     viewer.close()
     wait_until(lambda: not left_over(before), seconds=ANSWER_WITHIN, hear=watch.hear)
-    left = left_over(before)
+    left, watch.is_over = left_over(before), True
     if broken or left:
         print("\n".join(["last acts:", *monkey.done[-25:]]), file=sys.stderr)
     for text in (*broken, *(f"a thread is left: {name}" for name in left)):
@@ -354,6 +308,68 @@ def run(folder: Path, *, minutes: float, seed: int) -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(f"{len(monkey.done)} acts, longest gap {watch.longest:.2f} s, highest memory {peak:.0f} MB", flush=True)
     return int(bool(broken or left))
+
+
+def work(monkey: Monkey, watch: Watch, broken: list[str], *, minutes: float) -> None:
+    """Let the monkey act for some minutes, or until something is broken."""
+    from napari.utils.notifications import ErrorNotification, notification_manager
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    # A loop as in a program that runs: what is to be deleted later is deleted in no other.
+    loop, heart, end, acting = QEventLoop(), QTimer(), time.monotonic() + 60 * minutes, [False]
+
+    def turn() -> None:
+        acting[0] = True
+        try:
+            monkey.act()
+        except Exception as error:
+            broken.append(f"{type(error).__name__}: {error}")
+            traceback.print_exc()
+        acting[0] = False
+        watch.hear()
+        errors = [note for note in notification_manager.records if isinstance(note, ErrorNotification)]
+        broken.extend(f"{type(note.exception).__name__}: {note.exception}" for note in errors)
+        notification_manager.records.clear()
+        if len(monkey.done) % 200 == 0:
+            tell_memory(monkey, monkey.dock().binding.session)
+        if broken or time.monotonic() > end:
+            loop.quit()
+        else:
+            QTimer.singleShot(round(150 * monkey.dice.random()), turn)
+
+    # An act that waits in a loop of its own, such as a dialog that was not answered, is a window that hangs.
+    heart.timeout.connect(lambda: acting[0] or watch.hear())
+    heart.start(20)
+    QTimer.singleShot(0, turn)
+    loop.exec()
+    heart.stop()
+
+
+def forget_everything(monkey: Monkey, session: Any, watch: Watch) -> None:
+    """Let go of all runs and layers, so that what is still held is held by mistake."""
+    from napari_stinr.plugin.session.states import Action
+
+    session.queue.clear()
+    if not session.why_not(Action.STOP):
+        session.stop()
+    wait_until(lambda: not session.is_active, seconds=ANSWER_WITHIN, hear=watch.hear)
+    for kept in session.runs.runs:
+        session.forget(kept)
+    monkey.viewer.layers.clear()
+    later = time.monotonic() + 3
+    wait_until(lambda: time.monotonic() > later, seconds=10, hear=watch.hear)
+    gc.collect()
+
+
+def tell_memory(monkey: Monkey, session: Any) -> None:
+    """Print how much there is of what could grow."""
+    from qtpy.QtWidgets import QApplication
+
+    print(
+        f"{len(monkey.done)} acts: {len(session.runs.runs)} runs kept, {len(monkey.viewer.layers)} layers, "
+        f"{len(QApplication.allWidgets())} widgets, {resident_megabytes():.0f} MB",
+        flush=True,
+    )
 
 
 def resident_megabytes() -> float:
@@ -369,13 +385,12 @@ def left_over(before: set[threading.Thread]) -> list[str]:
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, hear: Callable[[], None]) -> None:
     """Let Qt work until something is so, for at most so long."""
-    from qtpy.QtWidgets import QApplication
+    from qtpy.QtTest import QTest
 
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
-        QApplication.processEvents()
+        QTest.qWait(10)
         hear()
-        time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_stinr.alignment.pose import Pose
+from napari_stinr.alignment.pose_files import read_pose
 from napari_stinr.config import preset_config
+from napari_stinr.errors import StinrError
 from napari_stinr.training.events import Event, Finished, Prepared, Reported
+from napari_stinr.training.jobs.asked import with_axis_of
 from napari_stinr.training.run import Order, drive
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from napari_stinr.alignment.align import Alignment
@@ -33,6 +39,7 @@ def reconstruct(
     threads: int | None = None,
     callback: Callable[[StepReport], Any] | None = None,
     align: str | Alignment | None = None,
+    pose: Pose | str | os.PathLike[str] | None = None,
 ) -> Reconstruction:
     """Reconstruct a tilt series in space and time.
 
@@ -59,6 +66,9 @@ def reconstruct(
     align : {"coarse", "joint", "off"} or Alignment, optional
         How the projections are aligned first, see :func:`napari_stinr.align`, or what that has found; from the settings
         by default (``coarse``, which moves nothing in a series that looks aligned).
+    pose : Pose, str or path-like, optional
+        Where the projections were recorded, in place of an alignment: in pixels of `series`, or a file as for
+        :func:`napari_stinr.alignment.pose_files.read_pose`.
 
     Returns
     -------
@@ -68,16 +78,21 @@ def reconstruct(
     Raises
     ------
     StinrError
-        A setting is wrong.
+        A setting is wrong, both `align` and `pose` are given, or the pose is not that of the series.
     TrainingError
         The loss is not finite.
     """
     chosen = (config or preset_config(preset)).with_training(steps=steps, seed=seed)
-    pose = None
+    if align is not None and pose is not None:
+        raise StinrError("both align and pose are given", expected="one of them at most", cure="Leave one out.")
     if isinstance(align, str):
         chosen = chosen.with_alignment(align)
     elif align is not None:
         pose, chosen = align.pose, chosen.with_preprocessing(**align.preprocessing.model_dump())
+    if pose is not None and not isinstance(pose, Pose):
+        chosen = with_axis_of(chosen, Path(pose))
+        is_turned = chosen.preprocessing.axis == "horizontal"
+        pose = read_pose(pose, shape=(series.height, series.width), tilt_angles=series.tilt_angles, turned=is_turned)
 
     def listen(event: Event) -> None:
         if isinstance(event, Prepared):

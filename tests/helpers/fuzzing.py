@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.torch import load
 
 from helpers.fuzzing_fixtures import TEXT_ENDINGS
-from napari_stinr.reconstruction.run_file import _checksum
+from napari_stinr.reconstruction.run_file import checksum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -267,7 +267,7 @@ def _inside_run(content: bytes, damage: Callable[[bytes], bytes], rng: np.random
     try:
         entries = json.loads(header)
         texts = entries["__metadata__"]
-        texts["checksum"] = _checksum(texts, load(struct.pack("<Q", len(header)) + header + tensors))
+        texts["checksum"] = checksum_of(texts, load(struct.pack("<Q", len(header)) + header + tensors))
         header = json.dumps(entries).encode()
     except Exception:  # too damaged to have a checksum
         pass

@@ -10,17 +10,15 @@ projections at every angle, and no projector of ours takes part in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.simulation.scattering import scattering_factor
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
-
-PARAMETRIZATION = "lobato"
-"""Lobato and Van Dyck, Acta Cryst. A 70, 636 (2014): the scattering factors abTEM takes by default."""
 
 THERMAL_WIDTH = 0.35
 """Root mean square displacement of an atom along one axis, with all that blurs an image of it [Å]."""
@@ -49,7 +47,7 @@ class Sampling:
         envelope = np.exp(-2 * (np.pi * self.thermal_width) ** 2 * squared)
         # The same in every direction, or the band of a volume would change with the angle it is seen at.
         envelope[squared > (0.5 / self.pixel_size) ** 2 * (1 + 1e-9)] = 0
-        return np.asarray(_scattering_factor(number)(squared) * envelope, dtype=np.float64)
+        return scattering_factor(number)(squared) * envelope
 
 
 def projected_potential(
@@ -89,12 +87,11 @@ def projected_potential(
         near &= near_v
     positions, numbers = positions[near], numbers[near]
     along_v, along_u = np.fft.fftfreq(period_v, pixel), np.fft.rfftfreq(period_u, pixel)
-    squared = along_v[:, None] ** 2 + along_u**2
-    summed = np.zeros(squared.shape, dtype=np.complex128)
+    summed = np.zeros((len(along_v), len(along_u)), dtype=np.complex128)
     for number in np.unique(numbers):
         chosen = positions[numbers == number]
         phases = _phases(along_v, chosen[:, 1]).T @ _phases(along_u, chosen[:, 0])
-        summed += phases * sampling.spectrum(int(number), squared)
+        summed += phases * _image_spectrum(int(number), sampling, period_v, period_u)
     image = np.fft.irfft2(summed, (period_v, period_u))[:height, :width]
     return (image / pixel**2).astype(np.float32)
 
@@ -139,6 +136,13 @@ def potential(
     return np.ascontiguousarray(volume / voxel**3, dtype=np.float32)
 
 
+@lru_cache(maxsize=16)
+def _image_spectrum(number: int, sampling: Sampling, period_v: int, period_u: int) -> NDArray[np.float64]:
+    """Spectrum of an element at the frequencies of an image, the same for every tilt; not to be written to."""
+    along_v, along_u = np.fft.fftfreq(period_v, sampling.pixel_size), np.fft.rfftfreq(period_u, sampling.pixel_size)
+    return sampling.spectrum(number, along_v[:, None] ** 2 + along_u**2)
+
+
 def _phases(frequencies: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.complex128]:
     """`(n_atoms, n_frequencies)` phase factors of positions `(n_atoms,)` [Å] at frequencies [1/Å]."""
     return np.asarray(np.exp(-2j * np.pi * np.multiply.outer(positions, frequencies)), dtype=np.complex128)
@@ -152,14 +156,3 @@ def _seen(positions: NDArray[np.float64], n_pixels: int, pixel: float) -> tuple[
     near = outside < _ROOM_FOR_TAILS
     room = 2 * _ROOM_FOR_TAILS if (outside[near] > 0).any() else _ROOM_FOR_TAILS
     return near, int(next_fast_len(n_pixels + int(np.ceil(room / pixel)), real=True))
-
-
-def _scattering_factor(number: int) -> Callable[[Any], Any]:
-    """Fourier transform of the potential of one atom, as a function of the squared frequency [V·Å³ for 1/Å²]."""
-    from abtem.parametrizations import validate_parametrization
-    from ase.data import chemical_symbols
-
-    parametrization: Any = validate_parametrization(PARAMETRIZATION)
-    # In three dimensions it is the same function as in two: abTEM names it after the projection it is used for.
-    found: Callable[[Any], Any] = parametrization.get_function("projected_scattering_factor", chemical_symbols[number])
-    return found

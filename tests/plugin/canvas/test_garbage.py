@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from napari_stinr.plugin.canvas import garbage as garbage_module
 from napari_stinr.plugin.canvas.binding import binding_of
 from napari_stinr.plugin.canvas.garbage import WindowGarbage
 
@@ -66,6 +67,39 @@ def test_python_collects_again_after_the_last_window():
     second.close()
     second.close()
     assert gc.isenabled()
+
+
+@pytest.mark.qt
+def test_what_was_put_aside_is_gone_through_once_something_of_it_has_ended(qtbot, monkeypatch):
+    monkeypatch.setattr(garbage_module, "_STILL", 0.0)
+    garbage, ended = WindowGarbage(), []
+    Knot(ended)
+    garbage.put_aside()
+    # Whoever ends a training collects what it has left, and passes over all that was there before.
+    kept: list[str] = []
+    knots = [Knot(kept)]
+    garbage.put_aside()
+    knots.clear()
+    gc.collect()
+    assert kept == []
+    garbage.look()
+    assert kept == []
+    garbage.owe()
+    qtbot.waitUntil(lambda: garbage.look() or kept == [threading.main_thread().name], timeout=30_000)
+    assert ended == [threading.main_thread().name]
+    garbage.close()
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.qt
+def test_a_window_puts_aside_what_it_finds_and_lets_go_of_it(make_napari_viewer):
+    before = gc.get_freeze_count()
+    binding = binding_of(make_napari_viewer())
+    assert gc.get_freeze_count() > before + 50_000
+    # A whole collection is what a training ends with: not half a second in which nothing moves.
+    assert len(gc.get_objects()) < 100_000
+    binding.close()
+    assert gc.get_freeze_count() == 0
 
 
 def test_who_has_switched_it_off_keeps_it_off():

@@ -7,7 +7,7 @@ import json
 import mrcfile
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -101,26 +101,36 @@ def test_the_wheel_over_any_input_of_any_page_changes_nothing(make_napari_viewer
     add_series(window, steps=30)
     train(qtbot, window)
     kinds = QAbstractSpinBox | QComboBox | QAbstractSlider | QTabBar | QLineEdit
-    n_seen = 0
+    seen: set[QWidget] = set()
+
+    def turn_over_all(name, page) -> None:
+        for folded in page.findChildren(QCollapsible):
+            folded.expand(animate=False)
+        settle(qtbot, window)  # what is computed for the page writes into it, too
+        for widget in set(window.dock.findChildren(QWidget)) - seen:
+            if isinstance(widget, kinds) and not isinstance(widget, QScrollBar) and widget.isVisible():
+                page._scroll.ensureWidgetVisible(widget)
+                turn(qtbot, 1)
+                if QApplication.widgetAt(middle_of(widget)) is None:
+                    continue
+                before = values(window.dock)
+                mouse.wheel(widget, -1)
+                mouse.wheel(widget, 1)
+                assert values(window.dock) == before, f"{name}: {widget}"
+                assert window.dock.page == name
+                seen.add(widget)
+
     with pointer(qtbot) as mouse:
         for name, page in window.dock.pages.items():
             window.dock.show_page(name)
-            for folded in page.findChildren(QCollapsible):
-                folded.expand(animate=False)
-            settle(qtbot, window)  # what is computed for the page writes into it, too
-            for widget in window.dock.findChildren(QWidget):
-                if isinstance(widget, kinds) and not isinstance(widget, QScrollBar) and widget.isVisible():
-                    page._scroll.ensureWidgetVisible(widget)
-                    turn(qtbot, 1)
-                    if QApplication.widgetAt(middle_of(widget)) is None:
-                        continue
-                    before = values(window.dock)
-                    mouse.wheel(widget, -1)
-                    mouse.wheel(widget, 1)
-                    assert values(window.dock) == before, f"{name}: {widget}"
-                    assert window.dock.page == name
-                    n_seen += 1
-    assert n_seen > 60
+            turn_over_all(name, page)
+        window.explore.switch.buttons["Compare"].click()
+        turn_over_all("Explore", window.explore)
+    boxes = [box for box in window.dock.findChildren(QWidget) if isinstance(box, QAbstractSpinBox | QComboBox)]
+    assert [box for box in boxes if box.isVisible() and box not in seen] == []
+    # Those that are hidden until something is chosen are guarded, too.
+    assert all(box.focusPolicy() != Qt.FocusPolicy.WheelFocus for box in boxes)
+    assert len(seen) > 80
 
 
 def test_the_wheel_turns_the_input_that_a_person_has_chosen(make_napari_viewer, qtbot, tmp_path):
@@ -155,7 +165,8 @@ def test_the_wheel_over_a_field_scrolls_its_page(make_napari_viewer, qtbot, tmp_
     assert page.choices.preset.currentText() == "growth"
 
 
-def test_files_dropped_on_the_dock_are_opened(make_napari_viewer, qtbot, tmp_path):
+@pytest.mark.parametrize("place", ["dock", "canvas"])
+def test_files_dropped_by_another_program_are_opened(make_napari_viewer, qtbot, tmp_path, place):
     window = open_window(make_napari_viewer, tmp_path)
     window.viewer.window._qt_window.move(0, 0)
     series = growing_series(31)
@@ -163,10 +174,12 @@ def test_files_dropped_on_the_dock_are_opened(make_napari_viewer, qtbot, tmp_pat
     with mrcfile.new(stack) as file:
         file.set_data(series.projections)
     np.savetxt(angles, series.tilt_angles)
+    target = window.series if place == "dock" else window.viewer.window._qt_viewer
     with pointer(qtbot) as mouse:
-        mouse.drop(window.series, [stack, angles], source_at=QPoint(400, 300))
+        mouse.drop(target, [stack, angles] if place == "dock" else [stack], source_at=QPoint(400, 300))
     wait(qtbot, lambda: window.session.draft is not None)
     np.testing.assert_allclose(window.session.draft.tilt_angles, series.tilt_angles, atol=1e-4)
+    assert window.dock.page == "Series"
 
 
 def test_commands_of_the_palette_open_their_page(make_napari_viewer, qtbot):

@@ -100,16 +100,17 @@ def test_a_dialog_starts_beside_the_stack_else_where_the_last_file_went(tmp_path
 
 
 def test_names_say_what_is_in_the_file(recon: Reconstruction) -> None:
-    tif, _, mrc = FORMATS
+    tif, _, mrc, store = FORMATS
     assert suggested_name(recon, Content.CLEAN, 0.7, tif) == "needle_clean.tif"
     assert suggested_name(recon, Content.AT_T, 0.7, mrc) == "needle_t0.700.mrc"
     assert suggested_name(recon, Content.CONTAMINATION, 1.0, tif) == "needle_contamination_t1.000.tif"
     assert suggested_name(recon, Content.SERIES, 0.7, tif) == "needle_4D.tif"
+    assert suggested_name(recon, Content.SERIES, 0.7, store) == "needle_4D.ome.zarr"
 
 
 def test_no_two_contents_have_the_same_name(recon: Reconstruction) -> None:
     names = {suggested_name(recon, content, t, kind) for content in Content for t in (0.25, 0.5) for kind in FORMATS}
-    assert len(names) == (3 + 2 * 2) * 3
+    assert len(names) == (3 + 2 * 2) * len(FORMATS)
 
 
 @pytest.mark.parametrize("name", ["a/b", "..\\x", "tilt 1: Au?", "Å"])
@@ -121,16 +122,32 @@ def test_a_name_is_one_file_whatever_the_series_is_called(recon: Reconstruction,
     Export(odd, target).write(Progress())
 
 
+def occupy(recon: Reconstruction, target: Path) -> bytes:
+    """Put something of this name there that an export may replace."""
+    if target.name.endswith(".ome.zarr"):
+        Export(recon, target, Content.AT_T, t=1.0).write(Progress())
+    else:
+        target.write_bytes(b"precious")
+    return content_of(target)
+
+
+def content_of(target: Path) -> bytes:
+    """Return all that is in a file or a folder."""
+    if target.is_file():
+        return target.read_bytes()
+    return b"".join(path.read_bytes() for path in sorted(target.rglob("*")) if path.is_file())
+
+
 @EVERY_FORMAT
 def test_a_file_that_is_there_is_replaced_only_where_the_person_agreed(
     recon: Reconstruction, tmp_path: Path, file_format: FileFormat
 ) -> None:
     target = tmp_path / f"out{file_format.ending}"
-    target.write_bytes(b"precious")
+    before = occupy(recon, target)
     export = Export(recon, target)
     with pytest.raises(StinrError, match="exists"):
         export.write(Progress())
-    assert target.read_bytes() == b"precious"
+    assert content_of(target) == before
     replace(export, may_replace=True).write(Progress())
     np.testing.assert_array_equal(read_volume(target)[0], recon.render(0.0))
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
@@ -151,25 +168,24 @@ class CancelledAt(Progress):
 
 @EVERY_FORMAT
 @pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("before", [None, b"precious"])
+@pytest.mark.parametrize("is_there", [False, True])
 def test_a_cancelled_export_leaves_everything_as_it_was(
     recon: Reconstruction,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     file_format: FileFormat,
     part: float,
-    before: bytes | None,
+    is_there: bool,
 ) -> None:
     monkeypatch.setattr("napari_stinr.reconstruction.rendering.RENDERED_AT_ONCE", 2 * 15 * 15)
     target = tmp_path / f"out{file_format.ending}"
-    if before is not None:
-        target.write_bytes(before)
+    before = occupy(recon, target) if is_there else None
     content = Content.SERIES if file_format.holds_series else Content.CONTAMINATION
     progress = CancelledAt(part)
     with pytest.raises(Cancelled):
         Export(recon, target, content, t=1.0, n_times=3, may_replace=True).write(progress)
     assert [path.name for path in tmp_path.iterdir()] == ([] if before is None else [target.name])
-    assert before is None or target.read_bytes() == before
+    assert before is None or content_of(target) == before
 
 
 def test_progress_comes_to_its_end(recon: Reconstruction, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from helpers.plugin_cases import (
     wait_for,
 )
 from napari_stinr import StinrError, preset_config
-from napari_stinr.plugin.session.queue import Job, JobState
+from napari_stinr.plugin.session.queue import Job
 from napari_stinr.plugin.session.states import RunState
+from napari_stinr.training.jobs.queue import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

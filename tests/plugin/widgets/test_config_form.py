@@ -29,7 +29,7 @@ from napari_stinr.plugin.widgets.wheel import WheelGuard
 
 pytestmark = pytest.mark.qt
 
-FIXED = {"kind", "batches", "background_level"}
+FIXED = {"kind", "batches", "background_level", "blocks_per_step"}
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from napari_stinr.plugin.session.tasks import Task, TaskRunner
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+_BAR_AFTER = 0.5
+"""How long a task takes before it has a bar [s]: to make one lets Qt handle everything that waits, and draws it all."""
 _EVERY = 0.5
 """Time between two updates of a bar [s]; each of them lets Qt handle everything that waits."""
 
@@ -67,6 +69,7 @@ class BackgroundTasks:
 
     def __init__(self) -> None:
         self._runner, self._bars = TaskRunner(), ActivityBars()
+        self._without_bar: dict[Task[Any], float] = {}
         self.is_opening = False
         """A bar is being made and lets Qt handle events: what ends before it is there would leave it for ever."""
 
@@ -86,13 +89,13 @@ class BackgroundTasks:
         bar: bool = True,
         reads: str = "",
     ) -> Task[Any]:
-        """Do something in the background, as :class:`Task` says, with a progress bar if `bar`.
+        """Do something in the background, as :class:`Task` says, with a progress bar if `bar` and it takes a while.
 
         What is to be told to a widget that is gone by then, with its dock, is told to nobody.
         """
         task = Task(title, work, _while_alive(on_result), _while_alive(on_error), on_cancelled, reads)
         if bar:
-            self.open_bar(task, title)
+            self._without_bar[task] = time.monotonic()
         return self._runner.start(task)
 
     def open_bar(self, owner: Hashable, title: str) -> None:
@@ -114,11 +117,22 @@ class BackgroundTasks:
     def poll(self) -> None:
         """Hand over results and errors, and bring the bars up to date."""
         self._runner.poll()
+        self._open_bars()
         for task in self.running:
             self._bars.update(task, task.progress.done, task.progress.total)
         for owner in self._bars.owners:
             if isinstance(owner, Task) and owner not in self.running:
                 self._bars.close(owner)
+
+    def _open_bars(self) -> None:
+        """Give those tasks a bar that have gone on for a while."""
+        running, now = self.running, time.monotonic()
+        for task, began in list(self._without_bar.items()):
+            if task not in running:
+                del self._without_bar[task]
+            elif now - began > _BAR_AFTER:
+                del self._without_bar[task]
+                self.open_bar(task, task.title)
 
     def close(self) -> None:
         """Cancel everything and wait for it."""

@@ -32,6 +32,7 @@ from napari_stinr.plugin.canvas.requirements_watch import RequirementsWatch
 from napari_stinr.plugin.canvas.stage import Stage
 from napari_stinr.plugin.canvas.time_slider import TimeSlider
 from napari_stinr.plugin.canvas.views import Views
+from napari_stinr.plugin.canvas.written_stores import LevelIn3D
 from napari_stinr.plugin.canvas.written_volumes import add_written, mend_layer, show_whole, split_written, written_layer
 from napari_stinr.plugin.session.draft import matching_draft
 from napari_stinr.plugin.session.dropped import Dropped
@@ -116,6 +117,7 @@ class ViewerBinding(QObject):
         session.draft_changed.connect(self._on_draft_changed)
         session.reconstruction_changed.connect(self._on_reconstruction_changed)
         session.state_changed.connect(self._on_state_changed)
+        session.run_starting.connect(self._garbage.put_aside)
         session.run_started.connect(self._on_run_started)
         session.run_left.connect(self._on_run_left)
         session.run_taken_up.connect(self.run_taken_up.emit)
@@ -148,6 +150,7 @@ class ViewerBinding(QObject):
         self.by_hand = ByHand(viewer, self.slider, self.aligner, self.run, self)
         self.crop = CropRectangle(viewer, self)
         self.facts = FactsWatch(session, self.run, self)
+        self._level_in_3d = LevelIn3D(viewer)
         self.draft_changed.connect(self.facts.look_again)
         self.player = Player(self.slider, self.layers, session, self)
         self.movies = MovieMaker(viewer, self.slider, self.layers, self.tasks, self)
@@ -173,7 +176,7 @@ class ViewerBinding(QObject):
             self.session.poll()
             self.tasks.poll()
             self.polled.emit()
-            self._garbage.look()
+            self._garbage.look(is_training=self.session.is_active)
         finally:
             self._is_polling = False
 
@@ -240,6 +243,7 @@ class ViewerBinding(QObject):
         self.guard.let_go()
         self.notices.let_go()
         self._drops.close()
+        self._level_in_3d.close()
         self._window = None
         viewer = self.viewer
         viewer.dims.events.point.disconnect(self._on_point_changed)
@@ -341,11 +345,13 @@ class ViewerBinding(QObject):
         self.layers_changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
+        self._garbage.owe()
         self.layers_changed.emit()
 
     def _mend_layer(self, layer: Any) -> None:
         """Show a volume of ours that napari opened itself; napari places the slider and the view after this."""
         if mend_layer(layer, self.session.draft):
+            self._level_in_3d.look()
             QTimer.singleShot(0, lambda: show_whole(self.viewer, layer))
 
     def _take_newest_layer(self) -> None:

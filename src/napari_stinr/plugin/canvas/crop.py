@@ -79,9 +79,10 @@ class CropRectangle(QObject):
             return
         if draft is None or draft.preview is not before.preview:
             self.end()
-        elif (draft.crop, draft.pixel_size) != (before.crop, before.pixel_size):
+        elif (draft.crop, draft.pixel_size, draft.is_turned) != (before.crop, before.pixel_size, before.is_turned):
+            is_drawn = draft.is_turned is before.is_turned and draft.crop == self._crop()
             self._draft = draft
-            if draft.crop != self._crop():
+            if not is_drawn:
                 self._shown()
 
     def end(self) -> None:
@@ -114,8 +115,11 @@ class CropRectangle(QObject):
         draft = self._draft
         pixel, unit = pixel_size_in_view(draft.pixel_size)
         place: dict[str, Any] = {"scale": (pixel, pixel), "units": (unit, unit)}
-        _, height, width = draft.shape
-        corners = _corners(draft.crop or Crop(0, height, 0, width))
+        _, height, width = draft.shown_shape
+        crop = draft.crop
+        if crop is not None and draft.is_turned:
+            crop = crop.turned(draft.shape[1])
+        corners = _corners(crop or Crop(0, height, 0, width))
         layer = self._layer
         self._is_updating = True
         try:
@@ -148,7 +152,7 @@ class CropRectangle(QObject):
     def _crop(self) -> Crop | None:
         """Return what the rectangle encloses; None for the whole image, or without one."""
         assert self._draft is not None
-        _, height, width = self._draft.shape
+        _, height, width = self._draft.shown_shape
         if self._layer is None or not len(self._layer.data):
             return None
         # Of several, the last that was drawn; of one that was turned, what it reaches.
@@ -156,7 +160,9 @@ class CropRectangle(QObject):
         top, bottom = _between(drawn[:, 0], height)
         left, right = _between(drawn[:, 1], width)
         crop = Crop(top, bottom, left, right)
-        return None if crop == Crop(0, height, 0, width) else crop
+        if crop == Crop(0, height, 0, width):
+            return None
+        return crop.turned_back(self._draft.shape[1]) if self._draft.is_turned else crop
 
     def _on_data(self, event: Any) -> None:
         if self._is_updating or self._draft is None or str(getattr(event, "action", "")).endswith("ing"):

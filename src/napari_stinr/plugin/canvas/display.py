@@ -11,9 +11,9 @@ import numpy as np
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Signal
 
+from napari_stinr.analysis.contamination import is_static
 from napari_stinr.plugin.canvas.grown import GrownSince
 from napari_stinr.plugin.canvas.layer_data import entry_of
-from napari_stinr.plugin.session.contamination import is_static
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,6 +6,7 @@ from typing import Any
 from weakref import ref
 
 PLUGIN, DOCK = "napari-stinr", "STINR"
+_COMMAND = "napari-stinr.dock"
 
 
 def open_dock(viewer: Any) -> Any:
@@ -26,16 +27,32 @@ def open_dock_soon() -> None:
         return
     from qtpy.QtCore import QTimer
 
-    remembered = ref(viewer)
+    from napari_stinr.plugin.canvas.loading import load_then
+
+    remembered, widths = ref(viewer), list[int]()
+
+    def kept() -> Any:
+        viewer = remembered()
+        return viewer if viewer is not None and _has_window(viewer) else None
+
+    def begin_session() -> None:
+        if (viewer := kept()) is not None:
+            from napari_stinr.plugin.canvas.binding import binding_of
+
+            binding_of(viewer)
+
+    def load_dock() -> None:
+        from npe2 import PluginManager
+
+        PluginManager.instance().commands.get(_COMMAND)
 
     def open_now() -> None:
-        kept = remembered()
-        if kept is not None and _has_window(kept):
-            width = _canvas_width(kept)
-            open_dock(kept)
-            QTimer.singleShot(0, lambda: _fit(remembered(), width))
+        if (viewer := kept()) is not None:
+            widths.append(_canvas_width(viewer))
+            open_dock(viewer)
+            QTimer.singleShot(0, lambda: _fit(remembered(), widths[0]))
 
-    QTimer.singleShot(0, open_now)
+    load_then((begin_session, load_dock, open_now))
 
 
 def _fit(viewer: Any, width: int) -> None:

@@ -38,12 +38,13 @@ _told_lost: WeakSet[Any] = WeakSet()
 class TimedStack:
     """Projections `(n_tilts, height, width)` as `(t, 1, y, x)`, at every step the nearest one; nothing is copied.
 
-    Images whose file is lost are blank: napari asks for them whenever it draws, and an error there stops the drawing.
+    They are turned by 90 degrees where they are trained like that, so that what pointed right points down. Images whose file is lost are blank: napari asks for them whenever it draws, and an error there stops the drawing.
     """
 
-    def __init__(self, stack: Preview | NDArray[Any], axis: TimeAxis) -> None:
-        self._stack, self._steps = stack, axis.projection_at
-        self.shape = (axis.n_steps, 1, *stack.shape[1:])
+    def __init__(self, stack: Preview | NDArray[Any], axis: TimeAxis, *, is_turned: bool = False) -> None:
+        self._stack, self._steps, self.is_turned = stack, axis.projection_at, is_turned
+        _, height, width = stack.shape
+        self.shape = (axis.n_steps, 1, *((width, height) if is_turned else (height, width)))
         self.dtype, self.ndim, self.size = stack.dtype, 4, int(np.prod(self.shape))
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
@@ -52,14 +53,17 @@ class TimedStack:
         return np.asarray(chosen[self._rest(first, rest)])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self._stack[self._steps][:, None], dtype=dtype)
+        return np.asarray(self._turned(self._stack[self._steps])[:, None], dtype=dtype)
 
     def _images(self, tilts: Any) -> NDArray[Any]:
         try:
-            return self._stack[tilts]
+            return self._turned(self._stack[tilts])
         except StinrError as error:
             _tell_lost(self._stack, error)
-            return np.zeros((*np.shape(tilts), *self._stack.shape[1:]), self.dtype)
+            return np.zeros((*np.shape(tilts), *self.shape[2:]), self.dtype)
+
+    def _turned(self, images: NDArray[Any]) -> NDArray[Any]:
+        return np.rot90(images, k=-1, axes=(-2, -1)) if self.is_turned else images
 
     @staticmethod
     def _rest(first: Any, rest: list[Any]) -> tuple[Any, ...]:
@@ -170,9 +174,12 @@ def volume_placement(draft: SeriesDraft | None, shape: tuple[int, int, int], vox
         pixel, _ = pixel_size_in_view(draft.pixel_size)
         if draft.pixel_size is None:
             voxel = pixel * draft.binning
-        middle = (draft.shape[2] - 1) / 2 * pixel
+        middle = (draft.shown_shape[2] - 1) / 2 * pixel
         # Rows at the border that no square of pixels is left for, below those that were cropped.
-        cropped_rows = draft.cropped_shape[1] % draft.binning // 2 + (0 if draft.crop is None else draft.crop.top)
+        n_rows, first = draft.cropped_shape[1], 0 if draft.crop is None else draft.crop.top
+        if draft.is_turned:  # which were columns
+            n_rows, first = draft.cropped_shape[2], 0 if draft.crop is None else draft.crop.left
+        cropped_rows = n_rows % draft.binning // 2 + first
         origin = (
             middle - (shape[0] - 1) / 2 * voxel,
             (cropped_rows + (draft.binning - 1) / 2) * pixel,
@@ -220,7 +227,7 @@ def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:
     """
     axis = time_axis_of(draft)
     pixel, unit = pixel_size_in_view(draft.pixel_size)
-    width = draft.shape[2]
+    width = draft.shown_shape[2]
     where = placement(axis, (width * pixel, pixel, pixel), ((width - 1) / 2 * pixel, 0.0, 0.0), unit)
     options = {
         "name": draft.name,
@@ -230,7 +237,7 @@ def series_layer(draft: SeriesDraft) -> tuple[Any, dict[str, Any], str]:
         "metadata": {METADATA_KEY: {"draft": draft}},
         **where,
     }
-    return TimedStack(draft.preview, axis), options, "image"
+    return TimedStack(draft.preview, axis, is_turned=draft.is_turned), options, "image"
 
 
 def contrast_limits(values: NDArray[Any]) -> tuple[float, float]:
@@ -274,9 +281,7 @@ def entry_of(layer: Any, name: str) -> Any:
 
 def field_limits(field: SampledField) -> tuple[float, float]:
     """Return limits [V] that show a field at any time alike."""
-    # Every fourth voxel of a joint field: its network would keep the window waiting for all of them.
-    values = field.at(0.0, (slice(None, None, 4),) * 3) if field.density is None else field.density
-    high = max(contrast_limits(values)[1], 1e-6)
+    high = max(contrast_limits(field.typical)[1], 1e-6)
     # A little below 0: the maximum along a ray is not drawn where it does not exceed the lower limit.
     return -_BELOW_ZERO * high, high
 

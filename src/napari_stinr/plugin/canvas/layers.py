@@ -105,9 +105,11 @@ class ViewerLayers(QObject):
         if layer is None:
             layer = self._viewer.add_image(data, **options)
         else:
-            was = time_axis_of(entry_of(layer, "draft"))
-            if not np.array_equal(was.projection_at, time_axis_of(draft).projection_at):
+            was = entry_of(layer, "draft")
+            has_turned = was.is_turned is not draft.is_turned
+            if has_turned or not np.array_equal(time_axis_of(was).projection_at, time_axis_of(draft).projection_at):
                 layer.data = data
+            is_other = is_other or has_turned
             for name in ("scale", "translate", "units"):
                 setattr(layer, name, options[name])
             layer.metadata = {**layer.metadata, **options["metadata"]}

@@ -184,9 +184,10 @@ class Nudging(QObject):
     def _show_layer(self, view: SeriesView, draft: SeriesDraft) -> None:
         layer = self._layer
         pixel, unit = pixel_size_in_view(draft.pixel_size)
-        edge, depth = pixel * draft.binning * view.factor, draft.shape[2] * pixel
+        edge, depth = pixel * draft.binning * view.factor, draft.shown_shape[2] * pixel
         # As deep as the series: it is seen at every position of the slider z.
-        place = placement(time_axis_of(draft), (depth, edge, edge), ((draft.shape[2] - 1) / 2 * pixel, 0.0, 0.0), unit)
+        middle = (draft.shown_shape[2] - 1) / 2 * pixel
+        place = placement(time_axis_of(draft), (depth, edge, edge), (middle, 0.0, 0.0), unit)
         place["name"] = f"{draft.name} {PROJECTIONS}"
         if layer is None or layer not in self._viewer.layers:
             self._layer = self._viewer.add_image(

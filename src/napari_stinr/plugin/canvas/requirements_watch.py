@@ -6,6 +6,7 @@ Torch is loaded by the first of these, so that it is there when Start is pressed
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -67,12 +68,13 @@ class RequirementsWatch(QObject):
         if session.is_active:
             return
         draft, config, device, threads = session.draft, session.config, session.device, session.threads
-        is_posed = session.pose is not None
+        is_posed, folder = session.pose is not None, session.settings.autosave_folder
+        place = Path(folder).expanduser() if folder else None
         if draft is not None and draft.problem:
             draft = None
 
         def look(_: object) -> tuple[int, tuple[DeviceInfo, ...], Estimate | None]:
-            return generation, *_look(draft, config, device=device, threads=threads, is_posed=is_posed)
+            return generation, *_look(draft, config, device=device, threads=threads, is_posed=is_posed, folder=place)
 
         self._run("measure this machine", look, self._take, on_error=self._say, bar=not _SPEEDS)
 
@@ -94,7 +96,13 @@ class RequirementsWatch(QObject):
 
 
 def _look(
-    draft: SeriesDraft | None, config: ReconstructionConfig, *, device: str, threads: int, is_posed: bool
+    draft: SeriesDraft | None,
+    config: ReconstructionConfig,
+    *,
+    device: str,
+    threads: int,
+    is_posed: bool,
+    folder: Path | None,
 ) -> tuple[tuple[DeviceInfo, ...], Estimate | None]:
     from napari_stinr.devices import list_devices, resolve_device
     from napari_stinr.training.batching import blocks_for
@@ -117,6 +125,7 @@ def _look(
         speed=speed,
         reaches_edge=draft.edges.is_there,
         is_posed=is_posed,
+        folder=folder,
     )
 
 

@@ -149,7 +149,7 @@ def _placement(draft: SeriesDraft, shape: tuple[int, ...], place: int) -> dict[s
     """Return where the layer lies: the first where the projection is, the others to the right of it."""
     pixel, unit = pixel_size_in_view(draft.pixel_size)
     voxel = pixel * draft.binning
-    depth, (height, width) = draft.shape[2] * pixel, shape
+    depth, (height, width) = draft.shown_shape[2] * pixel, shape
     at = volume_placement(draft, (width, height, width), voxel, unit)["origin"]
     right = at[2] + place * (1 + _GAP) * width * voxel
-    return placement(None, (depth, voxel, voxel), ((draft.shape[2] - 1) / 2 * pixel, at[1], right), unit)
+    return placement(None, (depth, voxel, voxel), ((draft.shown_shape[2] - 1) / 2 * pixel, at[1], right), unit)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, entry_of, field_limits
-from napari_stinr.plugin.session.contamination import is_static
+from napari_stinr.analysis.contamination import is_static
+from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, entry_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -58,10 +58,9 @@ class RunLayers:
 
     def refresh(self) -> None:
         """Show what the stream has computed, in limits that show it at all times."""
-        layer, field = self.layer, self.stream.field
-        if layer is None or field is None:
+        layer, limits, own = self.layer, self.stream.limits, self.limits
+        if layer is None or limits is None:
             return
-        limits, own = field_limits(field), self.limits
         # Whoever has set the contrast by hand keeps it.
         is_untouched = own is None or tuple(layer.contrast_limits) == own
         if is_untouched and (own is None or abs(limits[1] / own[1] - 1) > _VISIBLE_CHANGE):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stinr.plugin.canvas.layer_data import field_limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -54,6 +56,7 @@ class VolumeStream:
         self.on_ready = on_ready
         self.computed = self.dropped = 0
         self._field: SampledField | None = None
+        self._limits: tuple[float, float] | None = None
         self._version = 0
         self._source: Reconstruction | None = None
         self._next: Reconstruction | None = None
@@ -84,7 +87,7 @@ class VolumeStream:
         """End the thread and let go of all samples until napari asks again; the reconstruction is kept."""
         with self._changed:
             thread, self._thread = self._thread, None
-            self._field = self._next = self._wish = None
+            self._field = self._limits = self._next = self._wish = None
             self._is_working = False
             self._cache.clear()
             self._shown.clear()
@@ -96,6 +99,11 @@ class VolumeStream:
     def field(self) -> SampledField | None:
         """The field that is shown, None before the first was sampled."""
         return self._field
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Contrast limits that show the field at any time alike [V]; None where there is no field."""
+        return self._limits
 
     @property
     def is_busy(self) -> bool:
@@ -204,10 +212,12 @@ class VolumeStream:
             )
         except Superseded:
             return
+        # Here, and not in the thread of the window, which would draw a frame less for them.
+        limits = field_limits(field)
         with self._changed:
             if self._is_over():
                 return
-            self._field, self._version = field, self._version + 1
+            self._field, self._limits, self._version = field, limits, self._version + 1
             self._cache.clear()
             if self._next is reconstruction:
                 self._next = None

@@ -12,30 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_error
 
-from napari_stinr.data.checks import is_same_size
 from napari_stinr.errors import StinrError
+from napari_stinr.io.output.ome_zarr_reading import is_written_store
 from napari_stinr.io.output.written import WrittenVolumes, is_written_volume, open_written
-from napari_stinr.plugin.canvas.layer_data import (
-    METADATA_KEY,
-    contrast_limits,
-    pixel_size_in_view,
-    placement,
-    time_axis_of,
-    volume_placement,
-)
-from napari_stinr.plugin.session.time_axis import TimeAxis
+from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, contrast_limits
+from napari_stinr.plugin.canvas.written_place import PLACE, axis_of, even_axis, is_unplaced, place_of
+from napari_stinr.plugin.canvas.written_stores import mend_store_layer, store_layer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
     from napari_stinr.plugin.session.draft import SeriesDraft
+    from napari_stinr.plugin.session.time_axis import TimeAxis
 
 logger = logging.getLogger(__name__)
 
 _KIND = "written"
-_PLACE = ("units", "scale", "translate", "axis_labels")
-"""Units first: napari warns as soon as something moves in other units than the rest."""
 
 
 class WrittenSeries:
@@ -84,17 +77,17 @@ def split_written(paths: list[Path]) -> tuple[list[Path], list[Path]]:
         Where a volume comes with anything else, such as a list of angles, it is one of `others`: it is wanted as a
         tilt series.
     """
-    written = [path for path in paths if is_written_volume(path)]
+    written = [path for path in paths if is_written_volume(path) or is_written_store(path)]
     return (written, []) if len(written) == len(paths) else ([], paths)
 
 
 def written_layer(path: Path, draft: SeriesDraft | None = None) -> tuple[Any, dict[str, Any], str]:
-    """Return the layer of a file that :func:`split_written` named.
+    """Return the layer of a file or an OME-Zarr that :func:`split_written` named.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file or folder.
     draft : SeriesDraft, optional
         The series that is open: a volume of its size is put where its reconstruction is.
 
@@ -108,15 +101,17 @@ def written_layer(path: Path, draft: SeriesDraft | None = None) -> tuple[Any, di
     StinrError
         The file is damaged, or was changed by another program.
     """
+    if is_written_store(path):
+        return store_layer(path, draft)
     written = open_written(path)
-    axis = _axis_of(written, draft)
+    axis = axis_of(written, draft)
     options = {
         "name": path.name.partition(".")[0],
         "contrast_limits": _limits(written),
         "colormap": "gray",
         "projection_mode": "none",
         "metadata": {METADATA_KEY: {_KIND: path}},
-        **_place(written, axis, draft),
+        **place_of(written, axis, draft),
     }
     return (written.volume(0) if axis is None else WrittenSeries(written, axis)), options, "image"
 
@@ -144,9 +139,11 @@ def mend_layer(layer: Any, draft: SeriesDraft | None = None) -> bool:
     """
     source = getattr(layer, "source", None)
     path = None if source is None or source.path is None else Path(source.path)
-    if type(layer).__name__ != "Image" or layer.multiscale or METADATA_KEY in layer.metadata:
+    if type(layer).__name__ != "Image" or METADATA_KEY in layer.metadata or path is None:
         return False
-    if path is None or not is_written_volume(path):
+    if layer.multiscale:
+        return mend_store_layer(layer, path, draft)
+    if not is_written_volume(path):
         return False
     try:
         written = open_written(path)
@@ -157,10 +154,10 @@ def mend_layer(layer: Any, draft: SeriesDraft | None = None) -> bool:
     except StinrError as error:
         logger.info("%s stays as napari opened it: %s", layer.name, error)
         return False
-    if _is_unplaced(layer):
-        axis = _even_axis(_axis_of(written, draft), written)
-        place = _place(written, axis, draft)
-        for name in _PLACE:
+    if is_unplaced(layer):
+        axis = even_axis(axis_of(written, draft), written)
+        place = place_of(written, axis, draft)
+        for name in PLACE:
             setattr(layer, name, place[name])
     if list(layer.contrast_limits) == list(layer.contrast_limits_range):
         layer.contrast_limits_range = (limits[0], 2 * limits[1] - limits[0])
@@ -186,43 +183,3 @@ def show_whole(viewer: ViewerModel, layer: Any) -> None:
 def _limits(written: WrittenVolumes) -> tuple[float, float]:
     # The last volume has the most matter.
     return contrast_limits(written.volume(written.shape[0] - 1))
-
-
-def _axis_of(written: WrittenVolumes, draft: SeriesDraft | None) -> TimeAxis | None:
-    """Return on which time axis the volumes lie; None for a single one."""
-    n_times = written.shape[0]
-    if n_times == 1:
-        return None
-    times = np.asarray(written.times or range(n_times), dtype=np.float64)
-    first, last = float(times[0]), float(times[-1])
-    unit = ""
-    if draft is not None and _fits(written, draft) and written.times and 0 <= first < last <= 1:
-        axis = time_axis_of(draft)
-        first, last, unit = axis.physical(first), axis.physical(last), axis.unit
-    return TimeAxis.of_times((times - times[0]) / (times[-1] - times[0]), time_range=(first, last), unit=unit)
-
-
-def _even_axis(axis: TimeAxis | None, written: WrittenVolumes) -> TimeAxis | None:
-    """Return an axis with a step for every volume: what is in a layer already cannot be spread over more."""
-    n_times = written.shape[0]
-    if axis is None or axis.n_steps == n_times:
-        return axis
-    return TimeAxis(n_times, (0.0, n_times - 1.0))
-
-
-def _place(written: WrittenVolumes, axis: TimeAxis | None, draft: SeriesDraft | None) -> dict[str, Any]:
-    voxel, unit = pixel_size_in_view(written.voxel_size)
-    own = draft if draft is not None and _fits(written, draft) else None
-    _, depth, height, width = written.shape
-    return placement(axis, **volume_placement(own, (depth, height, width), voxel, unit))
-
-
-def _fits(written: WrittenVolumes, draft: SeriesDraft) -> bool:
-    if written.voxel_size is None or draft.pixel_size is None or draft.binned_shape[1:] != written.shape[2:]:
-        return False
-    return is_same_size(draft.pixel_size * draft.binning, written.voxel_size)
-
-
-def _is_unplaced(layer: Any) -> bool:
-    is_bare = np.allclose(layer.scale, 1) and np.allclose(layer.translate, 0)
-    return bool(is_bare) and all(str(unit) == "pixel" for unit in layer.units)

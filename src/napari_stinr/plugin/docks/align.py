@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel
 
 from napari_stinr.plugin.docks.align_files import PoseFilesPanel
 from napari_stinr.plugin.docks.align_hand import HandPanel
@@ -13,6 +13,7 @@ from napari_stinr.plugin.docks.base import Page, text_label
 from napari_stinr.plugin.session.states import Action
 from napari_stinr.plugin.widgets.align_plots import AlignmentPlots
 from napari_stinr.plugin.widgets.folding import Folding
+from napari_stinr.plugin.widgets.progress_bar import CalmProgressBar
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QHideEvent
@@ -97,7 +98,7 @@ class AlignPage(Page):
         row.addWidget(self.stop_button, 1)
         row.addWidget(self.undo_button)
         self.column.addLayout(row)
-        self.bar = QProgressBar(self)
+        self.bar = CalmProgressBar(self)
         self.bar.setRange(0, 0)
         self.column.addWidget(self.bar)
         self.before_start = QCheckBox("Align before Start", self)

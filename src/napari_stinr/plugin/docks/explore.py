@@ -10,6 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 from superqt import QLabeledDoubleSlider
 
+from napari_stinr.analysis.contamination import Growth
 from napari_stinr.plugin.canvas.display import Map, Shown
 from napari_stinr.plugin.canvas.player import PLAY_KEY
 from napari_stinr.plugin.canvas.views import View
@@ -19,7 +20,6 @@ from napari_stinr.plugin.docks.export_panel import ExportPanel
 from napari_stinr.plugin.docks.foot import Elided
 from napari_stinr.plugin.docks.movie_panel import MoviePanel
 from napari_stinr.plugin.docks.run_list import RunList
-from napari_stinr.plugin.session.contamination import Growth
 from napari_stinr.plugin.session.states import Action
 from napari_stinr.plugin.widgets.plots import EMPTY_TEXT
 from napari_stinr.plugin.widgets.segments import Segments

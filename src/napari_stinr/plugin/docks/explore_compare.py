@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
+from napari_stinr.analysis.contamination import is_static
 from napari_stinr.plugin.canvas.comparison import Side
-from napari_stinr.plugin.session.contamination import is_static
 from napari_stinr.plugin.widgets.segments import Segments
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
@@ -34,6 +33,7 @@ from napari_stinr.plugin.session.exports import (
     suggested_name,
 )
 from napari_stinr.plugin.session.states import Action
+from napari_stinr.plugin.widgets.progress_bar import CalmProgressBar
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.docks.base import Page
@@ -72,8 +72,10 @@ class ExportPanel(QWidget):
     def _make_inputs(self) -> None:
         self.content, self.file_format, self.n_times = QComboBox(self), QComboBox(self), QSpinBox(self)
         self.content.setToolTip("What to export. t is where the time slider stands.")
-        self.file_format.addItems([f"{kind.name} ({kind.ending})" for kind in FORMATS])
-        self.file_format.setToolTip("Format of the file. All of them keep the voxel size.")
+        self.file_format.addItems([kind.label for kind in FORMATS])
+        self.file_format.setToolTip(
+            "Format of the file. All of them keep the voxel size. OME-Zarr is a folder, for volumes larger than memory."
+        )
         for box in (self.content, self.file_format):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.times_label = QLabel("Times", self)
@@ -88,7 +90,7 @@ class ExportPanel(QWidget):
         font.setBold(True)
         self.button.setFont(font)
         self.cancel_button = dock.button("Cancel", "Stop writing; no file is left.", self.cancel)
-        self.bar = QProgressBar(self)
+        self.bar = CalmProgressBar(self)
         self.result = QWidget(self)
         self.result_line = Elided(self.result)
         self.open_button = dock.button("Open result", "Show in the viewer what was written.", self.open_result)

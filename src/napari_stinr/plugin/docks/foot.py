@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from napari_stinr.pace import remaining_text
 from napari_stinr.plugin.docks.base import Part
 from napari_stinr.plugin.session.states import ACTIVE, Action, RunState
+from napari_stinr.plugin.widgets.progress_bar import CalmProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class Foot(Part):
         column.addLayout(row)
         self.status = Elided(self)
         column.addWidget(self.status)
-        self.bar = QProgressBar(self)
+        self.bar = CalmProgressBar(self)
         self.bar.setTextVisible(True)
         column.addWidget(self.bar)
         grid = QGridLayout()
@@ -100,28 +101,35 @@ class Foot(Part):
         session, last = self.session, self.session.log.last
         if session.state is RunState.EMPTY:
             self.bar.setRange(0, 1)
-            self.bar.setValue(0)
+            self._move_bar(0)
             self.status.set_text("" if session.draft is None else "Not ready.")
             return
         if last is None:
             self._show_preparation()
             return
         self.bar.setRange(0, last.n_steps)
-        self.bar.setValue(last.step)
+        self._move_bar(last.step)
         self.bar.setFormat(f"{100 * last.step / last.n_steps:.0f} %")
         state = "" if session.state is RunState.RUNNING else f"{_STATE_TEXT[session.state]} "
-        self.status.set_text(f"{state}{session.log.text(is_running=session.state in ACTIVE)}")
+        progress = session.log.text(is_running=session.state in ACTIVE)
+        self.status.set_text(f"{state}{progress[:1].upper()}{progress[1:]}")
 
     def _show_preparation(self) -> None:
         session, part = self.session, self.session.aligned_part
         is_aligning = part is not None and session.state is RunState.RUNNING
         # To and fro while data and kernels are prepared.
         self.bar.setRange(0, 100 if is_aligning else 0 if session.is_active else 1)
-        self.bar.setValue(round(100 * part) if is_aligning and part is not None else 0)
+        self._move_bar(round(100 * part) if is_aligning and part is not None else 0)
         self.bar.setFormat("%p %")
         left = remaining_text(session.log.remaining) if is_aligning else ""
-        aligning = f"Aligning the projections… {left} with the training" if left else "Aligning the projections…"
+        aligning = f"{left} in all, aligning the projections…" if left else "Aligning the projections…"
         self.status.set_text(aligning if is_aligning else _STATE_TEXT[session.state])
+
+    def _move_bar(self, value: int) -> None:
+        # Else Qt draws the whole window at once, before anything else is done.
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setValue(value)
+        self.bar.setUpdatesEnabled(True)
 
     def _on_cure(self) -> None:
         if self._cure is not None:

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QSizePolicy,
     QSpinBox,
 )
@@ -26,6 +25,7 @@ from napari_stinr.plugin.session.exports import first_folder
 from napari_stinr.plugin.session.movies import KeyFrame, Movie
 from napari_stinr.plugin.session.states import Action
 from napari_stinr.plugin.widgets.folding import Folding
+from napari_stinr.plugin.widgets.progress_bar import CalmProgressBar
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.docks.base import Page
@@ -64,7 +64,7 @@ class MoviePanel(Folding):
             "Make movie…", "Choose a file, and film the canvas as it is.", self.ask_for_file, Action.EXPLORE
         )
         self.cancel_button = page.button("Cancel", "Stop filming; no file is left.", self.maker.cancel)
-        self.bar = QProgressBar(page)
+        self.bar = CalmProgressBar(page)
         self._lay_out()
         # A widget that is hidden at once must have its place in the layout first.
         self.maker.changed.connect(self.update_state)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
+    QMenu,
+    QPushButton,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_stinr.plugin.session.queue import JobState
+from napari_stinr.plugin.docks.run_files import ask_for_new_file
+from napari_stinr.plugin.session.jobs_file import JOBS_FILTER, load_jobs, save_jobs
 from napari_stinr.plugin.session.states import Action
+from napari_stinr.training.jobs.queue import JobState
 
 if TYPE_CHECKING:
     from napari_stinr.plugin.docks.base import Page
@@ -55,6 +61,7 @@ class QueuePanel(QWidget):
         row.addWidget(self.add_button, 1)
         row.addWidget(QLabel("Seeds", self))
         row.addWidget(self.seeds)
+        row.addWidget(self._made_files_button())
         column.addLayout(row)
         self.list = _ShortList(self)
         self.list.setToolTip("Runs in the order in which they are done.")
@@ -99,10 +106,47 @@ class QueuePanel(QWidget):
         queue, session = self._queue, self._page.session
         for button in (self.start_button, self.remove_button, self.stop_button):
             button.setVisible(bool(queue.jobs))
+        self.save_action.setEnabled(bool(queue.jobs))
         self.start_button.setEnabled(queue.n_waiting > 0 and not session.is_active)
         chosen = self._chosen()
         self.remove_button.setEnabled(chosen is not None and chosen.state is not JobState.RUNNING)
         self.stop_button.setEnabled(queue.is_running and not session.why_not(Action.STOP))
+
+    def load(self, path: Path) -> None:
+        """Add the jobs of a file, whose series are read in the background."""
+        threads = self._page.session.threads
+        self._binding.run(
+            f"open {path.name}",
+            lambda _: load_jobs(path, threads=threads),
+            lambda jobs: self._queue.extend(*jobs),
+            reads=path.name,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the queue as a file of jobs; a StinrError says why that is not possible."""
+        save_jobs(path, self._queue.jobs, known=self._page.session.known_pose)
+        self._binding.said.emit(f"Saved as {path}. In a shell: stinr run {path.name}", False)
+
+    def _made_files_button(self) -> QPushButton:
+        self.files_button = QPushButton("File ▾", self)
+        self.files_button.setToolTip("The queue as a file of jobs, which stinr run does without a window.")
+        # The indicator of the style lies on the text.
+        self.files_button.setStyleSheet("QPushButton::menu-indicator { image: none; width: 0px; }")
+        menu = QMenu(self.files_button)
+        self.load_action = menu.addAction("Load jobs…", self._on_load)
+        self.save_action = menu.addAction("Save jobs…", self._on_save)
+        self.files_button.setMenu(menu)
+        return self.files_button
+
+    def _on_load(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load jobs", "", f"{JOBS_FILTER};;All files (*)")
+        if name:
+            self.load(Path(name))
+
+    def _on_save(self) -> None:
+        path = ask_for_new_file(self, "Save the queue", JOBS_FILTER, ".yaml")
+        if path is not None:
+            self._binding.attempt(lambda: self.save(path))
 
     def _chosen(self) -> Job | None:
         row = self.list.currentRow()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QTreeWidget, QTreeWidgetItem, QVBoxLayout
 
+from napari_stinr.analysis.contamination import Growth, is_static
 from napari_stinr.plugin.docks.base import Part
-from napari_stinr.plugin.session.contamination import Growth, is_static
 from napari_stinr.plugin.session.states import Action
 
 if TYPE_CHECKING:

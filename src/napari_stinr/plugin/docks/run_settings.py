@@ -99,17 +99,21 @@ class RunSettings(QWidget):
 
     def save_settings(self, path: Path) -> None:
         """Write the settings as YAML, headed by the command that repeats the run."""
-        written = save_settings(path, self._session.draft, self._session.config)
-        show_info("Saved " + ", ".join(file.name for file in written))
+        session = self._session
+        written = save_settings(path, session.draft, session.config, pose=session.pose)
+        names = ", ".join(file.name for file in written)
+        show_info(f"Saved the settings.\n{names}. {session.pose_of_script}" if len(written) > 1 else f"Saved {names}")
 
     def copy_script(self) -> None:
         """Put the Python for this reconstruction on the clipboard."""
         session = self._session
         if session.draft is None:
             return
-        script = python_script(session.draft, session.config, device=session.device, threads=session.threads)
+        script = python_script(
+            session.draft, session.config, device=session.device, threads=session.threads, pose=session.pose
+        )
         QApplication.clipboard().setText(script)
-        show_info("The Python for this run is on the clipboard.")
+        show_info(f"The Python for this run is on the clipboard.\n{session.pose_of_script}")
 
     def _script_buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from napari_stinr.plugin.canvas.binding import binding_of, known_binding
 from napari_stinr.plugin.canvas.shortcuts import register_shortcuts
 from napari_stinr.plugin.docks.align import AlignPage
+from napari_stinr.plugin.docks.base import Page
 from napari_stinr.plugin.docks.explore import ExplorePage
 from napari_stinr.plugin.docks.foot import Foot
 from napari_stinr.plugin.docks.help_button import HelpButton
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
-    from napari_stinr.plugin.docks.base import Page
-
 SERIES, ALIGN, RECONSTRUCT, EXPLORE = "Series", "Align", "Reconstruct", "Explore"
 
+_MAKERS: dict[str, type[Page]] = {
+    SERIES: SeriesPage,
+    ALIGN: AlignPage,
+    RECONSTRUCT: ReconstructPage,
+    EXPLORE: ExplorePage,
+}
+_PAGE_EVERY = 20
+"""Time between two pages that are made, in which the window is drawn [ms]."""
 _WIDTH = 350
 _HEIGHT = 640
 
@@ -37,7 +44,8 @@ class StinrDock(QWidget):
     """All that the plugin shows beside the canvas.
 
     Closing it takes nothing away, and opening it again finds everything as it was. It turns to the page where the work
-    is: to a series that has come, to a training that begins, to its result.
+    is: to a series that has come, to a training that begins, to its result. A page that is not asked for yet is made in
+    a turn of its own, so that the window goes on meanwhile.
 
     Parameters
     ----------
@@ -49,27 +57,17 @@ class StinrDock(QWidget):
         super().__init__()
         self.binding = binding_of(napari_viewer)
         register_shortcuts(known_binding)
-        self.series = SeriesPage(napari_viewer)
-        self.align = AlignPage(napari_viewer)
-        self.reconstruct = ReconstructPage(napari_viewer)
-        self.explore = ExplorePage(napari_viewer)
+        self._viewer, self._made = napari_viewer, dict[str, Page]()
         self.foot = Foot(napari_viewer)
         self.project_files = ProjectFiles(self, self.binding)
-        self.pages: dict[str, Page] = {
-            SERIES: self.series,
-            ALIGN: self.align,
-            RECONSTRUCT: self.reconstruct,
-            EXPLORE: self.explore,
-        }
         self.tabs, self.stack = QTabBar(self), QStackedWidget(self)
         self.tabs.setExpanding(False)
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
         self.tabs.setDrawBase(False)
-        for number, (name, page) in enumerate(self.pages.items(), 1):
+        for number, name in enumerate(_MAKERS, 1):
             self.tabs.addTab(f"{number} {name}")
-            self.stack.addWidget(page)
-            page.page_wanted.connect(self.show_page)
+            self.stack.addWidget(QWidget(self.stack))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -99,11 +97,52 @@ class StinrDock(QWidget):
         self.binding.theme_changed.connect(self._warn)
         self._warn()
         self._show_first_page()
+        self._next_page = QTimer(self)
+        self._next_page.timeout.connect(self._make_next_page)
+        self._next_page.start(_PAGE_EVERY)
+
+    @property
+    def series(self) -> SeriesPage:
+        """The page where a tilt series is put together."""
+        page = self._page(SERIES)
+        assert isinstance(page, SeriesPage)
+        return page
+
+    @property
+    def align(self) -> AlignPage:
+        """The page where the projections are aligned."""
+        page = self._page(ALIGN)
+        assert isinstance(page, AlignPage)
+        return page
+
+    @property
+    def reconstruct(self) -> ReconstructPage:
+        """The page where a training is chosen and watched."""
+        page = self._page(RECONSTRUCT)
+        assert isinstance(page, ReconstructPage)
+        return page
+
+    @property
+    def explore(self) -> ExplorePage:
+        """The page where a reconstruction is looked at and exported."""
+        page = self._page(EXPLORE)
+        assert isinstance(page, ExplorePage)
+        return page
+
+    @property
+    def pages(self) -> dict[str, Page]:
+        """The pages by their names."""
+        return {name: self._page(name) for name in _MAKERS}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all pages have been made."""
+        return len(self._made) == len(_MAKERS)
 
     @property
     def page(self) -> str:
         """Name of the page that is shown."""
-        return list(self.pages)[self.tabs.currentIndex()]
+        return list(_MAKERS)[self.tabs.currentIndex()]
 
     def show_page(self, name: str) -> None:
         """Turn to a page by its name.
@@ -113,7 +152,7 @@ class StinrDock(QWidget):
         name : str
             One of `pages`.
         """
-        self.tabs.setCurrentIndex(list(self.pages).index(name))
+        self.tabs.setCurrentIndex(list(_MAKERS).index(name))
 
     def sizeHint(self) -> QSize:  # Qt's name
         """Return a size that leaves most of a small screen to the canvas."""
@@ -135,7 +174,30 @@ class StinrDock(QWidget):
         self.open_files([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
         event.acceptProposedAction()
 
+    def _page(self, name: str) -> Page:
+        """Return a page, made where it is not there yet."""
+        if name not in self._made:
+            made = self._made[name] = _MAKERS[name](self._viewer)
+            made.page_wanted.connect(self.show_page)
+            place = list(_MAKERS).index(name)
+            empty = self.stack.widget(place)
+            self.stack.insertWidget(place, made)
+            self.stack.removeWidget(empty)
+            empty.deleteLater()
+            self.stack.setCurrentIndex(self.tabs.currentIndex())
+        return self._made[name]
+
+    def _make_next_page(self) -> None:
+        missing = [name for name in _MAKERS if name not in self._made]
+        # Where the window has closed meanwhile, a page would begin a session of its own.
+        is_open = known_binding(self._viewer) is self.binding
+        if missing and is_open:
+            self._page(missing[0])
+        if len(missing) <= 1 or not is_open:
+            self._next_page.stop()
+
     def _on_tab_changed(self, index: int) -> None:
+        self._page(self.page)
         self.stack.setCurrentIndex(index)
         # Or Qt gives the focus to the first field of the page, which then takes the wheel unasked.
         self.stack.currentWidget().setFocus()

@@ -231,8 +231,8 @@ def _stack_beside(angles: Path) -> Path | None:
 
 
 def _run_layer(path: Path) -> LayerData:
+    from napari_stinr.analysis.contamination import is_static
     from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view
-    from napari_stinr.plugin.session.contamination import is_static
     from napari_stinr.reconstruction import load_reconstruction
 
     reconstruction = load_reconstruction(path)

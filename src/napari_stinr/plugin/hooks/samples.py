@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_stinr.errors import StinrError
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 TRUTH, TRUE_CONTAMINATION = "truth (t = 0)", "true contamination (t = 1)"
 _TURN_MS, _REST_S = 30, 0.03
 """Longest time that the window gets at once, and the pause after it."""
+_BAR_EVERY = 0.2
+"""Time between two updates of the bar [s]: each of them has the whole window drawn."""
+_FOR_LAYERS = ("napari_stinr.plugin.canvas.layer_data", "napari_stinr.plugin.session.new_draft")
+"""What makes layers of a simulation: no Qt, and a tenth of a second to load."""
 
 _simulating = threading.Lock()
 
@@ -35,12 +41,13 @@ def nanotube_small() -> list[LayerData]:
 def _layers(config: SimulationConfig, name: str) -> list[LayerData]:
     from dataclasses import replace
 
+    simulation = _simulated(config)
+    # In a window, these are there by now.
     from napari_stinr.plugin.canvas.dock_opener import open_dock_soon
     from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view, series_layer
     from napari_stinr.plugin.hooks.readers import volume_layer
     from napari_stinr.plugin.session.new_draft import draft_of_series
 
-    simulation = _simulated(config)
     draft = replace(draft_of_series(simulation.series, sample=config.model_dump()), name=name)
     voxel, unit = pixel_size_in_view(config.pixel_size)
 
@@ -85,6 +92,7 @@ def _simulated_beside(application: Any, config: SimulationConfig) -> Simulation:
     from napari.utils import progress
     from qtpy.QtCore import QEventLoop
 
+    from napari_stinr.plugin.canvas.loading import begin_loading
     from napari_stinr.simulation import simulate
 
     finished: list[Simulation] = []
@@ -97,19 +105,24 @@ def _simulated_beside(application: Any, config: SimulationConfig) -> Simulation:
 
     def work() -> None:
         try:
+            for name in _FOR_LAYERS:
+                import_module(name)
             finished.append(simulate(config, progress=note))
         except BaseException as error:
             failed.append(error)
 
+    begin_loading()
     thread = threading.Thread(target=work, name="stinr-sample", daemon=True)
     # The bar makes widgets, which must happen in this thread; the other one only counts.
     with progress(total=len(config.tilt_angles), desc="Simulating the tilts") as bar:
         thread.start()
+        updated = time.monotonic()
         while thread.is_alive():
             application.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, _TURN_MS)
             thread.join(_REST_S)
-            if n_done > bar.n:
+            if n_done > bar.n and time.monotonic() - updated > _BAR_EVERY:
                 bar.update(n_done - bar.n)
+                updated = time.monotonic()
     if failed:
         raise failed[0]
     return finished[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 from scipy import fft
 from scipy.ndimage import map_coordinates
@@ -158,14 +159,22 @@ def _back_projected(lines: NDArray[np.float32], angles: NDArray[np.float64], *, 
     """`(n, n)` sum of `(m, n)` lines at u = x cos + z sin from the axis, which lies at `origin` [pixel]."""
     n = lines.shape[1]
     place = _FINER * (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2))
-    points = np.arange(_FINER * n) / _FINER
+    points, own = np.arange(_FINER * n) / _FINER, np.arange(n)
+    fine = np.array([np.interp(points, own, line) for line in lines], dtype=np.float32)
+    cosines, sines = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     volume = np.zeros((n, n), dtype=np.float32)
-    for line, angle in zip(lines, angles, strict=True):
-        # The last point is nothing: what lies beside the line.
-        fine = np.append(np.interp(points, np.arange(n), line), 0).astype(np.float32)
-        along = place * np.float32(np.cos(angle)) + np.float32(_FINER * origin + 0.5)
-        u = along[None] + (place * np.float32(np.sin(angle)))[:, None]
-        index = u.astype(np.int32)
-        index[(u < 0) | (index >= _FINER * n)] = _FINER * n
-        volume += fine[index]
+    _add_lines(fine, cosines, sines, place, np.float32(_FINER * origin + 0.5), volume)
     return volume
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_lines(fine, cosines, sines, place, origin, volume):  # type: ignore[no-untyped-def]
+    """Add the nearest point of each line to each pixel, nothing where that lies beside it."""
+    for k in range(len(fine)):
+        line = fine[k]
+        for z in range(len(place)):
+            aside = place[z] * sines[k]
+            for x in range(len(place)):
+                u = place[x] * cosines[k] + origin + aside
+                if u >= 0 and u < len(line):
+                    volume[z, x] += line[int(u)]

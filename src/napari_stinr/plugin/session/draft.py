@@ -123,6 +123,17 @@ class SeriesDraft:
         return self.preview.shape
 
     @property
+    def is_turned(self) -> bool:
+        """A person has said that the tilt axis is horizontal: the images are turned, and shown as they are trained."""
+        return bool(self.preprocessing.get("axis") == "horizontal")
+
+    @property
+    def shown_shape(self) -> tuple[int, int, int]:
+        """`(n_tilts, height, width)` of the projections as they are shown."""
+        n_tilts, height, width = self.shape
+        return (n_tilts, width, height) if self.is_turned else self.shape
+
+    @property
     def n_tilts(self) -> int:
         """Number of projections, used or not."""
         return self.shape[0]
@@ -178,7 +189,7 @@ class SeriesDraft:
     def summary(self) -> str:
         """What will be reconstructed, in one line; for a draft without a problem."""
         n_tilts, height, width = self.binned_shape
-        if self.preprocessing.get("axis") == "horizontal":
+        if self.is_turned:
             height, width = width, height
         angles = self.tilt_angles[self.used]
         size = ""
@@ -324,7 +335,8 @@ def matching_draft(draft: SeriesDraft | None, reconstruction: Reconstruction) ->
     for binning in range(1, MOST_BINNING + 1):
         binned = replace(draft, binning=binning)
         voxel = 1.0 if draft.pixel_size is None else draft.pixel_size * binning
-        same_shape = binned.binned_shape[1:] == reconstruction.grid.shape[1:]
+        own = binned.binned_shape[:0:-1] if draft.is_turned else binned.binned_shape[1:]
+        same_shape = own == reconstruction.grid.shape[1:]
         if same_shape and is_same_size(voxel, reconstruction.voxel_size):
             return draft if binning == draft.binning else binned
     return None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stinr.analysis.contamination import is_static
 from napari_stinr.errors import StinrError
-from napari_stinr.plugin.session.contamination import is_static
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,11 +37,18 @@ class FileFormat:
     ending: str
     holds_series: bool = True
 
+    @property
+    def label(self) -> str:
+        """The name, with the ending where that says more."""
+        says_more = self.ending.strip(".").replace(".", "-") != self.name.lower()
+        return f"{self.name} ({self.ending})" if says_more else self.name
+
 
 FORMATS = (
     FileFormat("ImageJ TIFF", ".tif"),
     FileFormat("OME-TIFF", ".ome.tif"),
     FileFormat("MRC", ".mrc", holds_series=False),
+    FileFormat("OME-Zarr", ".ome.zarr"),
 )
 
 
@@ -54,7 +61,7 @@ class Export:
     reconstruction : Reconstruction
         Where the volumes come from.
     path : Path
-        File to write.
+        File to write, or folder where it is an OME-Zarr.
     content : Content
         What.
     t : float

@@ -135,7 +135,7 @@ def findings_of(
     ]
     is_blank = draft.fault is not None and draft.fault.topic is Topic.BLANK
     if facts is not None and not is_blank:
-        found += [*_axis(preprocessing, facts), *_background(draft, preprocessing, facts)]
+        found += [*_axis(draft, preprocessing, facts), *_background(draft, preprocessing, facts)]
         found += [*_blank(draft, preprocessing, facts), *_growth(draft, facts)]
     found += _corrections(draft)
     return tuple(sorted(found, key=lambda finding: -finding.level))
@@ -188,7 +188,11 @@ def _misfit_of_memory(estimate: Estimate) -> Finding:
         if binning is None
         else Cure(f"Binning {binning}", lambda d: replace(d, binning=binning))
     )
-    return Finding(Level.WRONG, f"Needs {taken} GB, {free} GB are free", (cure,), tip=estimate.problem)
+    said = f"Needs {taken} GB, {free} GB are free"
+    if estimate.disk > estimate.free_disk:
+        taken, free = (number_text(size / _GB, 2) for size in (estimate.disk, estimate.free_disk))
+        said = f"Needs {taken} GB of disk, {free} GB are free"
+    return Finding(Level.WRONG, said, (cure,), tip=estimate.problem)
 
 
 def _assumptions(draft: SeriesDraft) -> Iterator[Finding]:
@@ -237,7 +241,7 @@ def _coverage(draft: SeriesDraft) -> Iterator[Finding]:
             yield _asked(draft, key, text, tip=note)
 
 
-def _axis(preprocessing: PreprocessingConfig, facts: StackFacts) -> Iterator[Finding]:
+def _axis(draft: SeriesDraft, preprocessing: PreprocessingConfig, facts: StackFacts) -> Iterator[Finding]:
     turn = Cure(
         "Turn", lambda d: d.prepared(axis="horizontal"), tip="Turn the projections by 90° before they are trained."
     )
@@ -252,7 +256,12 @@ def _axis(preprocessing: PreprocessingConfig, facts: StackFacts) -> Iterator[Fin
     elif is_turned or facts.axis.is_horizontal:
         cures = (replace(turn, label="Turned" if is_turned else "Turn", is_chosen=is_turned),)
         text = "Tilt axis horizontal" if is_turned else "Tilt axis looks horizontal, kept"
-        yield Finding(Level.RIGHT, text, (*cures, replace(keep, is_chosen=not is_turned)))
+        tip = ""
+        if is_turned:
+            tip = "The projections are trained turned by 90°, and shown " + (
+                "like that." if draft.is_turned else "as they lie in the file: press Turned to see them turned, too."
+            )
+        yield Finding(Level.RIGHT, text, (*cures, replace(keep, is_chosen=not is_turned)), tip)
     elif np.isfinite(facts.axis.shifted):
         yield Finding(Level.RIGHT, "Tilt axis vertical")
 

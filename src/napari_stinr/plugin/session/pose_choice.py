@@ -62,6 +62,15 @@ class PoseChoice:
             return ""
         return f"Not aligned again: the pose of the page Align was taken ({self.known_pose.origin})."
 
+    @property
+    def pose_of_script(self) -> str:
+        """Where a script that is written now takes its pose from: from where a run takes it that begins now."""
+        if self.pose is not None and self.known_pose is not None:
+            return f"It has the pose of the page Align ({self.known_pose.origin})."
+        if self.aligns_first:
+            return f"It aligns the projections itself ({self.method}), as Start does."
+        return "It takes the projections as they lie, as Start does."
+
     def align_first(self, is_wanted: bool) -> None:
         """Choose whether a training aligns the projections, or takes a known pose, before it begins."""
         self._require(Action.EDIT_SETTINGS)

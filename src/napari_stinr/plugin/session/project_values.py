@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -14,12 +13,10 @@ import numpy as np
 
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.data.preprocessing.crop import Crop
+from napari_stinr.io.series.content import fingerprint
 
 _KINDS = {"Crop": Crop}
 """Dataclasses that a value may be; nothing else is ever made from a name in a file."""
-_WHOLE_BYTES = 256 * 2**20
-"""Files up to this size are fingerprinted whole, larger ones in pieces."""
-_PIECES, _PIECE_BYTES = 256, 2**18
 
 
 def encoded(value: Any) -> Any:
@@ -186,32 +183,6 @@ class FileReference:
             return path.stat().st_size == self.size and fingerprint(path) == self.fingerprint
         except OSError:
             return False
-
-
-def fingerprint(path: Path) -> str:
-    """Return what tells a content from others: of a large file many pieces count, evenly from its start to its end.
-
-    Parameters
-    ----------
-    path : Path
-        The file; an OSError says that it cannot be read.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
-    size = path.stat().st_size
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as stream:
-        if size <= _WHOLE_BYTES:
-            while piece := stream.read(_PIECE_BYTES):
-                digest.update(piece)
-        else:
-            for start in np.linspace(0, size - _PIECE_BYTES, _PIECES).astype(np.int64):
-                stream.seek(int(start))
-                digest.update(stream.read(_PIECE_BYTES))
-    return digest.hexdigest()
 
 
 def _number(value: Any) -> Any:

@@ -74,13 +74,14 @@ class RunLog:
         return self._remaining.seconds
 
     def text(self, *, is_running: bool) -> str:
-        """Return progress in one line, such as ``"volume, step 520 of 750 (69 %), 8.2 steps/s, 28 s left"``."""
+        """Return progress in one line, such as ``"28 s left, volume, step 520 of 750, 8.2 steps/s"``."""
         if self.last is None:
             return ""
         rate, last = self._pace.per_second, self.last
         is_named = not self.is_steady or (is_running and len(self.stages) > 1)
-        parts = [last.stage] if is_named else []
-        parts += [f"step {last.step} of {last.n_steps} ({100 * last.step / last.n_steps:.0f} %)"]
+        # What matters most comes first: where there is little room, the end is cut.
+        parts = [remaining_text(self.remaining)] if is_running and last.step < last.n_steps else []
+        parts += [last.stage] if is_named else []
+        parts += [f"step {last.step} of {last.n_steps}"]
         parts += [] if rate is None else [f"{rate:.3g} steps/s"]
-        parts += [remaining_text(self.remaining)] if is_running and last.step < last.n_steps else []
         return ", ".join(part for part in parts if part)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import pprint
 import shlex
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_stinr.alignment.pose_files import write_pose
 from napari_stinr.errors import StinrError
 from napari_stinr.io import atomic_output, write_tilt_angles, write_times
 from napari_stinr.io.output.targets import RUN_ENDING, lists_beside
 from napari_stinr.plugin.session.draft import EDITED
 
 if TYPE_CHECKING:
+    from napari_stinr.alignment.pose import Pose
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.plugin.session.draft import SeriesDraft
 
@@ -26,7 +30,9 @@ def is_reproducible(draft: SeriesDraft) -> bool:
     return draft.path is not None or draft.sample is not None
 
 
-def python_script(draft: SeriesDraft, config: ReconstructionConfig, *, device: str, threads: int) -> str:
+def python_script(
+    draft: SeriesDraft, config: ReconstructionConfig, *, device: str, threads: int, pose: Pose | None = None
+) -> str:
     """Return the Python that repeats a reconstruction.
 
     Parameters
@@ -39,6 +45,8 @@ def python_script(draft: SeriesDraft, config: ReconstructionConfig, *, device: s
         Where to compute.
     threads : int
         CPU threads.
+    pose : Pose, optional
+        Where the projections were recorded; None: the script finds that as the settings say, as a training does.
 
     Returns
     -------
@@ -59,7 +67,11 @@ def python_script(draft: SeriesDraft, config: ReconstructionConfig, *, device: s
             'config = stinr.ReconstructionConfig.from_yaml("""',
             config.to_yaml().rstrip(),
             '""")',
-            f"recon = stinr.reconstruct(series, config=config, device={device!r}, threads={threads}, callback=print)",
+            *([] if pose is None else _pose_lines(pose)),
+            "recon = stinr.reconstruct(",
+            f"    series, config=config, device={device!r}, threads={threads}, callback=print,",
+            *([] if pose is None else ["    pose=pose,"]),
+            ")",
             'recon.save("run.stinr")',
             "stinr.write_volume(",
             '    "clean.tif", recon.render(t=0.0), voxel_size=recon.voxel_size, length_unit=recon.length_unit',
@@ -69,8 +81,10 @@ def python_script(draft: SeriesDraft, config: ReconstructionConfig, *, device: s
     )
 
 
-def command_lines(draft: SeriesDraft, settings: Path, *, angles: Path | None, times: Path | None) -> list[str]:
-    """Return the commands for a shell that repeat a reconstruction; `angles` and `times` are files with edited ones."""
+def command_lines(
+    draft: SeriesDraft, settings: Path, *, angles: Path | None, times: Path | None, pose: Path | None = None
+) -> list[str]:
+    """Return the commands for a shell that repeat a reconstruction; `angles`, `times` and `pose` are files beside."""
     _check_source(draft)
     stack = [str(path) for path in (*draft.paths, *draft.described_by)] or [_SIMULATED_STACK]
     words = ["stinr", "train", *stack, "--config", str(settings)]
@@ -88,14 +102,17 @@ def command_lines(draft: SeriesDraft, settings: Path, *, angles: Path | None, ti
     words += [f"--crop={draft.crop.text}"] if draft.crop is not None else []
     words += ["--bin", str(draft.binning)] if draft.binning > 1 else []
     words += ["--invert-contrast"] if draft.invert_contrast else []
+    words += [f"--align={pose}"] if pose is not None else []
     words += ["--out", str(settings.with_suffix(RUN_ENDING))]
     return [*_simulate_commands(draft), shlex.join(words)]
 
 
-def save_settings(path: Path, draft: SeriesDraft | None, config: ReconstructionConfig) -> list[Path]:
+def save_settings(
+    path: Path, draft: SeriesDraft | None, config: ReconstructionConfig, *, pose: Pose | None = None
+) -> list[Path]:
     """Write the settings as YAML, headed by the command that repeats the reconstruction.
 
-    Angles and times that were typed into the table go into files beside it.
+    Angles and times that were typed into the table go into files beside it, and so does the pose.
 
     Parameters
     ----------
@@ -105,6 +122,8 @@ def save_settings(path: Path, draft: SeriesDraft | None, config: ReconstructionC
         The series; None or one that is in the viewer only: the settings alone.
     config : ReconstructionConfig
         The settings.
+    pose : Pose, optional
+        As for :func:`python_script`.
 
     Returns
     -------
@@ -125,8 +144,11 @@ def save_settings(path: Path, draft: SeriesDraft | None, config: ReconstructionC
             write_tilt_angles(angles, draft.listed(draft.filled_angles))
         if edited_times:
             write_times(times, draft.listed(draft.filled_angles), draft.listed(draft.times))
-        written += [file for file in (edited_angles, edited_times) if file is not None]
-        lines = command_lines(draft, path, angles=edited_angles, times=edited_times)
+        pose_file = None if pose is None else path.with_name(f"{path.stem}_pose.yaml")
+        if pose is not None and pose_file is not None:
+            write_pose(pose_file, pose, shape=draft.shape[1:], tilt_angles=draft.filled_angles)
+        written += [file for file in (edited_angles, edited_times, pose_file) if file is not None]
+        lines = command_lines(draft, path, angles=edited_angles, times=edited_times, pose=pose_file)
         header += ["# The same reconstruction in a shell:", *(f"# {line}" for line in lines)]
     with atomic_output(path) as temporary:
         temporary.write_text("\n".join([*header, config.to_yaml()]), encoding="utf-8")
@@ -161,6 +183,13 @@ def _read_lines(draft: SeriesDraft) -> list[str]:
     paths = [str(path) for path in (*draft.paths, *draft.described_by)]
     stack = repr(paths[0]) if len(paths) == 1 else f"[\n        {f',{chr(10)}        '.join(map(repr, paths))},\n    ]"
     return ["series = stinr.read_tilt_series(", f"    {stack},", *options, ")"]
+
+
+def _pose_lines(pose: Pose) -> list[str]:
+    values = ((field.name, getattr(pose, field.name)) for field in fields(pose))
+    lists = ((name, float(value) if np.ndim(value) == 0 else value.tolist()) for name, value in values)
+    options = [f"    {name}={pprint.pformat(value, width=_LINE, compact=True)}," for name, value in lists]
+    return ["pose = stinr.Pose(", *options, ")"]
 
 
 def _simulate_lines(draft: SeriesDraft) -> list[str]:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_stinr.analysis.contamination import is_static
 from napari_stinr.cores import threads_beside_window
 from napari_stinr.plugin.session.autosave import autosave_path
 from napari_stinr.plugin.session.chosen_config import chosen_config, held_out_problem
-from napari_stinr.plugin.session.contamination import is_static
 from napari_stinr.plugin.session.draft import matching_draft
 from napari_stinr.plugin.session.failures import failed_text, saved_texts
 from napari_stinr.plugin.session.pose_choice import PoseChoice
+from napari_stinr.plugin.session.posted import take_posted
 from napari_stinr.plugin.session.preferences import PluginSettings
 from napari_stinr.plugin.session.queue import RunQueue
 from napari_stinr.plugin.session.run_log import RunLog
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from napari_stinr.config import ReconstructionConfig
     from napari_stinr.data.tilt_series import TiltSeries
+    from napari_stinr.plugin.session.asked_job import RunPlace
     from napari_stinr.plugin.session.draft import SeriesDraft
     from napari_stinr.plugin.session.requirements import Estimate
     from napari_stinr.reconstruction import Reconstruction
@@ -64,6 +66,8 @@ class Session(PoseChoice):
 
     draft_changed = Signal(object)
     config_changed = Signal()
+    run_starting = Signal()
+    """All is ready for a run, and nothing of it there yet."""
     run_started = Signal()
     run_left = Signal()
     run_taken_up = Signal()
@@ -162,8 +166,12 @@ class Session(PoseChoice):
         self.estimate = estimate
         self.state_changed.emit(self.state)
 
-    def start(self, *, resume: Path | None = None) -> None:
-        """Start a training, or go on with the run in a file; a StinrError says why that is not possible."""
+    def start(self, *, resume: Path | None = None, place: RunPlace | None = None) -> None:
+        """Start a training, or go on with the run in a file; a StinrError says why that is not possible.
+
+        A run that is kept in a `place` is gone on with where it was begun.
+        """
+        resume = place.path if place is not None and place.is_begun else resume
         self._require(Action.START if resume is None else Action.RESUME_FROM_FILE)
         draft, settings = self.draft, self.settings
         assert draft is not None
@@ -174,10 +182,11 @@ class Session(PoseChoice):
             threads=self.threads,
             resume=resume,
             steps=self.config.training.steps if resume is not None and self.is_customised else None,
-            autosave=autosave_path(draft.name, settings.autosave_folder, keep=resume),
+            autosave=autosave_path(draft.name, settings.autosave_folder, keep=resume) if place is None else place.path,
             autosave_every=60.0 * settings.autosave_minutes,
             preview_every=settings.preview_seconds,
-            pose=self.pose,
+            pose=self.pose if place is None or place.pose is None else place.pose,
+            told=None if place is None else place.told,
         )
         self._pose_note = "" if resume is not None else self.pose_note
         self._pending_draft = draft
@@ -186,6 +195,7 @@ class Session(PoseChoice):
         self.run_notes, self.aligned_part = (), None
         # Events of an earlier run must not be taken for those of this one.
         self._events = queue.SimpleQueue()
+        self.run_starting.emit()
         self._thread = TrainingThread(order, self._events.put)
         self._thread.start()
         self._change(RunState.RUNNING)
@@ -250,8 +260,11 @@ class Session(PoseChoice):
 
     def poll(self) -> None:
         """Take in what the training thread has posted; from the thread of the window only."""
-        while not self._events.empty():
-            self._take(self._events.get())
+        events = self._events
+        for event in take_posted(events):
+            # Who is told of one may close the window.
+            if self._events is events:
+                self._take(event)
         self.queue.advance()
 
     def close(self) -> None:

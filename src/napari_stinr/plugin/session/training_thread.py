@@ -25,7 +25,7 @@ from napari_stinr.training.events import Event, Failed
 from napari_stinr.training.run import Control, Order, drive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari_stinr.alignment.pose import Pose
@@ -51,10 +51,12 @@ def window_order(
     autosave_every: float = 120.0,
     preview_every: float = 2.0,
     pose: Pose | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> Order:
     """Return the order of a window: refused where it does not fit into the memory, or has nothing left to do.
 
-    A `pose` is taken as it is, in place of an alignment; a run to go on with brings its own.
+    A `pose` is taken as it is, in place of an alignment; a run to go on with brings its own. Its provenance says what
+    is `told`.
     """
 
     def made() -> TiltSeries:
@@ -66,6 +68,7 @@ def window_order(
                 available=free_memory(device),
                 beside=memory_beside(device),
                 reaches_edge=draft.edges.is_there,
+                folder=None if autosave is None else autosave.parent,
             )
         return draft.series()
 
@@ -92,6 +95,7 @@ def window_order(
         pose=pose if resume is None else None,
         binning=draft.binning,
         binning_cure=WINDOW_CURE,
+        told=told or {},
     )
 
 

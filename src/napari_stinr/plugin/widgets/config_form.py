@@ -17,8 +17,9 @@ from napari_stinr.plugin.widgets.theme import ThemeColours, theme_colours
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-FIXED = ("kind", "batches", "background_level")
-"""Settings that follow from the kind of field, and one that is for scripts: a level is found, or none is subtracted."""
+FIXED = ("kind", "batches", "background_level", "blocks_per_step")
+"""Settings that follow from the kind of field, and two that are for scripts: a level is found, or none is subtracted,
+and a run has the blocks of as many processes as began it."""
 PARTS = ("preprocessing", "alignment", "field", "training")
 
 

@@ -127,6 +127,10 @@ class LossPlot(Plot):
         self._evaluated.setPen(pyqtgraph.mkPen(colours.held_out, width=2))
         self._evaluated.setSymbolBrush(colours.held_out)
         self._evaluated.setSymbolPen(None)
+        # Over a curve, its words would be hard to read.
+        behind = pyqtgraph.mkColor(colours.background)
+        behind.setAlpha(220)
+        self._legend.setBrush(pyqtgraph.mkBrush(behind))
         self._legend.setLabelTextColor(colours.text)
         # pyqtgraph keeps the colour of a label that it has already drawn.
         for _, label in self._legend.items:

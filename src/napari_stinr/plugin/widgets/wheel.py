@@ -6,6 +6,7 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QScrollBar, QTabBar, QWidget
 
 _TAKES_WHEEL = (QAbstractSpinBox, QComboBox, QAbstractSlider, QTabBar)
+_GUARDED = "stinr_wheel_guarded"
 
 
 class WheelGuard(QObject):
@@ -28,13 +29,16 @@ class WheelGuard(QObject):
         if kind == QEvent.Type.Wheel and _is_input(watched) and not watched.hasFocus():
             event.ignore()
             return True
-        if kind == QEvent.Type.ChildPolished and isinstance(child := event.child(), QWidget):
+        # Each widget tells of each of its children as it is shown, most of which have been seen to with their parents.
+        child = event.child() if kind == QEvent.Type.ChildPolished else None
+        if isinstance(child, QWidget) and not child.property(_GUARDED):
             self.watch(child)
         return False
 
     def _guard(self, widget: QWidget) -> None:
         # A filter that is installed twice is called once.
         widget.installEventFilter(self)
+        widget.setProperty(_GUARDED, True)
         if _is_input(widget) and widget.focusPolicy() == Qt.FocusPolicy.WheelFocus:
             # Or the wheel would give it the focus first.
             widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

@@ -10,8 +10,8 @@ import torch
 
 from helpers.series_cases import growing_series
 from napari_stinr import Reconstruction, reconstruct
+from napari_stinr.analysis.contamination import CARBON_DENSITY, CARBON_POTENTIAL, Growth, is_static, surface_of
 from napari_stinr.fields.regions import OUTSIDE, SPECIMEN
-from napari_stinr.plugin.session.contamination import CARBON_DENSITY, CARBON_POTENTIAL, Growth, is_static, surface_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -96,7 +96,8 @@ class Growth:
     @property
     def added(self) -> NDArray[np.float64]:
         """`(n,)` integral of the contamination [V·length_unit³]."""
-        return self.totals - self.totals[0]
+        added: NDArray[np.float64] = self.totals - self.totals[0]
+        return added
 
     @property
     def is_none(self) -> bool:
@@ -129,8 +130,8 @@ class Growth:
         if percent is None:
             return ""
         thickness = self.thickness(t)
-        thick = "" if thickness is None else f", ≈ {_two_digits(thickness)} nm"
-        return f"Contamination: {_two_digits(percent)} % of specimen{thick}"
+        thick = "" if thickness is None else f", ≈ {two_digits(thickness)} nm"
+        return f"Contamination: {two_digits(percent)} % of specimen{thick}"
 
     @property
     def tip(self) -> str:
@@ -176,7 +177,7 @@ def surface_of(reconstruction: Reconstruction) -> float | None:
     return area * grid.voxel_size**2 if area > _LEAST_SURFACE else None
 
 
-def _two_digits(value: float) -> str:
+def two_digits(value: float) -> str:
     """Two digits that count, or all before the point: 196, 12, 3.4, 0.25; 0 for what is next to nothing."""
     if abs(value) < 0.005:
         return "0"
