@@ -1,7 +1,8 @@
 """One process of one thread against two that share the run: time, numbers and memory, for the preset `growth`.
 
-Both do the same run: as many steps of two blocks of rows, drawn alike. They take turns, so that a disturbance hits
-both.
+The two share a run whose steps have two blocks of rows, which one process does as well, to compare the numbers; what
+is compared in time is the work on as many blocks. They take turns, so that a disturbance hits all. Seconds of the CPU
+tell what a busy machine hides: how much less work each of two has than one.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
 CASES = ((128, 61), (256, 61))
 QUICK_CASES = ((48, 13),)
-RANKS, STEPS, REPEATS = 2, 12, 3
-"""Processes, steps of the volume that are timed, and how often."""
+RANKS, STEPS, WARM_UP, REPEATS = 2, 12, 2, 3
+"""Processes, steps of two blocks that are timed and those before, and how often."""
+WAYS = {"alone": (1, 1), "one": (1, RANKS), "two": (RANKS, RANKS)}
+"""Number of processes, and blocks in a step: a run as everywhere, the shared one by a process, and by two."""
 
 
 def measure(*, quick: bool = False) -> dict[str, Any]:
@@ -73,43 +76,43 @@ def measure_case(size: int, n_tilts: int, *, repeats: int) -> dict[str, Any]:
     dict
         Times, largest difference of the volumes, memory.
     """
-    told: dict[int, list[dict[str, Any]]] = {1: [], RANKS: []}
+    told: dict[str, list[dict[str, Any]]] = {name: [] for name in WAYS}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(repeats):
-            for n, found in told.items():
-                found.append(_run_processes(n, size, n_tilts, Path(folder) / f"{n}.stinr"))
-        one, many = (load_reconstruction(Path(folder) / f"{n}.stinr") for n in told)
+            for name, found in told.items():
+                found.append(_run_processes(name, size, n_tilts, Path(folder) / f"{name}.stinr"))
+        one, many = (load_reconstruction(Path(folder) / f"{name}.stinr") for name in ("one", "two"))
         volumes = [run.render(0.0) for run in (one, many)]
         fine = [run.field.density.grids[-1].values.detach().numpy() for run in (one, many)]  # type: ignore[union-attr, index]
-    seconds = {n: median([run["seconds_per_step"] for run in found]) for n, found in told.items()}
-    ratios = [a["seconds_per_step"] / b["seconds_per_step"] for a, b in zip(told[1], told[RANKS], strict=True)]
-    cpu = {n: median([max(run["cpu_seconds_per_step"]) for run in found]) for n, found in told.items()}
+    seconds, cpu = (
+        {name: [run[kind] for run in found] for name, found in told.items()} for kind in ("seconds", "cpu_seconds")
+    )
     return {
         "size": size,
         "tilts": n_tilts,
-        "seconds_per_step": {str(n): value for n, value in seconds.items()},
-        "cpu_seconds_per_step": {str(n): value for n, value in cpu.items()},
-        "speed_up": median(ratios),
-        "speed_ups": ratios,
-        "less_work": cpu[1] / cpu[RANKS],
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "speed_up": median([a / b for a, b in zip(seconds["alone"], seconds["two"], strict=True)]),
+        "less_work": median([a / b for a, b in zip(cpu["alone"], cpu["two"], strict=True)]),
         "volume_difference": float(np.abs(volumes[0] - volumes[1]).max() / np.abs(volumes[0]).max()),
         "fine_grids_equal": bool(np.array_equal(*fine)),
         "megabytes": {
-            str(n): [max(m) for m in zip(*(run["megabytes"] for run in found), strict=True)]
-            for n, found in told.items()
+            name: [max(each) for each in zip(*(run["megabytes"] for run in found), strict=True)]
+            for name, found in told.items()
         },
     }
 
 
-def settings(size: int) -> ReconstructionConfig:
-    """Return the settings of the run: short, and without a search, which every process does alike."""
-    return preset_config("growth").voxelwise().with_training(blocks_per_step=RANKS, steps=STEPS + 2)
+def settings(blocks: int) -> ReconstructionConfig:
+    """Return the settings of a run: short, and without a search, which every process does alike."""
+    steps = (STEPS + WARM_UP) * RANKS // blocks
+    return preset_config("growth").voxelwise().with_training(blocks_per_step=blocks, steps=steps)
 
 
-def run_case(size: int, n_tilts: int, out: Path) -> None:
+def run_case(size: int, n_tilts: int, out: Path, blocks: int) -> None:
     """Train in this process and print what it took as JSON; in the first of several, with the others."""
     place = launched()
-    config, series = settings(size), None
+    config, series = settings(blocks), None
     if place is None or place.leads:
         series = blobs(size, n_tilts)
     if place is None:
@@ -122,36 +125,36 @@ def run_case(size: int, n_tilts: int, out: Path) -> None:
             del series
             _train(trainer, out)
     else:
-        start = time.process_time()
         follow(place, device="cpu", threads=1)
-        print(json.dumps({"rank": place.rank, "cpu": time.process_time() - start, "megabytes": _megabytes()}))
+        print(json.dumps({"rank": place.rank, "megabytes": _megabytes()}))
 
 
 def _train(trainer: Trainer, out: Path) -> None:
+    blocks = trainer.config.training.blocks_per_step
     seconds, cpu, before = [], [], (0.0, 0.0)
     for report in trainer.run():
         now = (report.seconds, time.process_time())
-        if report.stage == VOLUME and report.step > 2:
+        if report.stage == VOLUME and report.step > WARM_UP * RANKS // blocks:
             seconds.append(now[0] - before[0])
             cpu.append(now[1] - before[1])
         before = now
     trainer.reconstruction().save(out)
-    told = {"rank": 0, "seconds": median(seconds), "cpu_per_step": median(cpu), "megabytes": _megabytes()}
-    print(json.dumps(told))
+    # Of as many blocks as there are processes, in all ways.
+    per_step = {"seconds": RANKS / blocks * median(seconds), "cpu_seconds": RANKS / blocks * median(cpu)}
+    print(json.dumps({"rank": 0, "megabytes": _megabytes(), **per_step}))
 
 
-def _run_processes(n: int, size: int, n_tilts: int, out: Path) -> dict[str, Any]:
+def _run_processes(name: str, size: int, n_tilts: int, out: Path) -> dict[str, Any]:
+    n, blocks = WAYS[name]
     launcher = [] if n == 1 else ["-m", "torch.distributed.run", "--nproc-per-node", str(n)]
-    command = [sys.executable, *launcher, __file__, "--case", str(size), str(n_tilts), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    case = [str(size), str(n_tilts), str(out), str(blocks)]
+    done = subprocess.run(
+        [sys.executable, *launcher, __file__, "--case", *case], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{size}³ voxels with {n} processes failed:\n{done.stderr}")
     told = sorted(map(json.loads, done.stdout.split("\n")[:-1]), key=lambda one: one["rank"])
-    return {
-        "seconds_per_step": told[0]["seconds"],
-        "cpu_seconds_per_step": [told[0]["cpu_per_step"]],
-        "megabytes": [one["megabytes"] for one in told],
-    }
+    return {**told[0], "megabytes": [one["megabytes"] for one in told]}
 
 
 def _megabytes() -> float:
@@ -162,22 +165,22 @@ def _megabytes() -> float:
 def table(result: dict[str, Any]) -> str:
     """Return the measurement as Markdown."""
     header = [
-        "preset `growth`", "tilts", "one process", "two processes", "times as fast", "difference of the volumes",
-        "memory: one", "two, each",
+        "preset `growth`", "tilts", "one process: two blocks", "two processes", "times as fast", "less work for each",
+        "difference of the volumes", "memory: one", "two, each",
     ]  # fmt: skip
     rows = []
     for case in result["cases"]:
-        seconds, memory = case["seconds_per_step"], case["megabytes"]
+        memory = case["megabytes"]
         rows.append(
             [
                 f"{case['size']} × {case['size']} × {case['size']}",
                 str(case["tilts"]),
-                f"{seconds['1']:.2f} s per step",
-                f"{seconds[str(RANKS)]:.2f} s per step",
+                *(f"{median(case['seconds'][name]):.2f} s" for name in ("alone", "two")),
                 f"{case['speed_up']:.2f}",
+                f"{case['less_work']:.2f}",
                 "none" if case["volume_difference"] == 0 else f"{case['volume_difference']:.1g}",
-                f"{memory['1'][0]:.0f} MB",
-                " and ".join(f"{value:.0f}" for value in memory[str(RANKS)]) + " MB",
+                f"{memory['alone'][0]:.0f} MB",
+                " and ".join(f"{value:.0f}" for value in memory["two"]) + " MB",
             ]
         )
     return markdown_table(header, rows)
@@ -187,10 +190,11 @@ def main() -> None:
     """Measure one case in this process, or all of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
-    parser.add_argument("--case", nargs=3, metavar=("SIZE", "TILTS", "OUT"), help="one case, in this process")
+    parser.add_argument("--case", nargs=4, metavar=("SIZE", "TILTS", "OUT", "BLOCKS"), help="one case, in this process")
     arguments = parser.parse_args()
     if arguments.case:
-        run_case(int(arguments.case[0]), int(arguments.case[1]), Path(arguments.case[2]))
+        size, n_tilts, out, blocks = arguments.case
+        run_case(int(size), int(n_tilts), Path(out), int(blocks))
         return
     measured = measure(quick=arguments.quick)
     save("ranks", measured, table(measured), quick=arguments.quick)

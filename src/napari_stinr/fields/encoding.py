@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from napari_stinr.data.geometry import VoxelGrid
 
+_LARGE = 2**26
+"""Values of a grid from which those are left out that are not needed: others may then differ in their last digit."""
 _ON_NODE = 1e-4
 """Distance from a node below which a position counts as on it [spacings]."""
 
@@ -92,8 +94,8 @@ class FeatureGrid(nn.Module):
         values: torch.Tensor = self.values
         places = ((y, 0), (z, 2), (x, 3))
         weights = [self._weights(positions, values, axis=axis) for positions, axis in places]
-        if not torch.is_grad_enabled():
-            # What is rendered needs a small part of a large grid; a gradient would be padded again.
+        if values.numel() >= _LARGE and not torch.is_grad_enabled():
+            # What is rendered needs a small part of it; a gradient would be padded again.
             for k, (_, axis) in enumerate(places):
                 weights[k], first, stop = _needed(weights[k], values.shape[axis])
                 values = values.narrow(axis, first, stop - first)

@@ -123,28 +123,34 @@ class _Levels:
     values: list[NDArray[np.float32]]  # `(n_y, n_z, n_x)` of every grid, in its own memory
     nodes: list[tuple[Nodes, Nodes, Nodes]]  # along y, z and x
     voxels: int | None  # the grid whose nodes are the voxels
+    rows: NDArray[np.int64]  # the nodes along y of that one
 
     @classmethod
     def of(cls, grids: FeatureGrids, part: GridSlices) -> _Levels:
         values, nodes = [_values(level) for level in grids], [level.nodes(*part.lattice) for level in grids]
         finest = (k for k, level in enumerate(zip(values, nodes, strict=True)) if _are_voxels(*level))
-        return cls(values, nodes, next(finest, None))
+        voxels = next(finest, None)
+        rows = nodes[voxels or 0][0]
+        # The last node is told by the weight of an upper one.
+        return cls(values, nodes, voxels, rows.lower + rows.weight.astype(np.int64))
 
     def sample(self, first: int, stop: int, tiles: NDArray[np.float32]) -> None:
         """Set lines `first` to `stop` of tiles to the sum."""
-        if self.voxels is None:
+        # With the last row, the grids are added up in their order, as that has always been.
+        set_first = None if self.voxels is None or self.nodes[self.voxels][0].weight.any() else self.voxels
+        if set_first is None:
             depth = len(self.nodes[0][1].lower)
             tiles.reshape(len(tiles) * depth, -1)[first:stop] = 0
         else:
-            kernels.set_voxels(self.values[self.voxels], self.nodes[self.voxels][0].lower, first, stop, tiles)
+            kernels.set_voxels(self.values[set_first], self.rows, first, stop, tiles)
         for k, (values, nodes) in enumerate(zip(self.values, self.nodes, strict=True)):
-            if k != self.voxels:
+            if k != set_first:
                 kernels.add_nodes(values, *_arrays(nodes), first, stop, tiles)  # type: ignore[call-arg]
 
     def gathered(self, by_tiles: NDArray[np.float32], share: Share) -> list[torch.Tensor]:
         """`(n_y, 1, n_z, n_x)` gradient by the nodes of every grid, from that by tiles."""
         # Of the voxels only for the rows of the lattice, which are set: the others have no gradient, and no memory.
-        rows = self.nodes[0][0].lower
+        rows = self.rows
         gradients = [
             np.empty((len(rows), *values.shape[1:]), dtype=np.float32) if k == self.voxels else np.zeros_like(values)
             for k, values in enumerate(self.values)
@@ -166,7 +172,7 @@ class _Levels:
 
     def _as_gradient(self, k: int, by_nodes: torch.Tensor) -> torch.Tensor:
         """Gradient by all values of a grid from that by those in `(rows, 1, n_z, n_x)`; sparse where some are none."""
-        rows, n_rows = self.nodes[k][0].lower, len(self.values[k])
+        rows, n_rows = self.rows, len(self.values[k])
         if k != self.voxels or np.array_equal(rows, np.arange(n_rows)):
             return by_nodes
         shape = (n_rows, *by_nodes.shape[1:])
@@ -185,7 +191,8 @@ def _values(level: FeatureGrid) -> NDArray[np.float32]:
 
 def _are_voxels(values: NDArray[np.float32], nodes: tuple[Nodes, Nodes, Nodes]) -> bool:
     rows, along_z, along_x = nodes
-    return not rows.weight.any() and along_z.are_all_of(values.shape[1]) and along_x.are_all_of(values.shape[2])
+    on_rows = bool(((rows.weight == 0) | (rows.weight == 1)).all())
+    return on_rows and along_z.are_all_of(values.shape[1]) and along_x.are_all_of(values.shape[2])
 
 
 def _arrays(nodes: tuple[Nodes, Nodes, Nodes]) -> list[NDArray[np.float32] | NDArray[np.int64]]:
