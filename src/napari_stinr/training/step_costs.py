@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FLOAT = 4
 """Size of a number [byte]."""
 _ARRAYS_OF_LINES = 12
-_SLOWER_ON_FILES = 3.0
+_SLOWER_ON_FILES = 4.0
 """By how much the update of parameters by rows is longer on files, by what it takes in memory; measured."""
 _LONGER_WAY = 1.15
 """Way of a ray through a box with a margin, over its edge, at a mean angle."""

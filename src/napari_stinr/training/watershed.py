@@ -91,7 +91,7 @@ def within_reach(atoms: torch.Tensor, peaks: torch.Tensor, *, reach: int) -> tup
         How many there are.
     """
     _, depth, width = atoms.shape
-    peak = torch.stack([peaks // (depth * width), peaks // width % depth, peaks % width]).int()
+    peak = [(peaks // (depth * width)).int(), (peaks // width % depth).int(), (peaks % width).int()]
     n_cells = [-(-n // reach) for n in atoms.shape]
     places = [torch.arange(n, dtype=torch.int32, device=atoms.device) for n in atoms.shape]
 

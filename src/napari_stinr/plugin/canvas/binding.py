@@ -32,6 +32,7 @@ from napari_stinr.plugin.canvas.requirements_watch import RequirementsWatch
 from napari_stinr.plugin.canvas.stage import Stage
 from napari_stinr.plugin.canvas.time_slider import TimeSlider
 from napari_stinr.plugin.canvas.views import Views
+from napari_stinr.plugin.canvas.written_place import share_pixels
 from napari_stinr.plugin.canvas.written_stores import LevelIn3D
 from napari_stinr.plugin.canvas.written_volumes import add_written, mend_layer, show_whole, split_written, written_layer
 from napari_stinr.plugin.session.draft import matching_draft
@@ -113,7 +114,17 @@ class ViewerBinding(QObject):
         self._garbage = WindowGarbage()
         self._is_polling = False
         self._failure_said = ""
-        session = self.session
+        self._listen()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.poll)
+        self._timer.start(POLL_EVERY)
+        self._build()
+        self._watch_window()
+        self._take_newest_layer()
+
+    def _listen(self) -> None:
+        """Hear of what session and viewer do; before anybody else, who may ask for what is set here."""
+        session, viewer = self.session, self.viewer
         session.draft_changed.connect(self._on_draft_changed)
         session.reconstruction_changed.connect(self._on_reconstruction_changed)
         session.state_changed.connect(self._on_state_changed)
@@ -131,27 +142,20 @@ class ViewerBinding(QObject):
         viewer.events.theme.connect(self._on_theme_changed)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removed.connect(self._on_layer_removed)
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self.poll)
-        self._timer.start(POLL_EVERY)
-        self.notices = EndNotices(self._window, session, self)
-        self.guard = CloseGuard(self._window, session, self.polled, self)
-        self._window.installEventFilter(self)
-        self._drops = CanvasDrops(self._window._qt_viewer, self.open_files)
         watch_settings(self._on_settings_changed)
-        application = QApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(self.close)
+
+    def _build(self) -> None:
+        """Make what works on session and viewer."""
+        session, viewer = self.session, self.viewer
         self.requirements = RequirementsWatch(session, self.run, self)
-        self.draft_changed.connect(self.requirements.look_again)
-        self.config_changed.connect(self.requirements.look_again)
-        self.pose_changed.connect(self.requirements.look_again)
+        self.facts = FactsWatch(session, self.run, self)
+        for changed in (self.draft_changed, self.config_changed, self.pose_changed):
+            changed.connect(self.requirements.look_again)
+        self.draft_changed.connect(self.facts.look_again)
         self.aligner = Aligner(session, self.run, self)
         self.by_hand = ByHand(viewer, self.slider, self.aligner, self.run, self)
         self.crop = CropRectangle(viewer, self)
-        self.facts = FactsWatch(session, self.run, self)
         self._level_in_3d = LevelIn3D(viewer)
-        self.draft_changed.connect(self.facts.look_again)
         self.player = Player(self.slider, self.layers, session, self)
         self.movies = MovieMaker(viewer, self.slider, self.layers, self.tasks, self)
         stage = Stage(viewer, session, self.slider, self.layers, self.run)
@@ -164,7 +168,17 @@ class ViewerBinding(QObject):
         for changed in (self.t_changed, self.draft_changed, self.reconstruction_changed):
             changed.connect(self.texts.update)
         self.project = ProjectKeeper(self)
-        self._take_newest_layer()
+
+    def _watch_window(self) -> None:
+        """See what is dropped on the window and when it closes."""
+        self.notices = EndNotices(self._window, self.session, self)
+        self.guard = CloseGuard(self._window, self.session, self.polled, self)
+        self.guard.use_project(self.project)
+        self._window.installEventFilter(self)
+        self._drops = CanvasDrops(self._window._qt_viewer, self.open_files)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.close)
 
     def poll(self) -> None:
         """Take in what the threads have posted."""
@@ -351,6 +365,7 @@ class ViewerBinding(QObject):
     def _mend_layer(self, layer: Any) -> None:
         """Show a volume of ours that napari opened itself; napari places the slider and the view after this."""
         if mend_layer(layer, self.session.draft):
+            share_pixels(self.viewer, layer)
             self._level_in_3d.look()
             QTimer.singleShot(0, lambda: show_whole(self.viewer, layer))
 

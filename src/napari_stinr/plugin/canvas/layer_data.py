@@ -38,7 +38,8 @@ _told_lost: WeakSet[Any] = WeakSet()
 class TimedStack:
     """Projections `(n_tilts, height, width)` as `(t, 1, y, x)`, at every step the nearest one; nothing is copied.
 
-    They are turned by 90 degrees where they are trained like that, so that what pointed right points down. Images whose file is lost are blank: napari asks for them whenever it draws, and an error there stops the drawing.
+    Those that are trained turned by 90 degrees are shown like that, too: what pointed right points down. Images whose
+    file is lost are blank: napari asks for them whenever it draws, and an error there stops the drawing.
     """
 
     def __init__(self, stack: Preview | NDArray[Any], axis: TimeAxis, *, is_turned: bool = False) -> None:

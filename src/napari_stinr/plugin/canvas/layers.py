@@ -103,13 +103,12 @@ class ViewerLayers(QObject):
         if is_other:
             self._hide(*self._of_others(draft))
         if layer is None:
-            layer = self._viewer.add_image(data, **options)
+            layer, has_turned = self._viewer.add_image(data, **options), False
         else:
             was = entry_of(layer, "draft")
             has_turned = was.is_turned is not draft.is_turned
             if has_turned or not np.array_equal(time_axis_of(was).projection_at, time_axis_of(draft).projection_at):
                 layer.data = data
-            is_other = is_other or has_turned
             for name in ("scale", "translate", "units"):
                 setattr(layer, name, options[name])
             layer.metadata = {**layer.metadata, **options["metadata"]}
@@ -117,8 +116,8 @@ class ViewerLayers(QObject):
         if is_other:
             layer.visible = True
         self._follow()
-        if is_other:
-            self._look_at(layer)
+        if is_other or has_turned:
+            self._look_at(layer, axes=(0, 1) if is_other else (1,))
 
     def show_reconstruction(self, reconstruction: Reconstruction, draft: SeriesDraft | None, *, again: bool) -> None:
         """Stream a reconstruction into the 4D layer of its run; `again`: also where that was hidden or deleted."""
@@ -310,13 +309,13 @@ class ViewerLayers(QObject):
         for name in ("scale", "translate", "units"):
             setattr(layer, name, place[name])
 
-    def _look_at(self, layer: Image) -> None:
+    def _look_at(self, layer: Image, *, axes: tuple[int, ...]) -> None:
         """Bring a series that was opened, or is taken up again, into sight."""
         self._last_world = None
         self._viewer.reset_view()
         # Where a deeper series was looked at before, its z may lie beside this one, and the canvas stay black.
         middle = layer.extent.world.mean(axis=0)
-        for axis in (0, 1):
+        for axis in axes:
             self._viewer.dims.set_point(self._viewer.dims.ndim - 4 + axis, middle[axis])
 
     def _follow(self) -> None:

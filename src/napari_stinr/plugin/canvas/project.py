@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import PROJECT_ENDING
 from napari_stinr.plugin.canvas.view_state import ViewRestorer, view_state
 from napari_stinr.plugin.session.autosave import AUTOSAVE_ENDING
+from napari_stinr.plugin.session.failures import split_text, written_text
+from napari_stinr.plugin.session.unsaved import Unsaved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +35,9 @@ class ProjectKeeper(QObject):
     missing = Signal(object)
     """A project was opened (`OpenedProject`), and files of its series are not where they were."""
 
+    saved = Signal(bool)
+    """What a person has saved is on the disk, or could not be written."""
+
     def __init__(self, binding: Any) -> None:
         super().__init__(binding)
         self._binding = binding
@@ -43,6 +49,9 @@ class ProjectKeeper(QObject):
         self._dock: Any = lambda: None
         self._page = ""
         self._saving: Task[Any] | None = None
+        self._saving_for_person: Task[Any] | None = None
+        # How much had been changed when it was saved: what came later is not in it.
+        self._n_changes, self._n_in_project, self._n_in_autosaved = 0, 0, 0
         self._calm = QTimer(self)
         self._calm.setSingleShot(True)
         self._calm.setInterval(_CALM)
@@ -65,13 +74,52 @@ class ProjectKeeper(QObject):
         """Save all there is, with the runs, over a project that is there."""
         from napari_stinr.plugin.session.project import Project
 
-        project = Project.of(self._binding.session, self._view())
+        project, n_changes = Project.of(self._binding.session, self._view()), self._n_changes
+
+        def ended(is_saved: bool) -> None:
+            self._saving_for_person = None
+            self.saved.emit(is_saved)
 
         def saved(_: Path) -> None:
-            self.path = path
-            show_info(f"Saved {path}")
+            self.path, self._n_in_project = path, n_changes
+            show_info(written_text(path, verb="Saved"))
+            ended(True)
 
-        self._binding.run(f"save {path.name}", lambda progress: project.save(path, progress=progress), saved)
+        def failed(problem: str) -> None:
+            show_error(split_text(problem))
+            ended(False)
+
+        self._saving_for_person = self._binding.run(
+            f"save {path.name}",
+            lambda progress: project.save(path, progress=progress),
+            saved,
+            on_error=failed,
+            on_cancelled=lambda: ended(False),
+        )
+
+    def ask_to_save(self) -> bool:
+        """Save over the project that is there, or let the person choose where; tell whether that has begun."""
+        dock = self._dock()
+        if self.path is not None:
+            self.save(self.path)
+        elif dock is not None:
+            dock.project_files.ask_for_target()
+        return self._saving_for_person is not None
+
+    def unsaved(self) -> Unsaved:
+        """Return what is lost if the window closes now; what is to be saved by itself is saved before."""
+        if self._calm.isActive() or self._saving is not None:
+            self._calm.stop()
+            self._autosave_at_once()
+        is_kept = self.autosaved is not None and self._n_in_autosaved == self._n_changes
+        is_changed = self.path is not None and self._n_in_project != self._n_changes
+        if self.path is not None and not is_changed:
+            return Unsaved()
+        return Unsaved.of(
+            self._binding.session,
+            project=self.path if is_changed else None,
+            autosaved=self.autosaved if is_kept else None,
+        )
 
     def open(self, path: Path) -> None:
         """Open a project."""
@@ -95,14 +143,13 @@ class ProjectKeeper(QObject):
         """Save the project beside the checkpoint of the run, which it refers to; nothing where there is no such run."""
         from napari_stinr.plugin.session.project import Project
 
-        checkpoint = self._binding.session.checkpoint
-        if checkpoint is None or not checkpoint.name.endswith(AUTOSAVE_ENDING) or self._saving is not None:
+        path = self._autosave_path
+        if path is None or self._saving is not None:
             return
-        path = checkpoint.with_suffix(PROJECT_ENDING)
-        project = Project.of(self._binding.session, self._view())
+        project, n_changes = Project.of(self._binding.session, self._view()), self._n_changes
 
         def saved(_: Path) -> None:
-            self._saving, self.autosaved = None, path
+            self._saving, self.autosaved, self._n_in_autosaved = None, path, n_changes
 
         def failed(problem: str) -> None:
             # Nobody has asked for it, and the checkpoint is there.
@@ -117,6 +164,26 @@ class ProjectKeeper(QObject):
             on_cancelled=lambda: failed("cancelled"),
             bar=False,
         )
+
+    @property
+    def _autosave_path(self) -> Path | None:
+        checkpoint = self._binding.session.checkpoint
+        if checkpoint is None or not checkpoint.name.endswith(AUTOSAVE_ENDING):
+            return None
+        return cast("Path", checkpoint.with_suffix(PROJECT_ENDING))
+
+    def _autosave_at_once(self) -> None:
+        from napari_stinr.plugin.session.project import Project
+
+        path = self._autosave_path
+        if path is None:
+            return
+        try:
+            Project.of(self._binding.session, self._view()).save(path, keep_runs=False)
+        except (StinrError, OSError) as error:
+            logger.warning("The project was not saved: %s", error)
+        else:
+            self.autosaved, self._n_in_autosaved = path, self._n_changes
 
     def close(self) -> None:
         """Let go of the viewer."""
@@ -137,6 +204,7 @@ class ProjectKeeper(QObject):
         self._restorer.want(opened.view)
         for problem in opened.problems:
             show_warning(problem)
+        self._n_in_project = self._n_changes
         # Also where nothing is: a dock may still ask for the files of the project before.
         self.missing.emit(opened)
 
@@ -149,5 +217,6 @@ class ProjectKeeper(QObject):
             dock.show_page(self._page)
 
     def _on_changed(self, *_: Any) -> None:
+        self._n_changes += 1
         if self._binding.session.checkpoint is not None:
             self._calm.start()

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from napari.utils.notifications import show_info
 
 from napari_stinr.data.checks import is_same_size
 from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view, placement, time_axis_of, volume_placement
 from napari_stinr.plugin.session.time_axis import TimeAxis
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
     from napari_stinr.plugin.session.draft import SeriesDraft
 
+_PIXEL = "pixel"
 PLACE = ("units", "scale", "translate", "axis_labels")
 """Units first: napari warns as soon as something moves in other units than the rest."""
 
@@ -67,6 +71,30 @@ def is_unplaced(layer: Any) -> bool:
     """Return whether a layer lies where napari puts bare numbers."""
     is_bare = np.allclose(layer.scale, 1) and np.allclose(layer.translate, 0)
     return bool(is_bare) and all(str(unit) == "pixel" for unit in layer.units)
+
+
+def share_pixels(viewer: ViewerModel, layer: Any) -> None:
+    """Count in pixels what comes beside layers of which nobody knows the size, and tell the person.
+
+    napari has one unit for all layers, and its scale bar would call nanometres pixels.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    layer : napari.layers.Layer
+        A volume of ours, at its place.
+    """
+    beside = {str(other.units[-1]) for other in viewer.layers if other is not layer and other.visible}
+    size, unit = layer.scale[-1], f"{layer.units[-1]:~P}"
+    if unit == _PIXEL or _PIXEL not in beside:
+        return
+    factors = np.ones(layer.ndim)
+    factors[-3:] = size
+    layer.units = (*layer.units[:-3], *[_PIXEL] * 3)
+    layer.scale, layer.translate = layer.scale / factors, layer.translate / factors
+    more = f"The layers beside it have no pixel size; its own is {size:.4g} {unit}."
+    show_info(f"{layer.name:.25} is shown in pixels.\n{more}")
 
 
 def _fits(written: Written, draft: SeriesDraft) -> bool:

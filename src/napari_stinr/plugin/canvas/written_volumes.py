@@ -16,7 +16,7 @@ from napari_stinr.errors import StinrError
 from napari_stinr.io.output.ome_zarr_reading import is_written_store
 from napari_stinr.io.output.written import WrittenVolumes, is_written_volume, open_written
 from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, contrast_limits
-from napari_stinr.plugin.canvas.written_place import PLACE, axis_of, even_axis, is_unplaced, place_of
+from napari_stinr.plugin.canvas.written_place import PLACE, axis_of, even_axis, is_unplaced, place_of, share_pixels
 from napari_stinr.plugin.canvas.written_stores import mend_store_layer, store_layer
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ def written_layer(path: Path, draft: SeriesDraft | None = None) -> tuple[Any, di
 def add_written(viewer: ViewerModel, layer: tuple[Any, dict[str, Any], str]) -> None:
     """Add what :func:`written_layer` gave, and let it be seen."""
     data, options, _ = layer
-    show_whole(viewer, viewer.add_image(data, **options))
+    added = viewer.add_image(data, **options)
+    share_pixels(viewer, added)
+    show_whole(viewer, added)
 
 
 def mend_layer(layer: Any, draft: SeriesDraft | None = None) -> bool:

@@ -84,7 +84,7 @@ class KnownPose:
         if (draft.used & ~self.draft.used).any():
             return False  # nobody has looked where they lie
         names = (field.name for field in fields(draft) if field.name not in _NEVER_MOVES)
-        return all(_is_same(getattr(draft, name), getattr(self.draft, name)) for name in names)
+        return all(is_same_value(getattr(draft, name), getattr(self.draft, name)) for name in names)
 
     def moved(self, pose: Pose, origin: str) -> KnownPose:
         """Return another pose of the same series, for which no alignment speaks."""
@@ -134,7 +134,19 @@ def _length(pixels: float, size: float | None) -> str:
     return f"{pixels:.2f} pixels" if size is None else f"{pixels:.2f} pixels ({pixels * size / 10:.3g} nm)"
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same_value(one: Any, other: Any) -> bool:
+    """Return whether two values of a draft are the same.
+
+    Parameters
+    ----------
+    one, other
+        Any; arrays are compared number by number, and NaN is NaN.
+
+    Returns
+    -------
+    bool
+        True for the same object, whatever it is.
+    """
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return one is other or np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
     return one is other or bool(one == other)

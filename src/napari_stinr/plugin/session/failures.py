@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_stinr.errors import StinrError
+from napari_stinr.plugin.session.run_words import HEADLINE
 from napari_stinr.plugin.session.states import NotNow
 from napari_stinr.training.checkpoints import checkpoint_text, rescue_text
 from napari_stinr.training.failures import Failure, FailureKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_stinr.training.events import Failed, Saved
 
 _MEMORY_CURE = "Choose a larger binning on the page Series, the CPU as device, or fewer voxels per step under Advanced."
@@ -33,9 +36,39 @@ def failure_text(failure: Failure, *, memory_cure: str = _MEMORY_CURE) -> str:
 def notice_text(error: Exception) -> str:
     """Return an error for a notification of napari, which shows its first line before a click: what was found."""
     if not isinstance(error, StinrError) or isinstance(error, NotNow):
-        return str(error)
+        return split_text(str(error))
     # Not capitalised: it often begins with the name of a file.
-    return f"{error.found}.\nExpected {error.expected}. {error.cure}"
+    return split_text(f"{error.found}.\nExpected {error.expected}. {error.cure}")
+
+
+def split_text(text: str) -> str:
+    """Return a text for a notification of napari: what it begins with, in a line that is seen, and all below.
+
+    Parameters
+    ----------
+    text : str
+        Sentences, of any length.
+
+    Returns
+    -------
+    str
+        The same text where its first line is short enough.
+    """
+    first, _, rest = text.partition("\n")
+    if len(first) <= HEADLINE:
+        return text
+    # A sentence, else what comes before a colon or comma, else whole words.
+    for mark in (". ", "; ", ": ", ", "):
+        head, found, tail = first.partition(mark)
+        if found and len(head) < HEADLINE:
+            return "\n".join(filter(None, [head + found.rstrip(), tail, rest]))
+    head = first[: HEADLINE - 1].rpartition(" ")[0] or first[: HEADLINE - 1]
+    return f"{head}…\n{text}"
+
+
+def written_text(path: Path, *, verb: str = "Wrote") -> str:
+    """Return what to say of a file that was written: its name, and where it is below."""
+    return split_text(f"{verb} {path.name}\nin {path.parent}")
 
 
 def failed_text(failed: Failed) -> str:
