@@ -171,10 +171,19 @@ def _alone(shown: Shown) -> dict[str, float]:
     def phase(name: str, do: Callable[[], Any]) -> None:
         found[name] = _longest(viewer.window._qt_window, do)["longest_ms"]
 
-    def add(layers: tuple[Layer, ...], pause: float) -> None:
-        for layer in layers:
+    def add_results() -> None:
+        for layer in shown.results:
             viewer.add_image(layer.data, **layer.looks)
-            pump(pause)
+            pump(1.0)
+
+    def open_sample() -> None:
+        # A sample gives napari all of its layers at once.
+        for layer in shown.sample:
+            viewer.add_image(layer.data, **layer.looks)
+        overlays = viewer.canvas.overlays
+        overlays.text.text = shown.text
+        overlays.text.visible = overlays.scale_bar.visible = True
+        pump(1.0)
 
     def set_t(t: float) -> None:
         viewer.dims.set_point(0, t * shown.last)
@@ -183,13 +192,9 @@ def _alone(shown: Shown) -> dict[str, float]:
         empty = QWidget()
         empty.setFixedWidth(DOCK_WIDTH)
         viewer.window.add_dock_widget(empty)
-        overlays = viewer.canvas.overlays
-        overlays.text.text = shown.text
-        overlays.text.visible = overlays.scale_bar.visible = True
         pump(1.0)
-        # A sample gives napari all of its layers at once.
-        phase(OPENS, lambda: (add(shown.sample, 0.0), pump(1.0)))
-        phase(TRAINS, lambda: add(shown.results, 1.0))
+        phase(OPENS, open_sample)
+        phase(TRAINS, add_results)
         for layer, kept in zip(viewer.layers, (*shown.sample, *shown.results), strict=True):
             layer.visible = kept.looks["visible"]
         pump(1.0)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from napari.utils import progress
 
-from napari_stinr.plugin.canvas.background import ActivityBars
+from helpers.waiting import Gate
+from napari_stinr.plugin.canvas import background
+from napari_stinr.plugin.canvas.background import ActivityBars, BackgroundTasks
 
 pytestmark = pytest.mark.qt
 
@@ -24,3 +27,24 @@ def test_what_was_done_before_does_not_count_for_the_pace(monkeypatch, qapp):
     assert bar.format_dict["rate"] == pytest.approx(1.0, rel=0.05)
     bars.close("run")
     assert bars.owners == ()
+
+
+def titles() -> list[str]:
+    return [str(bar.desc).removesuffix(": ") for bar in progress._all_instances]
+
+
+def test_a_task_has_a_bar_once_it_has_gone_on_for_a_while(monkeypatch, qtbot):
+    """To make a bar has napari draw the whole window, which a task of a moment is not worth."""
+    tasks, gate, found = BackgroundTasks(), Gate(), []
+    tasks.run("a moment", lambda _: None, found.append)
+    tasks.poll()
+    assert titles() == []
+    qtbot.waitUntil(lambda: tasks.poll() or found == [None], timeout=30_000)
+    tasks.run("a while", lambda _: gate(), found.append)
+    monkeypatch.setattr(background, "_BAR_AFTER", 0.0)
+    qtbot.waitUntil(lambda: tasks.poll() or titles() == ["a while"], timeout=30_000)
+    gate.open()
+    qtbot.waitUntil(lambda: tasks.poll() or len(found) == 2, timeout=30_000)
+    tasks.poll()
+    assert titles() == []
+    tasks.close()

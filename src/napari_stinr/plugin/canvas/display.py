@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 import numpy as np
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stinr.analysis.contamination import is_static
 from napari_stinr.plugin.canvas.grown import GrownSince
@@ -27,6 +27,8 @@ _LEAST_OF_HIGHEST = 0.05
 _BRIGHT = 0.99
 """Part of the contamination that is not brighter than the brightest colour."""
 _LEAST_LIMIT = 1e-6
+_TURN = 20
+"""Time between two layers that are added, in which the window is drawn [ms]."""
 
 
 class Shown(StrEnum):
@@ -171,19 +173,30 @@ class Display(QObject):
 
         def done(clean: _Clean) -> None:
             self._computing, self._clean = None, clean
-            now = self._session.reconstruction
-            # Snapshots may come faster than this: the last but one is better than none.
-            is_fresh = now is reconstruction or (now is not None and self._session.is_active)
-            if is_fresh and self.shown in (Shown.CLEAN, Shown.CONTAMINATION):
-                self._present(clean)
-            else:
+            if not self._is_wanted(clean):
                 self._apply()
+            elif self.shown is Shown.CONTAMINATION:
+                # Napari takes a tenth of a second for each layer: one at a time.
+                self._stage.layers.add_clean(clean.volume, clean.reconstruction)
+                QTimer.singleShot(_TURN, self._present_rest)
+            else:
+                self._present(clean)
 
         def failed(problem: str) -> None:
             self._computing = None
             show_error(problem)
 
         self._stage.run("render clean", lambda _: _Clean.of(reconstruction), done, on_error=failed)
+
+    def _is_wanted(self, clean: _Clean) -> bool:
+        now = self._session.reconstruction
+        # Snapshots may come faster than this: the last but one is better than none.
+        is_fresh = now is clean.reconstruction or (now is not None and self._session.is_active)
+        return is_fresh and self.shown in (Shown.CLEAN, Shown.CONTAMINATION)
+
+    def _present_rest(self) -> None:
+        if self._clean is not None and self._is_wanted(self._clean):
+            self._present(self._clean)
 
     def _compute_map(self, which: Map, reconstruction: Reconstruction) -> None:
         if which in self._mapping:

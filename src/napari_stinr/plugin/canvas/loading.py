@@ -32,6 +32,13 @@ _EVERY, _TURN = 30, 10
 _thread: threading.Thread | None = None
 
 
+def read_ahead() -> None:
+    """Let the system read the largest library from the disk, beside something that Python is busy with."""
+    if not _are_loaded(_LIBRARIES):
+        # Not the rest as well: two threads of Python would take twice as long each.
+        threading.Thread(target=_read_torch, name="stinr-reading", daemon=False).start()
+
+
 def begin_loading() -> None:
     """Begin to load the libraries in a thread of their own, where that was not done yet."""
     global _thread

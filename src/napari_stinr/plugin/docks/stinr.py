@@ -188,6 +188,9 @@ class StinrDock(QWidget):
         return self._made[name]
 
     def _make_next_page(self) -> None:
+        if self.binding.tasks.is_opening:
+            # Napari makes a bar and lets Qt handle all that waits, which would all be one turn.
+            return
         missing = [name for name in _MAKERS if name not in self._made]
         # Where the window has closed meanwhile, a page would begin a session of its own.
         is_open = known_binding(self._viewer) is self.binding

@@ -92,7 +92,7 @@ def _simulated_beside(application: Any, config: SimulationConfig) -> Simulation:
     from napari.utils import progress
     from qtpy.QtCore import QEventLoop
 
-    from napari_stinr.plugin.canvas.loading import begin_loading
+    from napari_stinr.plugin.canvas.loading import read_ahead
     from napari_stinr.simulation import simulate
 
     finished: list[Simulation] = []
@@ -111,7 +111,7 @@ def _simulated_beside(application: Any, config: SimulationConfig) -> Simulation:
         except BaseException as error:
             failed.append(error)
 
-    begin_loading()
+    read_ahead()
     thread = threading.Thread(target=work, name="stinr-sample", daemon=True)
     # The bar makes widgets, which must happen in this thread; the other one only counts.
     with progress(total=len(config.tilt_angles), desc="Simulating the tilts") as bar:
