@@ -23,7 +23,7 @@ from napari_stinr.reconstruction.sampled_field import SampledField
 from napari_stinr.training import whole_atoms
 from napari_stinr.training.estimates import Speed
 from napari_stinr.training.events import Failed, Finished, Saved, Snapshot
-from napari_stinr.training.fits import DoesNotFitError, Room, check_fits
+from napari_stinr.training.fits import DoesNotFitError, Room, check_fits, files_folder, free_disk
 from napari_stinr.training.requirements import estimate_run
 from napari_stinr.training.run import Order, drive
 
@@ -47,7 +47,7 @@ def never_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let so much of the disk be free."""
-    return lambda n_bytes: monkeypatch.setattr("napari_stinr.training.fits.free_disk", lambda folder: int(n_bytes))
+    return lambda n_bytes: monkeypatch.setattr("napari_stinr.training.fits.free_disk", lambda path: int(n_bytes))
 
 
 def cube(size: int) -> tuple[int, int, int]:
@@ -56,9 +56,14 @@ def cube(size: int) -> tuple[int, int, int]:
 
 def test_a_large_run_is_told_with_its_disk(tmp_path: Path, disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     disk(100 * GIGABYTE)
-    monkeypatch.setattr("napari_stinr.training.requirements.free_disk", lambda folder: 100 * GIGABYTE)
+    monkeypatch.setattr("napari_stinr.training.requirements.free_disk", lambda path: 100 * GIGABYTE)
     estimate = estimate_run(
-        cube(1024), preset_config("growth"), binning=1, available=22 * GIGABYTE, speed=SPEED, folder=tmp_path / "new"
+        cube(1024),
+        preset_config("growth"),
+        binning=1,
+        available=22 * GIGABYTE,
+        speed=SPEED,
+        path=tmp_path / "new" / "run.stinr",
     )
     assert not estimate.problem
     assert estimate.memory < 16 * GIGABYTE
@@ -72,7 +77,12 @@ def test_a_large_run_is_told_with_its_disk(tmp_path: Path, disk: Any, monkeypatc
 
 def test_what_is_too_large_for_the_disk_is_refused_with_the_binning_that_fits(tmp_path: Path, disk: Any) -> None:
     disk(70 * GIGABYTE)
-    options: dict[str, Any] = {"binning": 1, "available": 22 * GIGABYTE, "folder": tmp_path, "cure": "Take {binning}"}
+    options: dict[str, Any] = {
+        "binning": 1,
+        "available": 22 * GIGABYTE,
+        "path": tmp_path / "run.stinr",
+        "cure": "Take {binning}",
+    }
     with pytest.raises(
         DoesNotFitError, match=rf"of the disk of {tmp_path}; .*70\.0 GB of that disk\. Take 2, "
     ) as told:
@@ -90,12 +100,21 @@ def test_what_is_too_large_for_the_disk_is_refused_with_the_binning_that_fits(tm
         assert "disk" not in str(refused.value)
 
 
+def test_what_a_run_is_saved_over_counts_as_free(tmp_path: Path) -> None:
+    path = tmp_path / "run.stinr"
+    before = free_disk(path)
+    with path.open("wb") as stream:
+        stream.truncate(10**12)  # takes no space itself
+    assert free_disk(path) == pytest.approx(before + 10**12, abs=10**11)
+    assert files_folder(tmp_path / "not" / "there" / "run.stinr") == tmp_path
+
+
 def test_a_network_is_not_put_on_files(tmp_path: Path, disk: Any) -> None:
     disk(1000 * GIGABYTE)
     config = preset_config("growth")
     config = config.model_copy(update={"field": config.field.model_copy(update={"features": 4, "hidden": 16})})
     with pytest.raises(DoesNotFitError) as told:
-        check_fits(cube(1024), config, binning=1, available=22 * GIGABYTE, folder=tmp_path)
+        check_fits(cube(1024), config, binning=1, available=22 * GIGABYTE, path=tmp_path / "run.stinr")
     assert "disk" not in str(told.value)
 
 

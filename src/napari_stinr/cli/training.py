@@ -162,7 +162,7 @@ class TrainingRequest:
             available=available,
             beside=beside,
             reaches_edge=reaches_edge,
-            folder=self.out.parent,
+            path=self.out,
             cure=_BINNING_CURE,
         )
         return estimate_run(
@@ -175,7 +175,7 @@ class TrainingRequest:
             limit=self.seconds,
             begun=begun,
             is_posed=self._pose is not None,
-            folder=self.out.parent,
+            path=self.out,
             cure=_BINNING_CURE,
         )
 

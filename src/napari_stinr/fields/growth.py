@@ -231,8 +231,10 @@ class GrowthField(Field):
 
     def _at_voxels(self, volume: torch.Tensor, z: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`(rows, depth, width)` values of the voxels nearest to positions, of a volume with rows first."""
-        for axis, positions in enumerate((y, z, x)):
-            index = self._nearest(positions, axis=(1, 0, 2)[axis])
+        wanted = [self._nearest(positions, axis=(1, 0, 2)[axis]) for axis, positions in enumerate((y, z, x))]
+        # Where the fewest are wanted first: of a slice across all rows, not all that these hold.
+        for axis in sorted(range(3), key=lambda axis: len(wanted[axis]) / volume.shape[axis]):
+            index = wanted[axis]
             if not torch.equal(index, torch.arange(volume.shape[axis])):
                 volume, whole = volume.index_select(axis, index.to(volume.device)), volume
                 let_go(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -51,7 +52,7 @@ def check_fits(
     available: int,
     beside: int | None = None,
     reaches_edge: bool = False,
-    folder: Path | None = None,
+    path: Path | None = None,
     may_use_files: bool = True,
     cure: str = SCRIPT_CURE,
 ) -> Room:
@@ -61,8 +62,9 @@ def check_fits(
     ----------
     shape, config, binning, available, beside, reaches_edge, cure
         As for :func:`~napari_stinr.training.requirements.estimate_run`.
-    folder : Path, optional
-        Where the files of a volume would be that does not fit into memory; by default with the runs of this user.
+    path : Path, optional
+        File of the run; beside it are those of a volume that does not fit into memory. By default with the runs of this
+        user.
     may_use_files : bool
         Whether the volume may lie on files; not where several processes share it out.
 
@@ -85,8 +87,8 @@ def check_fits(
         return in_memory, on_files
 
     # A device with memory of its own trains what fits into that.
-    place, may_use_files = files_folder(folder), may_use_files and beside is None
-    free = Memory(available, beside, free_disk(place) if may_use_files else 0)
+    may_use_files = may_use_files and beside is None
+    free = Memory(available, beside, free_disk(path) if may_use_files else 0)
     in_memory, on_files = needs(binning)
     if in_memory.fits(free):
         return Room(in_memory.device)
@@ -104,7 +106,7 @@ def check_fits(
         cure = f"{cure.format(binning=fitting)}, which takes {taken}."
     except StinrError:
         cure = "Close other programs, or cut the images down: no binning up to 16 fits."
-    found, expected = _misfit(in_memory, on_files, free, place)
+    found, expected = _misfit(in_memory, on_files, free, files_folder(path))
     raise DoesNotFitError(found, expected=expected, cure=cure, binning=fitting)
 
 
@@ -125,13 +127,13 @@ def _misfit(in_memory: Memory, on_files: Memory | None, free: Memory, folder: Pa
     return found, expected
 
 
-def files_folder(folder: Path | None) -> Path:
+def files_folder(path: Path | None) -> Path:
     """Return the folder for the files of a volume, which is there.
 
     Parameters
     ----------
-    folder : Path, optional
-        Folder of the run, which may not be there yet; by default that of the runs of this user.
+    path : Path, optional
+        File of the run, whose folder may not be there yet; by default it is that of the runs of this user.
 
     Returns
     -------
@@ -140,16 +142,30 @@ def files_folder(folder: Path | None) -> Path:
     """
     from napari_stinr.training.checkpoints import automatic_folder
 
-    place = (automatic_folder() if folder is None else folder.expanduser()).absolute()
+    place = (automatic_folder() if path is None else path.expanduser().parent).absolute()
     return next((above for above in (place, *place.parents) if above.is_dir()), place)
 
 
-def free_disk(folder: Path) -> int:
-    """Return the free space of a disk; none where it cannot be asked [bytes]."""
+def free_disk(path: Path | None) -> int:
+    """Return the space for the files of a run and of its volume [bytes].
+
+    Parameters
+    ----------
+    path : Path, optional
+        File of the run; one that is there already is replaced, and its space counts.
+
+    Returns
+    -------
+    int
+        0 where it cannot be asked.
+    """
     try:
-        return shutil.disk_usage(folder).free
+        free = shutil.disk_usage(files_folder(path)).free
     except OSError:
         return 0
+    with contextlib.suppress(OSError):
+        free += 0 if path is None else path.expanduser().stat().st_size
+    return free
 
 
 def size_text(n_bytes: float) -> str:

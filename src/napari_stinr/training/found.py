@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -13,27 +13,27 @@ from napari_stinr.fields.storage import view_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_stinr.fields import Field
+    from napari_stinr.fields import Field, GrowthField
+    from napari_stinr.fields.surface import SurfaceField
     from napari_stinr.training.surface import SurfaceSearch
 
 
-def begin_volume(field: Field, search: SurfaceSearch, surface: Field) -> None:
+def begin_volume(growth: GrowthField, search: SurfaceSearch, surface: SurfaceField) -> None:
     """Let the fit of the volume begin with what the search has found.
 
     Parameters
     ----------
-    field : Field
-        The growth field of the run; becomes what was found.
+    growth : GrowthField
+        The field of the run; becomes what was found.
     search : SurfaceSearch
         The search.
-    surface : Field
+    surface : SurfaceField
         Its last field.
     """
-    growth: Any = field  # no other is searched for
-    growth.tell_regions(search.regions(surface))  # type: ignore[arg-type]
+    growth.tell_regions(search.regions(surface))
     if growth.density.decoder is None:  # which would have one unit left to learn with
         # The search has found most of the density, too; its arrival times are no better a start.
-        growth.density.take(search.density(surface))  # type: ignore[arg-type]
+        growth.density.take(search.density(surface))
 
 
 def shown_field(field: Field, search: SurfaceSearch | None, surface: Field, *, is_view: bool) -> Field:
@@ -55,20 +55,20 @@ def shown_field(field: Field, search: SurfaceSearch | None, surface: Field, *, i
     Field
         Looks like what the search has found so far, where it is going on.
     """
-    growth: Any = field
     if not is_view:
         shown = deepcopy(field).cpu().requires_grad_(False).eval()
     elif search is None:
         shown = view_of(field).eval()
     else:
         # Density and regions are not begun yet and may be lent; the arrival times are where they begin.
-        shown = view_of(field, but=(growth.arrival,)).eval()
+        shown = view_of(field, but=(cast("GrowthField", field).arrival,)).eval()
     if search is not None:
-        _show_search(shown, search, deepcopy(surface).cpu().requires_grad_(False))
+        copied = cast("SurfaceField", deepcopy(surface).cpu().requires_grad_(False))
+        _show_search(cast("GrowthField", shown), search, copied)
     return shown
 
 
-def _show_search(growth: Any, search: SurfaceSearch, surface: Any) -> None:
+def _show_search(growth: GrowthField, search: SurfaceSearch, surface: SurfaceField) -> None:
     z, y, x = search.positions()
 
     def regions() -> Iterator[tuple[slice, torch.Tensor]]:

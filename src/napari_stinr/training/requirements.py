@@ -161,7 +161,7 @@ def estimate_run(
     limit: float | None = None,
     begun: Begun | None = None,
     is_posed: bool = False,
-    folder: Path | None = None,
+    path: Path | None = None,
     cure: str = SCRIPT_CURE,
 ) -> Estimate:
     """Estimate what a run needs.
@@ -188,8 +188,8 @@ def estimate_run(
         The run that is gone on with.
     is_posed : bool
         Whether it is known where the projections were recorded.
-    folder : Path, optional
-        Where the run is saved, and the files of a volume are that does not fit into memory.
+    path : Path, optional
+        File of the run; beside it are those of a volume that does not fit into memory.
     cure : str
         How a larger binning is chosen, with ``{binning}`` in its place.
 
@@ -198,12 +198,11 @@ def estimate_run(
     Estimate
         With a problem where the run does not fit.
     """
-    from napari_stinr.training.estimates import expected_stages, expected_steps, memory_of_run, memory_on_files
+    from napari_stinr.training.estimates import expected_stages, expected_steps
     from napari_stinr.training.preparation import alignment_seconds, preprocessing_seconds
 
     reaches_edge = begun.margin > 0 if begun is not None else reaches_edge
     binned = (shape[0], shape[1] // binning, shape[2] // binning)
-    place = files_folder(folder)
     problem, fitting = "", None
     try:
         room = check_fits(
@@ -213,14 +212,12 @@ def estimate_run(
             available=available,
             beside=beside,
             reaches_edge=reaches_edge,
-            folder=place,
+            path=path,
             cure=cure,
         )
     except DoesNotFitError as error:
         problem, fitting = str(error), error.binning
-        needed = memory_of_run(binned, config, reaches_edge=reaches_edge, on_gpu=beside is not None)
-        on_files = memory_on_files(binned, config, reaches_edge=reaches_edge) if beside is None else None
-        room = Room(needed.device) if on_files is None else Room(on_files.device, on_files.disk)
+        room = _wanted(binned, config, available=available, beside=beside, reaches_edge=reaches_edge)
     steps = expected_steps(binned, config, reaches_edge=reaches_edge)
     left = steps if begun is None else max(0, steps - begun.step)
     seconds, aligning = None, 0.0
@@ -246,8 +243,8 @@ def estimate_run(
         stages=stages,
         fitting_binning=fitting,
         disk=room.disk,
-        free_disk=free_disk(place) if room.disk else 0,
-        folder=str(place) if room.disk else "",
+        free_disk=free_disk(path) if room.disk else 0,
+        folder=str(files_folder(path)) if room.disk else "",
     )
 
 
@@ -260,7 +257,7 @@ def check_series_fits(
     binning: int = 1,
     held: int = 0,
     part: float = 1.0,
-    folder: Path | None = None,
+    path: Path | None = None,
     cure: str = SCRIPT_CURE,
 ) -> Room:
     """Refuse the training on a series that is in memory already, prepared and aligned; see :func:`check_fits`.
@@ -269,7 +266,7 @@ def check_series_fits(
     ----------
     series : TiltSeries
         What was binned already.
-    config, binning, folder, cure
+    config, binning, path, cure
         As for :func:`estimate_run`.
     device : str
         Where the training is to be.
@@ -300,7 +297,7 @@ def check_series_fits(
         available=available + (held if beside is None else 0),
         beside=None if beside is None else beside + held,
         reaches_edge=margin > 0,
-        folder=folder,
+        path=path,
         may_use_files=part >= 1,
         cure=cure,
     )
@@ -358,6 +355,23 @@ def memory_beside(device: str) -> int | None:
     from napari_stinr.devices import resolve_device
 
     return int(psutil.virtual_memory().available) if resolve_device(device).type == "cuda" else None
+
+
+def _wanted(
+    shape: tuple[int, int, int],
+    config: ReconstructionConfig,
+    *,
+    available: int,
+    beside: int | None,
+    reaches_edge: bool,
+) -> Room:
+    """Return what a run takes that does not fit: with its volume on files, where that fails because of the disk."""
+    from napari_stinr.training.estimates import Memory, memory_of_run, memory_on_files
+
+    on_files = memory_on_files(shape, config, reaches_edge=reaches_edge) if beside is None else None
+    if on_files is not None and on_files.fits_memory(Memory(available)):
+        return Room(on_files.device, on_files.disk)
+    return Room(memory_of_run(shape, config, reaches_edge=reaches_edge, on_gpu=beside is not None).device)
 
 
 def _time_of_last(steps: float, stages: tuple[StageTime, ...]) -> float:

@@ -272,7 +272,7 @@ class _Training:
             margin=margin,
             held=sum(value.nbytes for value in state if not is_on_file(value)),
             part=order.makers.part_here,
-            folder=None if order.path is None else order.path.parent,
+            path=order.path,
             cure=order.binning_cure,
         )
         self._is_on_files = room.disk > 0
@@ -282,7 +282,7 @@ class _Training:
         if not self._is_on_files:
             return {}
         self._make_folder()
-        return {"files": files_folder(None if self._order.path is None else self._order.path.parent)}
+        return {"files": files_folder(self._order.path)}
 
     def _preprocessed(self, recorded: TiltSeries, config: ReconstructionConfig) -> TiltSeries:
         """Do to the projections what the settings ask for, and remember the notes that it makes."""

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 
 from napari_stinr.fields.atoms import Atoms
 from napari_stinr.fields.filters import filtered
@@ -126,34 +125,33 @@ def _around_surface(
         first, last = some[0].start, some[-1].stop
         # With the rows on both sides that decide what is near.
         around = slice(max(0, first - max(reach, _DEPTH)), last + max(reach, _DEPTH))
-        inside = (regions[around] != OUTSIDE).float().to(work)
+        inside = (regions[around] != OUTSIDE).to(work)
         near, depths = inside, _depths(inside)
         for axis in range(3):
-            near = _highest_within(near, reach, axis=axis)
+            near = _grown(near, reach, axis=axis)
         for rows in some:
             here = slice(rows.start - around.start, rows.stop - around.start)
-            yield rows, near[here] > 0, depths[here]
+            yield rows, near[here], depths[here]
         let_go(regions)
 
 
 def _depths(inside: torch.Tensor) -> torch.Tensor:
     """`(rows, depth, width)` how many voxels from the surface, at most `_DEPTH`: inside positive, outside negative."""
-    depths, grown, outgrown = torch.zeros_like(inside), inside, 1 - inside
+    depths, grown, outgrown = torch.zeros_like(inside, dtype=torch.int8), inside, ~inside
     for _ in range(_DEPTH):
-        depths += grown - outgrown
+        depths += grown.to(depths) - outgrown.to(depths)
         for axis in range(3):
-            grown, outgrown = (_highest_within(values, 1, axis=axis) for values in (grown, outgrown))
-    return depths
+            grown, outgrown = (_grown(values, 1, axis=axis) for values in (grown, outgrown))
+    return depths.float()
 
 
-def _highest_within(values: torch.Tensor, reach: int, *, axis: int) -> torch.Tensor:
-    """`(rows, depth, width)` highest of all values that are so near along one axis."""
-    kernel = [2 * reach + 1 if other == axis else 1 for other in range(3)]
-    padding = [reach if other == axis else 0 for other in range(3)]
-    # Piece by piece along another axis, as torch holds the places of the highest, too.
-    pieces = values.split(_ROWS_TOGETHER, dim=1 if axis == 0 else 0)  # type: ignore[no-untyped-call]
-    pooled = [functional.max_pool3d(piece[None, None], kernel, stride=1, padding=padding)[0, 0] for piece in pieces]
-    return torch.cat(pooled, dim=1 if axis == 0 else 0)
+def _grown(inside: torch.Tensor, reach: int, *, axis: int) -> torch.Tensor:
+    """`(rows, depth, width)` bool, whether there is a voxel inside that is so near along one axis."""
+    grown, n = inside.clone(), inside.shape[axis]
+    for distance in range(1, min(reach, n - 1) + 1):
+        for here, there in ((0, distance), (distance, 0)):
+            grown.narrow(axis, here, n - distance).logical_or_(inside.narrow(axis, there, n - distance))
+    return grown
 
 
 def _reach(grid: VoxelGrid) -> int:

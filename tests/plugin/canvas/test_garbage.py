@@ -27,10 +27,13 @@ class Knot:
         self.ended.append(threading.current_thread().name)
 
 
-def work_elsewhere() -> None:
-    worker = threading.Thread(target=lambda: [[] for _ in range(MANY)], name="worker")
+def work_elsewhere() -> list[list[object]]:
+    """Make many objects in another thread, and return them: Python counts what there is more of than before."""
+    made: list[list[object]] = []
+    worker = threading.Thread(target=lambda: made.extend([] for _ in range(MANY)), name="worker")
     worker.start()
     worker.join()
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +57,10 @@ def test_window_collects_in_its_own_thread_until_it_closes(make_napari_viewer, q
     binding = binding_of(viewer)
     ended: list[str] = []
     Knot(ended)
-    work_elsewhere()
+    made = work_elsewhere()
     assert ended == []
     qtbot.waitUntil(lambda: ended == [threading.main_thread().name], timeout=30_000)
+    assert len(made) == MANY
     binding.close()
 
 
@@ -107,9 +111,10 @@ def test_who_has_switched_it_off_keeps_it_off():
     try:
         garbage, ended = WindowGarbage(), []
         Knot(ended)
-        work_elsewhere()
+        made = work_elsewhere()
         garbage.look()
         garbage.close()
+        assert len(made) == MANY
         assert ended == []
         assert not gc.isenabled()
     finally:

@@ -85,53 +85,23 @@ def test_dropped_back_it_opens_as_it_was(make_napari_viewer, qtbot, tmp_path, wh
     assert window.session.draft is None
 
 
-def test_opened_before_the_dock_it_is_put_right_and_what_a_person_changed_stays(make_napari_viewer, tmp_path):
+def test_opened_before_the_dock_it_is_put_right(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer(show=True)
-    scaled, bright, plain = (
-        viewer.open(str(write(tmp_path, f"{name}.tif")), plugin="napari")[0] for name in ("scaled", "bright", "plain")
-    )
+    names = ("first", "second")
+    layers = [viewer.open(str(write(tmp_path, f"{name}.tif")), plugin="napari")[0] for name in names]
+    open_window(lambda **_: viewer, tmp_path)
+    for layer, name in zip(layers, names, strict=True):
+        check(layer, f"{name}.tif")
+
+
+def test_what_a_person_changed_before_the_dock_opened_stays(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer(show=True)
+    scaled, bright = (viewer.open(str(write(tmp_path, f"{name}.tif")), plugin="napari")[0] for name in ("a", "b"))
     scaled.scale = (3, 3, 3)
     bright.contrast_limits_range, bright.contrast_limits = (0, 9), (1, 2)
     open_window(lambda **_: viewer, tmp_path)
-    check(plain, "plain.tif")
     assert tuple(scaled.scale) == (3, 3, 3)
     assert tuple(bright.contrast_limits) == (1, 2)
-    assert tuple(bright.scale) == (0.05, 0.05, 0.05)
-
-
-def test_beside_its_series_it_lies_on_the_same_axes(make_napari_viewer, qtbot, tmp_path):
-    window = open_window(make_napari_viewer, tmp_path)
-    add_series(window, pixel_size=0.5, time_range=(0.0, 60.0), time_unit="s")
-    assert drop(window.viewer.window._qt_viewer, write(tmp_path, "a4D.tif"))
-    wait(qtbot, lambda: "a4D" in window.names())
-    settle(qtbot, window)
-    layer, series = window.layer("a4D"), window.layer("tilt series")
-    assert (layer.translate[0], layer.scale[0]) == (0.0, 30.0)
-    assert [str(unit) for unit in layer.units] == [str(unit) for unit in series.units]
-    middle = series.extent.world.mean(axis=0)
-    np.testing.assert_allclose(layer.extent.world.mean(axis=0)[1:], middle[1:])
-    assert window.viewer.layers.extent.units is not None
-
-
-def test_with_a_list_of_angles_it_is_a_tilt_series(make_napari_viewer, qtbot, tmp_path):
-    window = open_window(make_napari_viewer, tmp_path)
-    path = write(tmp_path, "a.tif")
-    write_tilt_angles(tmp_path / "a.rawtlt", np.linspace(-60, 60, SHAPE[0]))
-    assert drop(window.dock, path, tmp_path / "a.rawtlt")
-    wait(qtbot, lambda: window.session.draft is not None)
-    assert window.session.draft.shape == SHAPE
-
-
-def test_file_that_vanishes_blanks_the_layer_and_says_so_once(make_napari_viewer, qtbot, tmp_path, monkeypatch):
-    said: list[str] = []
-    monkeypatch.setattr("napari_stinr.plugin.canvas.written_volumes.show_error", said.append)
-    window = open_window(make_napari_viewer, tmp_path)
-    path = write(tmp_path, "a4D.tif")
-    assert drop(window.dock, path)
-    wait(qtbot, lambda: len(window.viewer.layers) == 1)
-    path.unlink()
-    for step in (1, 2):
-        window.viewer.dims.set_current_step(0, step)
-    assert not np.asarray(window.viewer.layers[0].data[2]).any()
-    assert len(said) == 1
-    assert "a4D.tif" in said[0]
+    # It counts in pixels, as what the person has placed beside it does.
+    assert tuple(bright.scale) == (1, 1, 1)
+    assert {str(unit) for layer in viewer.layers for unit in layer.units} == {"pixel"}

@@ -245,7 +245,7 @@ def test_values_come_back_as_they_were_and_nothing_else_is_made_of_a_file():
 
 
 def test_of_a_large_file_pieces_tell_it_from_others(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_stinr.plugin.session.project_values._WHOLE_BYTES", 10)
+    monkeypatch.setattr("napari_stinr.io.series.content._WHOLE_BYTES", 10)
     path = tmp_path / "large"
     path.write_bytes(bytes(2**20))
     reference = FileReference.of(path, tmp_path)

@@ -15,6 +15,12 @@ LARGE = (121, 1024, 1024)
 SPEED = Speed(static_voxels=1e8, growth_voxels=5e7, parameters=1e8, samples=1e6)
 
 
+@pytest.fixture(autouse=True)
+def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No volume may lie on files."""
+    monkeypatch.setattr("napari_stinr.training.fits.free_disk", lambda path: 0)
+
+
 def estimate(available: float, *, binning: int = 1, speed: Speed | None = SPEED) -> Estimate:
     return estimate_run(LARGE, GROWTH, binning=binning, available=int(available), speed=speed)
 
@@ -40,6 +46,17 @@ def test_a_fifth_of_the_memory_is_left_to_others() -> None:
     memory = expected_memory(LARGE, GROWTH)
     assert estimate(1.24 * memory).problem
     assert not estimate(1.26 * memory).problem
+
+
+def test_on_files_the_disk_is_told_too_and_is_what_may_be_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    misfit = estimate(22e9)
+    assert 0 < misfit.memory < 0.8 * 22e9
+    assert misfit.disk > misfit.free_disk or "of the disk of" in misfit.problem
+    for where in ("fits", "requirements"):
+        monkeypatch.setattr(f"napari_stinr.training.{where}.free_disk", lambda path: 200 * 10**9)
+    fits = estimate(22e9)
+    assert not fits.problem
+    assert re.search(r"of 22\.0 GB free and 63\.\d GB of 200\.0 GB on the disk of /.*, about", fits.text)
 
 
 def test_no_binning_fits_into_next_to_nothing_and_another_cure_is_given() -> None:

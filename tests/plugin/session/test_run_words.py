@@ -67,4 +67,5 @@ def test_what_cannot_be_done_now_is_told_as_its_button_does(state: RunState) -> 
     assert told == reason
     assert len(told) <= HEADLINE + 5
     assert "session" not in told
-    assert notice_text(NotNow(Action.EDIT_SERIES, reason)) == reason
+    # napari shows the first line.
+    assert notice_text(NotNow(Action.EDIT_SERIES, reason)).split() == reason.split()

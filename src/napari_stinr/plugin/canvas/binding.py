@@ -355,23 +355,24 @@ class ViewerBinding(QObject):
 
     def _on_layer_inserted(self, event: Any) -> None:
         self._take_layer(event.value)
-        self._mend_layer(event.value)
+        self._mend_layers(event.value)
         self.layers_changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
         self._garbage.owe()
         self.layers_changed.emit()
 
-    def _mend_layer(self, layer: Any) -> None:
-        """Show a volume of ours that napari opened itself; napari places the slider and the view after this."""
-        if mend_layer(layer, self.session.draft):
+    def _mend_layers(self, *layers: Any) -> None:
+        """Show volumes of ours that napari opened itself; napari places the slider and the view after this."""
+        mended = [layer for layer in layers if mend_layer(layer, self.session.draft)]
+        for layer in mended:
             share_pixels(self.viewer, layer)
+            QTimer.singleShot(0, lambda layer=layer: show_whole(self.viewer, layer))
+        if mended:
             self._level_in_3d.look()
-            QTimer.singleShot(0, lambda: show_whole(self.viewer, layer))
 
     def _take_newest_layer(self) -> None:
-        for layer in self.viewer.layers:
-            self._mend_layer(layer)
+        self._mend_layers(*self.viewer.layers)
         for layer in reversed(list(self.viewer.layers)):
             if self._take_layer(layer):
                 return

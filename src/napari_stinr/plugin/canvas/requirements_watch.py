@@ -69,12 +69,12 @@ class RequirementsWatch(QObject):
             return
         draft, config, device, threads = session.draft, session.config, session.device, session.threads
         is_posed, folder = session.pose is not None, session.settings.autosave_folder
-        place = Path(folder).expanduser() if folder else None
+        path = Path(folder) / "run" if folder else None
         if draft is not None and draft.problem:
             draft = None
 
         def look(_: object) -> tuple[int, tuple[DeviceInfo, ...], Estimate | None]:
-            return generation, *_look(draft, config, device=device, threads=threads, is_posed=is_posed, folder=place)
+            return generation, *_look(draft, config, device=device, threads=threads, is_posed=is_posed, path=path)
 
         self._run("measure this machine", look, self._take, on_error=self._say, bar=not _SPEEDS)
 
@@ -102,7 +102,7 @@ def _look(
     device: str,
     threads: int,
     is_posed: bool,
-    folder: Path | None,
+    path: Path | None,
 ) -> tuple[tuple[DeviceInfo, ...], Estimate | None]:
     from napari_stinr.devices import list_devices, resolve_device
     from napari_stinr.training.batching import blocks_for
@@ -125,7 +125,7 @@ def _look(
         speed=speed,
         reaches_edge=draft.edges.is_there,
         is_posed=is_posed,
-        folder=folder,
+        path=path,
     )
 
 

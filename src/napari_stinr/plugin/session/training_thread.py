@@ -68,7 +68,7 @@ def window_order(
                 available=free_memory(device),
                 beside=memory_beside(device),
                 reaches_edge=draft.edges.is_there,
-                folder=None if autosave is None else autosave.parent,
+                path=autosave,
             )
         return draft.series()
 
