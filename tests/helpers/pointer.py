@@ -37,6 +37,8 @@ class Source(QWidget):
         data.setUrls([QUrl.fromLocalFile(path) for path in sys.argv[2:]])
         drag = QDrag(self)
         drag.setMimeData(data)
+        # Only now the source knows that the files would be taken: what is let go before is dropped nowhere.
+        drag.actionChanged.connect(lambda action: print(action.name, flush=True))
         drag.exec(Qt.DropAction.CopyAction)
         print("dropped", flush=True)
 
@@ -104,8 +106,10 @@ class Pointer:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
             assert program.stdout is not None
             lines: list[str] = []
+            reader = threading.Thread(target=lambda: lines.extend(program.stdout), daemon=True)
+            reader.start()
             try:
-                assert program.stdout.readline() == "shown\n"
+                wait(self._qtbot, lambda: "shown\n" in lines)
                 start, end = source_at + QPoint(_SOURCE_SIZE // 2, _SOURCE_SIZE // 2), middle_of(widget)
                 turn(self._qtbot, 20)
                 self.move(start)
@@ -114,28 +118,27 @@ class Pointer:
                 for part in range(1, 11):
                     self.move(start + (end - start) * (part / 10))
                     turn(self._qtbot, 10)
-                self._wait_for_drag(end)
+                self._wait_for_drag(end, lines)
                 self.button(_LEFT, down=False)
-                reader = threading.Thread(target=lambda: lines.append(program.stdout.readline()), daemon=True)
-                reader.start()
-                wait(self._qtbot, lambda: bool(lines))
-                assert lines == ["dropped\n"]
+                wait(self._qtbot, lambda: lines[-1] == "dropped\n")
             finally:
                 program.kill()
 
-    def _wait_for_drag(self, place: QPoint) -> None:
-        """Tremble at a place until Qt knows of the drag: what is let go before is dropped nowhere."""
+    def _wait_for_drag(self, place: QPoint, lines: list[str]) -> None:
+        """Tremble at a place until Qt knows of the drag there, and the source knows that the files would be taken."""
         seen, application = _DragSeen(), QApplication.instance()
         assert application is not None
         application.installEventFilter(seen)
         try:
-            for shift in range(200):
+            for shift in range(400):
                 self.move(place + QPoint(shift % 2, 0))
                 turn(self._qtbot, 3)
-                if seen.n_moves > 1:
+                if seen.n_moves > 2 and lines[-1] == "CopyAction\n":
                     return
         finally:
             application.removeEventFilter(seen)
+        msg = f"the files would not be taken; the source heard {lines}"
+        raise AssertionError(msg)
 
 
 class _DragSeen(QObject):

@@ -10,8 +10,8 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
-from helpers.window_cases import add_series, open_window, settle, wait
-from napari_stinr.io import write_frames, write_tilt_angles, write_volume
+from helpers.window_cases import open_window, settle, wait
+from napari_stinr.io import write_frames, write_volume
 from napari_stinr.plugin.canvas.layer_as_series import may_be_series
 
 if TYPE_CHECKING:
