@@ -118,25 +118,21 @@ class Pointer:
                 for part in range(1, 11):
                     self.move(start + (end - start) * (part / 10))
                     turn(self._qtbot, 10)
-                self._wait_for_drag(end, lines)
-                self.button(_LEFT, down=False)
-                wait(self._qtbot, lambda: lines[-1] == "dropped\n")
+                with _drag_seen() as seen:
+                    self._wait_for_drag(end, seen, lines)
+                    self.button(_LEFT, down=False)
+                    # The data are in the other program: it has to live until they were asked for.
+                    wait(self._qtbot, lambda: lines[-1] == "dropped\n" and seen.n_drops > 0)
             finally:
                 program.kill()
 
-    def _wait_for_drag(self, place: QPoint, lines: list[str]) -> None:
+    def _wait_for_drag(self, place: QPoint, seen: _DragSeen, lines: list[str]) -> None:
         """Tremble at a place until Qt knows of the drag there, and the source knows that the files would be taken."""
-        seen, application = _DragSeen(), QApplication.instance()
-        assert application is not None
-        application.installEventFilter(seen)
-        try:
-            for shift in range(400):
-                self.move(place + QPoint(shift % 2, 0))
-                turn(self._qtbot, 3)
-                if seen.n_moves > 2 and lines[-1] == "CopyAction\n":
-                    return
-        finally:
-            application.removeEventFilter(seen)
+        for shift in range(400):
+            self.move(place + QPoint(shift % 2, 0))
+            turn(self._qtbot, 3)
+            if seen.n_moves > 2 and lines[-1] == "CopyAction\n":
+                return
         msg = f"the files would not be taken; the source heard {lines}"
         raise AssertionError(msg)
 
@@ -144,12 +140,24 @@ class Pointer:
 class _DragSeen(QObject):
     """Counts what Qt hears of a drag."""
 
-    n_moves = 0
+    n_moves = n_drops = 0
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Count, and keep nothing back."""
         self.n_moves += event.type() in (QEvent.Type.DragEnter, QEvent.Type.DragMove)
+        self.n_drops += event.type() == QEvent.Type.Drop
         return False
+
+
+@contextmanager
+def _drag_seen() -> Iterator[_DragSeen]:
+    seen, application = _DragSeen(), QApplication.instance()
+    assert application is not None
+    application.installEventFilter(seen)
+    try:
+        yield seen
+    finally:
+        application.removeEventFilter(seen)
 
 
 @contextmanager
