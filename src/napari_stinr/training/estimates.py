@@ -60,10 +60,10 @@ _LEAST_ON_FILES = 2**26
 """Voxels from which a volume is worth files: a smaller one fits beside what a run takes in any case."""
 _VOLUMES_ON_FILES, _VOLUMES_OF_ATOMS = 3, 2.25
 """Numbers of every voxel on files: the density with its moments; regions, labels, and what is divided into atoms."""
-_ATOMS_AT_ONCE = 0.5
-"""Numbers for every voxel in memory while atoms are told on files: tables of as many peaks as noise has."""
-_BLOCKS_AT_ONCE = 1.2e9
-"""Memory for blocks of rows then [byte]."""
+_ATOMS_AT_ONCE, _BLOCKS_AT_ONCE = 0.5, 0.4e9
+"""Numbers for every voxel in memory while atoms are told on files, in tables of as many peaks as noise has, and memory
+for blocks of rows then [byte]."""
+_MOMENTS = 2
 _DIVIDED_VALUES, _DIVIDED_ON_A_GPU = 8, 16
 """Numbers that are held for every voxel while atoms are told from each other and decided on, labels included."""
 
@@ -199,7 +199,7 @@ def memory_on_files(
         return None
     n_tilts, height, width = shape
     stack, rest = FLOAT * n_tilts * height * width, FLOAT * (size.parameters - size.by_rows)
-    held = _STACKS_HELD * stack + (_FIELD_WITH_MOMENTS + _FIELD_IN_A_CHECKPOINT) * rest
+    held = _STACKS_HELD * stack + (_FIELD_WITH_MOMENTS + _MOMENTS) * rest
     at_once = max(work_space(n_tilts, config, grid, size.costs), _rendering(grid, size.costs))
     disk = float(_VOLUMES_ON_FILES * FLOAT * size.by_rows)
     run = disk + _FIELD_IN_A_CHECKPOINT * rest

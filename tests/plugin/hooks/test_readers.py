@@ -309,7 +309,9 @@ def open_in_window(viewer, qtbot, *paths: Path) -> list[str]:
 
     QTimer.singleShot(0, drop)
     wait(qtbot, lambda: bool(done))
-    return [str(record.message) for record in notification_manager.records[n_before:]]
+    # Without the beginning that napari shows before a click, and in one line.
+    texts = [str(record.message).rpartition("…\n")[2] for record in notification_manager.records[n_before:]]
+    return [" ".join(text.split()) for text in texts]
 
 
 @pytest.mark.qt

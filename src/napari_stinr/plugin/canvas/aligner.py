@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stinr.alignment.pose import Pose
 from napari_stinr.plugin.canvas.pose_files import PoseFiles
+from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.session.alignment_history import Act, History
 from napari_stinr.plugin.session.alignment_run import PoseLook, find_pose, view_of
 

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
-from napari.utils.notifications import show_error
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 
+from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.session.tasks import Task, TaskRunner
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
@@ -30,6 +29,7 @@ from napari_stinr.plugin.canvas.player import Player
 from napari_stinr.plugin.canvas.project import ProjectKeeper
 from napari_stinr.plugin.canvas.requirements_watch import RequirementsWatch
 from napari_stinr.plugin.canvas.stage import Stage
+from napari_stinr.plugin.canvas.telling import show_error, show_info
 from napari_stinr.plugin.canvas.time_slider import TimeSlider
 from napari_stinr.plugin.canvas.views import Views
 from napari_stinr.plugin.canvas.written_place import share_pixels

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMessageBox
 
+from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.session.run_words import running_text, saved_text
 from napari_stinr.plugin.session.states import Action, RunState
 

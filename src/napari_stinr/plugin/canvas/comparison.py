@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 from napari.utils import Colormap
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
 from napari_stinr.analysis.contamination import is_static
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, contrast_limits, entry_of, run_placement
 from napari_stinr.plugin.canvas.run_layers import kind_of
+from napari_stinr.plugin.canvas.telling import show_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stinr.analysis.contamination import is_static
 from napari_stinr.plugin.canvas.grown import GrownSince
 from napari_stinr.plugin.canvas.layer_data import entry_of
+from napari_stinr.plugin.canvas.telling import show_error, show_info
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
+from napari_stinr.plugin.canvas.telling import show_error, show_info
+from napari_stinr.plugin.session.failures import written_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ class Exporter:
     def _on_written(self, path: Path) -> None:
         self.written = path
         self._on_ended()
-        show_info(f"Wrote {path}")
+        show_info(written_text(path))
 
     def _on_failed(self, problem: str) -> None:
         self._on_ended()

@@ -76,7 +76,7 @@ def _tell_lost(stack: Preview | NDArray[Any], error: StinrError) -> None:
     """Say once for a stack that its images cannot be read any more."""
     if stack in _told_lost:
         return
-    from napari.utils.notifications import show_error
+    from napari_stinr.plugin.canvas.telling import show_error
 
     _told_lost.add(stack)
     logger.warning("%s", error)

@@ -9,11 +9,12 @@ import queue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stinr.io.output.movies import ffmpeg, write_movie
 from napari_stinr.io.output.targets import check_output
+from napari_stinr.plugin.canvas.telling import show_error, show_info
+from napari_stinr.plugin.session.failures import written_text
 from napari_stinr.plugin.session.movies import KeyFrame
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class MovieMaker(QObject):
     def _on_written(self, path: Path) -> None:
         self.written = path
         self._on_ended()
-        show_info(f"Wrote {path}")
+        show_info(written_text(path))
 
     def _on_failed(self, problem: str) -> None:
         self._on_ended()

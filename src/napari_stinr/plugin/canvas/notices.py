@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication, QSystemTrayIcon
 
+from napari_stinr.plugin.canvas.telling import show_info
 from napari_stinr.plugin.session.run_words import HEADLINE, reached_texts
 from napari_stinr.plugin.session.states import RunState
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info
-
+from napari_stinr.plugin.canvas.telling import show_info
 from napari_stinr.plugin.session.alignment_files import (
     other_channel,
     pose_of_channel,

@@ -6,14 +6,14 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
-from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.targets import PROJECT_ENDING
+from napari_stinr.plugin.canvas.telling import show_error, show_info, show_warning
 from napari_stinr.plugin.canvas.view_state import ViewRestorer, view_state
 from napari_stinr.plugin.session.autosave import AUTOSAVE_ENDING
-from napari_stinr.plugin.session.failures import split_text, written_text
+from napari_stinr.plugin.session.failures import written_text
 from napari_stinr.plugin.session.unsaved import Unsaved
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ProjectKeeper(QObject):
             ended(True)
 
         def failed(problem: str) -> None:
-            show_error(split_text(problem))
+            show_error(problem)
             ended(False)
 
         self._saving_for_person = self._binding.run(

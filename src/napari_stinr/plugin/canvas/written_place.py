@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from napari.utils.notifications import show_info
 
 from napari_stinr.data.checks import is_same_size
 from napari_stinr.plugin.canvas.layer_data import pixel_size_in_view, placement, time_axis_of, volume_placement
+from napari_stinr.plugin.canvas.telling import show_info
 from napari_stinr.plugin.session.time_axis import TimeAxis
 
 if TYPE_CHECKING:

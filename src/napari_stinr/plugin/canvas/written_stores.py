@@ -6,12 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_error
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.endings import OME_ZARR_ENDING
 from napari_stinr.io.output.ome_zarr_reading import WrittenStore, is_written_store, open_store
 from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, entry_of
+from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.canvas.written_place import PLACE, axis_of, even_axis, is_unplaced, place_of
 
 if TYPE_CHECKING:

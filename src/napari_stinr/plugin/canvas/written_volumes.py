@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_error
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.ome_zarr_reading import is_written_store
 from napari_stinr.io.output.written import WrittenVolumes, is_written_volume, open_written
 from napari_stinr.plugin.canvas.layer_data import METADATA_KEY, contrast_limits
+from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.canvas.written_place import PLACE, axis_of, even_axis, is_unplaced, place_of, share_pixels
 from napari_stinr.plugin.canvas.written_stores import mend_store_layer, store_layer
 

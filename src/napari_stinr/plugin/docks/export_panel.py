@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.display import Shown
+from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.docks.foot import Elided
 from napari_stinr.plugin.session.exports import (
     FORMATS,

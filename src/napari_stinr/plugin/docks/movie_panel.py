@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_stinr.errors import StinrError
 from napari_stinr.io.output.movies import MOVIE_ENDINGS, ffmpeg
+from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.docks.base import text_label
 from napari_stinr.plugin.session.exports import first_folder
 from napari_stinr.plugin.session.movies import KeyFrame, Movie

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_stinr.config import ReconstructionConfig, read_settings_text
 from napari_stinr.errors import StinrError
+from napari_stinr.plugin.canvas.telling import show_info
 from napari_stinr.plugin.docks.base import text_label
 from napari_stinr.plugin.docks.run_choices import RunChoices
 from napari_stinr.plugin.docks.run_files import ask_for_new_file
@@ -102,7 +102,7 @@ class RunSettings(QWidget):
         session = self._session
         written = save_settings(path, session.draft, session.config, pose=session.pose)
         names = ", ".join(file.name for file in written)
-        show_info(f"Saved the settings.\n{names}. {session.pose_of_script}" if len(written) > 1 else f"Saved {names}")
+        show_info(f"Saved the settings.\n{names}. {session.pose_of_script}")
 
     def copy_script(self) -> None:
         """Put the Python for this reconstruction on the clipboard."""

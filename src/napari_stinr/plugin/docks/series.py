@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
 
@@ -14,6 +13,7 @@ from napari_stinr.data.coverage import coverage_notes
 from napari_stinr.errors import StinrError
 from napari_stinr.plugin.canvas.layer_as_series import draft_of_layer, may_be_series
 from napari_stinr.plugin.canvas.layer_data import entry_of, time_axis_of
+from napari_stinr.plugin.canvas.telling import show_error, show_info
 from napari_stinr.plugin.docks.base import Page, text_label
 from napari_stinr.plugin.docks.series_form import SeriesForm
 from napari_stinr.plugin.docks.series_state import SeriesState

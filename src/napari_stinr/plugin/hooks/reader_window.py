@@ -33,7 +33,8 @@ def is_series_shown(draft: SeriesDraft, beside: Path) -> bool:
     """Return whether a layer has the files and angles of a series already, and tell the person."""
     # Dropped together, a stack and its lists arrive one after the other, and the stack has already found its angles.
     import numpy as np
-    from napari.utils.notifications import show_info
+
+    from napari_stinr.plugin.canvas.telling import show_info
 
     for name, shown in _noted("draft"):
         if shown.paths == draft.paths and np.array_equal(shown.tilt_angles, draft.tilt_angles):
@@ -46,7 +47,8 @@ def are_angles_shown(angles: Path, headers: Headers) -> bool:
     """Return whether a layer shows a series with just these angles, and tell the person."""
     # The list is one whose stack does not lie beside it under its name.
     import numpy as np
-    from napari.utils.notifications import show_info
+
+    from napari_stinr.plugin.canvas.telling import show_info
 
     values = headers.angles(angles)
     for name, shown in _noted("draft"):
@@ -65,7 +67,7 @@ def is_image_shown(path: Path, asked: Path) -> bool:
 
 def tell_single(path: Path, n_images: int) -> None:
     """Tell the person how a series with one file for every tilt is opened, of which this file is one."""
-    from napari.utils.notifications import show_info
+    from napari_stinr.plugin.canvas.telling import show_info
 
     # Of several files that are dropped together, each arrives alone: one word is enough.
     if not _noted(IMAGE_FILE):
@@ -79,7 +81,8 @@ def tell_single(path: Path, n_images: int) -> None:
 def tell_missing_angles(layers: Sequence[tuple[Any, ...]]) -> None:
     """Tell the person which series came without tilt angles, and where to give them."""
     import numpy as np
-    from napari.utils.notifications import show_info
+
+    from napari_stinr.plugin.canvas.telling import show_info
 
     for draft in _notes_of(layers, "draft"):
         if draft is not None and not np.isfinite(draft.tilt_angles).all():

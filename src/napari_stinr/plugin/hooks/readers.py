@@ -110,7 +110,7 @@ def read_layers(path: str | Sequence[str], *, headers: Headers | None = None) ->
         # napari puts a text of its own in place of a reader's error and would hide what is wrong and how to mend it.
         if not in_window:
             raise
-        from napari.utils.notifications import show_error
+        from napari_stinr.plugin.canvas.telling import show_error
 
         show_error(str(error))
         return _NOTHING

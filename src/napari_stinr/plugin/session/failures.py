@@ -36,9 +36,9 @@ def failure_text(failure: Failure, *, memory_cure: str = _MEMORY_CURE) -> str:
 def notice_text(error: Exception) -> str:
     """Return an error for a notification of napari, which shows its first line before a click: what was found."""
     if not isinstance(error, StinrError) or isinstance(error, NotNow):
-        return split_text(str(error))
+        return str(error)
     # Not capitalised: it often begins with the name of a file.
-    return split_text(f"{error.found}.\nExpected {error.expected}. {error.cure}")
+    return f"{error.found}.\nExpected {error.expected}. {error.cure}"
 
 
 def split_text(text: str) -> str:
@@ -68,7 +68,7 @@ def split_text(text: str) -> str:
 
 def written_text(path: Path, *, verb: str = "Wrote") -> str:
     """Return what to say of a file that was written: its name, and where it is below."""
-    return split_text(f"{verb} {path.name}\nin {path.parent}")
+    return f"{verb} {path.name}\nin {path.parent}"
 
 
 def failed_text(failed: Failed) -> str:
