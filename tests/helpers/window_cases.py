@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 
 from helpers.series_cases import growing_series
@@ -87,6 +88,13 @@ def add_series(window: Window, steps: int = 60, **options: Any) -> Any:
     window.viewer._add_layer_from_data(*series_layer(draft_of_series(series)))
     window.session.customise(window.session.config.with_training(steps=steps))
     return series
+
+
+def told_since(n_before: int) -> list[str]:
+    """Return what napari has notified since there were so many messages: each whole, in one line."""
+    # Without the beginning that is seen before a click.
+    texts = [str(record.message).rpartition("…\n")[2] for record in notification_manager.records[n_before:]]
+    return [" ".join(text.split()) for text in texts]
 
 
 def wait(qtbot: Any, condition: Callable[[], bool]) -> None:

@@ -19,7 +19,7 @@ import napari_stinr as stinr
 from helpers.places import SHARED_DATA
 from helpers.series_cases import growing_series
 from helpers.waiting import Gate, wait_for
-from helpers.window_cases import add_series, open_window, settle, turn, wait
+from helpers.window_cases import add_series, open_window, settle, told_since, turn, wait
 from napari_stinr.io.formats.isolation import end_workers
 from napari_stinr.plugin.docks.series_form import AS_FOUND
 from napari_stinr.plugin.session import dropped, preview
@@ -151,7 +151,7 @@ def told_by(qtbot, window, *paths):
     n_before = len(notification_manager.records)
     drop(window.dock, *paths)
     settle(qtbot, window)
-    return [str(record.message) for record in notification_manager.records[n_before:]]
+    return told_since(n_before)
 
 
 def one_file_per_tilt(folder, names="bca"):
@@ -246,7 +246,7 @@ def test_a_large_stack_that_is_cut_off_while_it_is_shown_is_told_and_blank(
     n_before = len(notification_manager.records)
     for step in (3, 5, 7):
         window.viewer.dims.set_current_step(0, step)
-    told = [record.message for record in notification_manager.records[n_before:]]
+    told = told_since(n_before)
     assert [text for text in told if text.startswith("needle.mrc has changed since it was opened")] == told
     assert len(told) == 1
     assert not np.any(window.layer("needle").data[7, 0])

@@ -16,7 +16,7 @@ from qtpy.QtCore import QTimer
 
 import napari_stinr as stinr
 from helpers.places import ROOT
-from helpers.window_cases import wait
+from helpers.window_cases import told_since, wait
 from napari_stinr.io.output.targets import PROJECT_ENDING
 from napari_stinr.plugin.hooks.reader_window import is_asked_in_window
 from napari_stinr.plugin.hooks.readers import CLAIMED, get_reader
@@ -309,9 +309,7 @@ def open_in_window(viewer, qtbot, *paths: Path) -> list[str]:
 
     QTimer.singleShot(0, drop)
     wait(qtbot, lambda: bool(done))
-    # Without the beginning that napari shows before a click, and in one line.
-    texts = [str(record.message).rpartition("…\n")[2] for record in notification_manager.records[n_before:]]
-    return [" ".join(text.split()) for text in texts]
+    return told_since(n_before)
 
 
 @pytest.mark.qt
