@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_stinr.plugin.session.states import RunState
 
 
-class PoseChoice:
+class PoseChoice(ABC):
     """What a session knows of the pose of its series; the session itself is made of this and of all the rest."""
 
     pose_changed = Signal()
@@ -99,11 +100,14 @@ class PoseChoice:
         self.known_pose, self.estimate = known, None
         self.pose_changed.emit()
 
+    @abstractmethod
     def _chosen_config(self) -> ReconstructionConfig:
-        raise NotImplementedError
+        """Return the settings that preset and quality stand for."""
 
+    @abstractmethod
     def _set_config(self, config: ReconstructionConfig) -> None:
-        raise NotImplementedError
+        """Take settings for the next training."""
 
+    @abstractmethod
     def _require(self, action: Action) -> None:
-        raise NotImplementedError
+        """Raise NotNow where the state of the session forbids something."""

@@ -27,7 +27,7 @@ _FIRST_NUMBER = 1000
 
 
 class SettingInput(QWidget):
-    """An input in a row of its own, with the unit behind it."""
+    """An input in a row of its own, with the unit behind it; each kind shows and reads its values in its own way."""
 
     changed = Signal()
     """A person has changed the value."""
