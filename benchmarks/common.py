@@ -7,6 +7,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +104,34 @@ def timed(job: Callable[[], Any]) -> Callable[[], float]:
         return time.perf_counter() - start
 
     return run
+
+
+def in_processes(script: str, cases: Sequence[tuple[int, int]], *options: str) -> list[dict[str, Any]]:
+    """Measure every case in a process of its own.
+
+    Parameters
+    ----------
+    script : str
+        Prints one case as JSON when it is run with ``--case SIZE NUMBER``; what else it has to say goes to stderr.
+    cases : sequence of tuple
+        Size and number of each.
+    *options : str
+        Further options for the script.
+
+    Returns
+    -------
+    list of dict
+        What the script printed.
+    """
+    measured = []
+    for size, number in cases:
+        print(f"{size}³, {number}", flush=True)
+        command = [sys.executable, script, "--case", str(size), str(number), *options]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{size}³ voxels with {number} failed")
+        measured.append(json.loads(done.stdout))
+    return measured
 
 
 def median(values: Sequence[float]) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import markdown_table, median, save
+from common import in_processes, markdown_table, median, save
 from memory import blobs
 
 from napari_stinr import Trainer, load_reconstruction, preset_config
@@ -59,13 +58,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
     dict
         One entry per case.
     """
-    cases = []
-    for size, n_tilts in QUICK_CASES if quick else CASES:
-        command = [sys.executable, __file__, "--case", str(size), str(n_tilts)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{size}³ voxels and {n_tilts} tilts failed")
-        cases.append(json.loads(done.stdout))
+    cases = in_processes(__file__, QUICK_CASES if quick else CASES)
     return {"cases": cases}
 
 
@@ -153,7 +146,7 @@ def run_case(size: int, n_tilts: int, folder: Path) -> dict[str, Any]:
     whole_atoms._RESOLVED = 1.0  # whatever is there after so few steps counts as atoms, which take most
     shape = series.projections.shape
     needed = memory_on_files(shape, config)
-    *_, volume = expected_stages(shape, config, speed)
+    *_, volume = expected_stages(shape, config, speed, on_files=True)
     peaks = Peaks()
     with peaks.phase("begin"):
         trainer = Trainer(series, config, device="cpu", threads=threads, files=folder)

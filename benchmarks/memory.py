@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import markdown_table, median, save
+from common import in_processes, markdown_table, median, save
 
 from napari_stinr.config import preset_config
 from napari_stinr.data.geometry import VoxelGrid, grid_of
@@ -50,14 +49,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
     dict
         One entry per case.
     """
-    cases = []
-    for size, n_tilts in QUICK_CASES if quick else CASES:
-        command = [sys.executable, __file__, "--case", str(size), str(n_tilts)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{size}³ voxels and {n_tilts} tilts failed:\n{done.stderr}")
-        cases.append(json.loads(done.stdout))
-        print(f"{size}³, {n_tilts} tilts: {cases[-1]['peak_megabytes']:.0f} MB", flush=True)
+    cases = in_processes(__file__, QUICK_CASES if quick else CASES)
     highest = max(case["peak_megabytes"] + case["import_megabytes"] for case in cases)
     return {"cases": cases, "highest_megabytes": highest, "within_limit": highest < LIMIT_GIGABYTES * 1000}
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from common import markdown_table, median, quick_asked, save
+from common import in_processes, markdown_table, median, quick_asked, save
 
 from napari_stinr.config import preset_config
 from napari_stinr.data.geometry import VoxelGrid
@@ -48,14 +46,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
     dict
         One entry per case.
     """
-    cases = []
-    for size, n_times in QUICK_CASES if quick else CASES:
-        command = [sys.executable, __file__, "--case", str(size), str(n_times)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{size}³ voxels at {n_times} times failed:\n{done.stderr}")
-        cases.append(json.loads(done.stdout))
-        print(f"{size}³, {n_times} times: {cases[-1]['extra_megabytes']:.0f} MB", flush=True)
+    cases = in_processes(__file__, QUICK_CASES if quick else CASES)
     highest = max(case["extra_megabytes"] for case in cases)
     return {"cases": cases, "highest_megabytes": highest, "within_limit": highest < LIMIT_GIGABYTES * 1000}
 
