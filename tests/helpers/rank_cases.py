@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from helpers.series_cases import growing_series
 from napari_stinr import write_tilt_angles, write_tilt_series
 from napari_stinr.cli.main import main
@@ -75,10 +77,12 @@ def trained_by(n: int, arguments: list[str], folder: Path) -> list[str]:
     return lines
 
 
-def write_series(folder: Path, **options: int) -> None:
-    """Write ``s.mrc`` and its list of tilt angles."""
+def write_series(folder: Path, *, jitter: int = 0, **options: int) -> None:
+    """Write ``s.mrc``, its projections shifted by up to so many whole pixels, and its list of tilt angles."""
     series = growing_series(**options)
-    write_tilt_series(folder / "s.mrc", series.projections, pixel_size=1.0)
+    shifts = np.random.default_rng(5).integers(-jitter, jitter + 1, (len(series.projections), 2))
+    moved = [np.roll(image, tuple(shift), (0, 1)) for image, shift in zip(series.projections, shifts, strict=True)]
+    write_tilt_series(folder / "s.mrc", np.stack(moved), pixel_size=1.0)
     write_tilt_angles(folder / "s.rawtlt", series.tilt_angles)
 
 

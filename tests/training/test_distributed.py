@@ -93,6 +93,20 @@ def test_run_of_a_new_number_of_processes_has_a_block_for_each(folder: Path) -> 
     assert run.config.alignment.method == "coarse"
 
 
+def test_several_processes_train_with_the_pose_that_one_finds(tmp_path: Path) -> None:
+    write_series(tmp_path, jitter=3, n_tilts=25, width=36, height=22)
+    options = [*settings(tmp_path, STATIC, blocks=2), "--align", "coarse"]
+    for n, name in ((1, "one"), (2, "two")):
+        trained_by(n, [*options, "--out", f"{name}.stinr"], tmp_path)
+    one, two = (load_reconstruction(tmp_path / f"{name}.stinr") for name in ("one", "two"))
+    assert one.pose is not None
+    assert one.pose.dx.std() > 1
+    assert two.pose is not None
+    np.testing.assert_array_equal(two.pose.dx, one.pose.dx)
+    np.testing.assert_array_equal(two.pose.dy, one.pose.dy)
+    np.testing.assert_array_equal(two.render(0.0), one.render(0.0))
+
+
 def test_killed_process_ends_the_run_with_one_line_and_a_whole_checkpoint(folder: Path) -> None:
     arguments = ["train", "s.mrc", "--preset", "static", "--align", "off", "--steps", "1000000", "--out", "run.stinr"]
     ranks = start_ranks(2, [*arguments, "--checkpoint-every", "0", "--device", "cpu"], folder)
