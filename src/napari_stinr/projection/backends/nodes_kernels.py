@@ -19,7 +19,7 @@ from napari_stinr.fields.regions import (
     SPECIMEN_ARRIVAL,
     WITHOUT_ATOMS,
 )
-from napari_stinr.projection.backends.numba_kernels import fading, sigmoid
+from napari_stinr.projection.backends.numba_kernels import fading, part_of_kernel, sigmoid
 from napari_stinr.projection.backends.taps_kernels import LANES, add_from_cells, add_to_cells, product_of_lanes
 
 _f4 = np.float32
@@ -46,7 +46,7 @@ _TAPS = 4
 _MOST_ROWS = 2 * LANES + _TAPS
 
 
-@_compiled
+@part_of_kernel
 def _rows_of_tile(y_lower, y_upper, y_weight, tile, rows, weights):  # type: ignore[no-untyped-def]
     # Rows of nodes between which those of a tile are, and `(_MOST_ROWS * LANES,)` weights of each for every lane, none
     # for a lane beyond the last row; returns their number.
@@ -181,7 +181,7 @@ def back_to_regions(outside, regions, first, stop, gradient, by_near):  # type: 
             by[q] = by[q] * sigmoid(sums[q] * _SHARPNESS) if codes[q] == OUTSIDE else _f4(0.0)
 
 
-@_compiled
+@part_of_kernel
 def _regions_of_line(regions, tile, z, codes):  # type: ignore[no-untyped-def]
     for lane in range(LANES):
         row = regions[min(tile * LANES + lane, len(regions) - 1), z]

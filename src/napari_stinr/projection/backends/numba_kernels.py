@@ -26,6 +26,10 @@ _TOGETHER = 64
 
 _f4 = np.float32
 _compiled = numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+part_of_kernel = numba.njit(nogil=True, fastmath=True, error_model="numpy", forceinline=True)
+"""For what kernels call. As a function of its own it would be compiled twice, alone and with its caller, and not alike:
+a process that compiles runs the one, and those that come later and load the caller run the other, with other last bits.
+Not cached: only what is compiled together can be made one."""
 
 
 @numba.njit(inline="always", fastmath=True)
@@ -102,7 +106,7 @@ def project_growth(  # type: ignore[no-untyped-def]
         )
 
 
-@_compiled
+@part_of_kernel
 def _project_growth(  # type: ignore[no-untyped-def]
     density, arrival, share, cosines, sines, origins, times, steepness, k, tile, depth, width, line
 ):
@@ -147,7 +151,7 @@ def backproject_growth(  # type: ignore[no-untyped-def]
         )  # fmt: skip
 
 
-@_compiled
+@part_of_kernel
 def _backproject_growth(  # type: ignore[no-untyped-def]
     density, arrival, share, cosines, sines, origins, times, steepness, z, tile, depth, width, lines, by_density,
     by_arrival, by_share,
@@ -202,7 +206,7 @@ def project_static(density, cosines, sines, origins, first, stop, depth, width, 
         _project_static(density, cosines, sines, origins, k, tile, depth, width, lines[k, tile])
 
 
-@_compiled
+@part_of_kernel
 def _project_static(density, cosines, sines, origins, k, tile, depth, width, line):  # type: ignore[no-untyped-def]
     # One tilt and one tile.
     n_pixels = len(line) // LANES - EXTRA_CELLS
@@ -224,7 +228,7 @@ def backproject_static(  # type: ignore[no-untyped-def]
         _backproject_static(cosines, sines, origins, index % depth, index // depth, depth, width, lines, by_density)
 
 
-@_compiled
+@part_of_kernel
 def _backproject_static(  # type: ignore[no-untyped-def]
     cosines, sines, origins, z, tile, depth, width, lines, by_density
 ):
