@@ -106,17 +106,16 @@ def timed(job: Callable[[], Any]) -> Callable[[], float]:
     return run
 
 
-def in_processes(script: str, cases: Sequence[tuple[int, int]], *options: str) -> list[dict[str, Any]]:
+def in_processes(script: str, cases: Sequence[tuple[int | str, ...]]) -> list[dict[str, Any]]:
     """Measure every case in a process of its own.
 
     Parameters
     ----------
     script : str
-        Prints one case as JSON when it is run with ``--case SIZE NUMBER``; what else it has to say goes to stderr.
+        Prints one case as JSON when it is run with ``--case`` and what the case is; all else that it has to say goes
+        to stderr.
     cases : sequence of tuple
-        Size and number of each.
-    *options : str
-        Further options for the script.
+        What each case is.
 
     Returns
     -------
@@ -124,12 +123,13 @@ def in_processes(script: str, cases: Sequence[tuple[int, int]], *options: str) -
         What the script printed.
     """
     measured = []
-    for size, number in cases:
-        print(f"{size}³, {number}", flush=True)
-        command = [sys.executable, script, "--case", str(size), str(number), *options]
+    for case in cases:
+        words = [str(word) for word in case]
+        print(" ".join(words), flush=True)
+        command = [sys.executable, script, "--case", *words]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            raise SystemExit(f"{size}³ voxels with {number} failed")
+            raise SystemExit(f"the case {' '.join(words)} of {Path(script).name} failed")
         measured.append(json.loads(done.stdout))
     return measured
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from napari_stinr.training import StepReport
 
-CASES = ((512, 61), (1024, 61))
-QUICK_CASES = ((64, 13),)
+CASES = ((512, 61, "growth"), (1024, 61, "static"), (1024, 61, "growth"))
+QUICK_CASES = ((64, 13, "growth"),)
 STEPS = 14
 """Of a whole run that is so short: it goes through all stages, the search in a few steps."""
 _MEGA = 1e6
@@ -122,7 +122,7 @@ class Peaks:
         return [sizes["RssAnon:"] / _MEGA, sizes["VmRSS:"] / _MEGA]
 
 
-def run_case(size: int, n_tilts: int, folder: Path) -> dict[str, Any]:
+def run_case(size: int, n_tilts: int, preset: str, folder: Path) -> dict[str, Any]:
     """Train on files, stop, save, go on from the file and look at a slice, and return what that took.
 
     Parameters
@@ -131,6 +131,8 @@ def run_case(size: int, n_tilts: int, folder: Path) -> dict[str, Any]:
         Voxels along each edge of the volume.
     n_tilts : int
         Number of tilts.
+    preset : str
+        What is trained.
     folder : Path
         Where the files are made.
 
@@ -142,7 +144,7 @@ def run_case(size: int, n_tilts: int, folder: Path) -> dict[str, Any]:
     threads = available_threads()
     speed = measure_speed(threads)
     series = large_blobs(size, n_tilts)
-    config = preset_config("growth")
+    config = preset_config(preset)
     whole_atoms._RESOLVED = 1.0  # whatever is there after so few steps counts as atoms, which take most
     shape = series.projections.shape
     needed = memory_on_files(shape, config)
@@ -170,6 +172,7 @@ def run_case(size: int, n_tilts: int, folder: Path) -> dict[str, Any]:
     per_step = median(seconds)
     return {
         "size": size,
+        "preset": preset,
         "tilts": n_tilts,
         "volume_megabytes": size**3 * 4 / _MEGA,
         **peaks.highest,
@@ -204,7 +207,7 @@ def _stage(
 def table(result: dict[str, Any]) -> str:
     """Return the measurement as Markdown."""
     header = [
-        "preset `growth`, on files", "tilts", "one volume", "peak memory", "without pages of files", "expected",
+        "on files", "preset", "tilts", "one volume", "peak memory", "without pages of files", "expected",
         "per step", "expected", "one visit of all rows", "checkpoint", "slice of a saved run",
     ]  # fmt: skip
     rows = []
@@ -213,6 +216,7 @@ def table(result: dict[str, Any]) -> str:
         rows.append(
             [
                 f"{case['size']} × {case['size']} × {case['size']}",
+                f"`{case['preset']}`",
                 str(case["tilts"]),
                 f"{case['volume_megabytes'] / 1000:.1f} GB",
                 f"{case['resident_megabytes'] / 1000:.1f} GB",
@@ -232,7 +236,7 @@ def main() -> None:
     """Measure one case and print it as JSON, or all of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing")
-    parser.add_argument("--case", nargs=2, type=int, metavar=("SIZE", "TILTS"), help="one case, in this process")
+    parser.add_argument("--case", nargs=3, metavar=("SIZE", "TILTS", "PRESET"), help="one case, in this process")
     parser.add_argument(
         "--folder", type=Path, default=Path.cwd(), help="on a disk with room; the current one by default"
     )
@@ -240,7 +244,8 @@ def main() -> None:
     if arguments.case:
         folder = Path(tempfile.mkdtemp(dir=arguments.folder, prefix="stinr-benchmark-"))
         try:
-            print(json.dumps(run_case(*arguments.case, folder)))
+            size, n_tilts, preset = arguments.case
+            print(json.dumps(run_case(int(size), int(n_tilts), preset, folder)))
         finally:
             shutil.rmtree(folder)
         return
