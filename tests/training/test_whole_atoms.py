@@ -226,7 +226,7 @@ def test_where_shares_tell_little_the_surface_decides(early: float, expected: li
 
 @pytest.mark.parametrize("at", [2, 11, 20])
 def test_depth_is_counted_from_the_surface_up_to_four_voxels(at: int) -> None:
-    depths = whole_atoms._depths(torch.from_numpy(np.where(at > ROWS, 1.0, 0.0).astype(np.float32)))
+    depths = whole_atoms._depths(torch.from_numpy(at > ROWS))
     steps = at - np.arange(22)
     expected = np.clip(np.where(steps > 0, steps, steps - 1), -4, 4)
     np.testing.assert_array_equal(depths[:, 9, 12], expected)
