@@ -187,8 +187,11 @@ class ViewerBinding(QObject):
             return
         self._is_polling = True
         try:
+            before = self.session.state
             self.session.poll()
-            self.tasks.poll()
+            # All pages follow the state: the window is drawn before layers are added as well.
+            if self.session.state is before:
+                self.tasks.poll()
             self.polled.emit()
             self._garbage.look(is_training=self.session.is_active)
         finally:
