@@ -153,8 +153,8 @@ def run_case(size: int, n_tilts: int, preset: str, folder: Path) -> dict[str, An
     with peaks.phase("begin"):
         trainer = Trainer(series, config, device="cpu", threads=threads, files=folder)
     blocks = blocks_of_rows(trainer.config.training, trainer.grid)
-    seconds, path = list[float](), folder / "run.stinr"
-    before = _stage(trainer, peaks, seconds, stop_at=STEPS // 2)
+    seconds, numbers, path = list[float](), list[int](), folder / "run.stinr"
+    before = _stage(trainer, peaks, seconds, numbers, stop_at=STEPS // 2)
     with peaks.phase("checkpoint"):
         trainer.reconstruction().save(path)
     del trainer
@@ -167,7 +167,7 @@ def run_case(size: int, n_tilts: int, preset: str, folder: Path) -> dict[str, An
     with peaks.phase("resume"):
         trainer = Trainer.resume(run, series, device="cpu", threads=threads, files=folder)
     del run
-    _stage(trainer, peaks, seconds, stop_at=None, before=before)
+    _stage(trainer, peaks, seconds, numbers, stop_at=None, before=before)
     peaks.end()
     per_step = median(seconds)
     return {
@@ -177,6 +177,7 @@ def run_case(size: int, n_tilts: int, preset: str, folder: Path) -> dict[str, An
         "volume_megabytes": size**3 * 4 / _MEGA,
         **peaks.highest,
         "seconds_per_step": per_step,
+        "cpu_seconds_per_step": median([peaks.phases[f"step {number}"]["cpu_seconds"] for number in numbers]),
         "steps_per_visit": blocks,
         "minutes_per_visit": per_step * blocks / 60,
         "checkpoint_megabytes": path.stat().st_size / _MEGA,
@@ -188,9 +189,15 @@ def run_case(size: int, n_tilts: int, preset: str, folder: Path) -> dict[str, An
 
 
 def _stage(
-    trainer: Trainer, peaks: Peaks, seconds: list[float], *, stop_at: int | None, before: StepReport | None = None
+    trainer: Trainer,
+    peaks: Peaks,
+    seconds: list[float],
+    numbers: list[int],
+    *,
+    stop_at: int | None,
+    before: StepReport | None = None,
 ) -> StepReport | None:
-    """Train until a step, or to the end; every step is a phase, and those of the volume are timed."""
+    """Train until a step, or to the end; every step is a phase, and those of the volume are timed and noted."""
     steps, last = trainer.run(steps=STEPS), before
     while True:
         with peaks.phase(f"step {trainer.step + 1}"):
@@ -199,6 +206,7 @@ def _stage(
             return last
         if report.stage == VOLUME:
             seconds.append(report.seconds - (0.0 if last is None else last.seconds))
+            numbers.append(report.step)
         last = report
         if report.step == stop_at:
             trainer.stop()
@@ -208,7 +216,7 @@ def table(result: dict[str, Any]) -> str:
     """Return the measurement as Markdown."""
     header = [
         "on files", "preset", "tilts", "one volume", "peak memory", "without pages of files", "expected",
-        "per step", "expected", "one visit of all rows", "checkpoint", "slice of a saved run",
+        "per step", "of all cores", "expected", "one visit of all rows", "checkpoint", "slice of a saved run",
     ]  # fmt: skip
     rows = []
     for case in result["cases"]:
@@ -223,6 +231,7 @@ def table(result: dict[str, Any]) -> str:
                 f"{case['anonymous_megabytes'] / 1000:.1f} GB",
                 f"{case['expected_megabytes'] / 1000:.1f} GB",
                 f"{case['seconds_per_step']:.2f} s",
+                f"{case['cpu_seconds_per_step']:.2f} s",
                 f"{case['expected_seconds_per_step']:.2f} s",
                 f"{case['minutes_per_visit']:.1f} min",
                 f"{phases['checkpoint']['seconds']:.0f} s",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from napari.utils import progress
+from qtpy.QtWidgets import QLabel
 
 from helpers.waiting import Gate
 from napari_stinr.plugin.canvas import background
@@ -48,3 +49,18 @@ def test_a_task_has_a_bar_once_it_has_gone_on_for_a_while(monkeypatch, qtbot):
     tasks.poll()
     assert titles() == []
     tasks.close()
+
+
+@pytest.mark.qt
+def test_sign_of_activity_turns_slowly_while_we_have_bars(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    labels = viewer.window._qt_window.statusBar().findChildren(QLabel)
+    (movie,) = (label.movie() for label in labels if label.movie() is not None)
+    bars = ActivityBars()
+    bars.open("one", "first")
+    bars.open("two", "second")
+    assert movie.speed() < 20
+    bars.close("one")
+    assert movie.speed() < 20
+    bars.close_all()
+    assert movie.speed() == 100

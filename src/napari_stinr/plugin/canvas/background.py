@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils import progress
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QApplication, QLabel, QStatusBar
 
 from napari_stinr.plugin.canvas.telling import show_error
 from napari_stinr.plugin.session.tasks import Task, TaskRunner
@@ -19,6 +20,8 @@ _BAR_AFTER = 0.5
 """How long a task takes before it has a bar [s]: to make one lets Qt handle everything that waits, and draws it all."""
 _EVERY = 0.5
 """Time between two updates of a bar [s]; each of them lets Qt handle everything that waits."""
+_CALM = 10
+"""Pace of napari's sign of activity [%]."""
 
 
 class ActivityBars:
@@ -32,6 +35,7 @@ class ActivityBars:
         """Show a bar that runs to and fro until something is reported."""
         self.close(owner)
         self._bars[owner] = progress(total=0, desc=title)
+        _turn_sign(_CALM)
 
     def update(self, owner: Hashable, done: float, total: float, *, first: float = 0.0) -> None:
         """Move a bar; calls in quick succession are passed over. Its pace is that of what comes after `first`."""
@@ -52,6 +56,8 @@ class ActivityBars:
         self._updated.pop(owner, None)
         if bar is not None:
             bar.close()
+            if not self._bars:
+                _turn_sign(100)
 
     def close_all(self) -> None:
         """Take every bar away."""
@@ -151,3 +157,12 @@ def _while_alive(tell: Callable[[Any], Any]) -> Callable[[Any], Any]:
             tell(found)
 
     return tell_the_living
+
+
+def _turn_sign(pace: int) -> None:
+    """Let napari's sign of activity turn at a pace [%]; every picture of it has the whole window drawn anew."""
+    for window in QApplication.topLevelWidgets():
+        for bar in window.findChildren(QStatusBar):
+            for label in bar.findChildren(QLabel):
+                if (movie := label.movie()) is not None:
+                    movie.setSpeed(pace)
