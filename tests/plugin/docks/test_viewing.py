@@ -72,6 +72,14 @@ def test_planes_follow_the_switch_and_the_contrast(window, qtbot):
     assert window.layer("clean plane x · growth · #1").contrast_limits == clean.contrast_limits
 
 
+def test_projections_on_the_canvas_are_no_volume_of_which_planes_are_made(window, qtbot):
+    press(window.reconstruct.canvas_button)
+    settle(qtbot, window)
+    press(window.explore.view_switch.buttons["Orthogonal"])
+    assert window.layer("tilt series residual").depiction == "volume"
+    assert not [layer.name for layer in window.viewer.layers if "tilt series" in layer.name and "plane" in layer.name]
+
+
 def test_threshold_that_was_moved_stays(window, qtbot):
     page, clean = window.explore, window.layer("clean · growth · #1")
     press(page.view_switch.buttons["Isosurface"])

@@ -168,8 +168,9 @@ class Views(QObject):
 
 
 def _is_volume(layer: Image) -> bool:
-    """Whether a layer is a volume that the plugin has made."""
-    is_other = entry_of(layer, _PLANE) is not None or entry_of(layer, "draft") is not None
+    """Whether a layer is a volume that the plugin has made, and no plane of one, and no projections."""
+    is_marked = entry_of(layer, "mark") is not None and not kind_of(layer)
+    is_other = is_marked or entry_of(layer, _PLANE) is not None or entry_of(layer, "draft") is not None
     return METADATA_KEY in layer.metadata and not is_other and layer.data.ndim >= 3
 
 
