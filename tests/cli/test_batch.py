@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from filelock import FileLock
 
 from helpers import waiting
 from helpers.cli_cases import start, write_stack
@@ -92,6 +93,22 @@ def test_a_line_for_each_job_a_table_and_the_files(folder: Path, capsys: pytest.
 def described(capsys: pytest.CaptureFixture[str], path: Path) -> list[str]:
     assert main(["info", str(path)]) == 0
     return lines(capsys)
+
+
+def test_a_job_that_another_program_is_at_is_left_to_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = jobs_file(folder, TWO)
+    with FileLock(folder / ".stinr-one.stinr.lock"):  # as another program holds it
+        assert run(file) == 1
+        first, second, *_ = lines(capsys)
+        assert first.startswith("1 of 2, one: failed")
+        assert "another program is working on one.stinr" in first
+        assert second.startswith("2 of 2, two: done")
+        assert not (folder / "one.stinr").exists()
+        assert main(["train", str(folder / "stack.mrc"), "--out", str(folder / "one.stinr"), "--steps", "4"]) == 2
+        assert not (folder / "one.stinr").exists()
+    assert run(file) == 0
+    assert load_reconstruction(folder / "one.stinr").step == 4
+    assert not list(folder.glob(".stinr-*"))
 
 
 def test_it_is_the_run_of_train(folder: Path) -> None:

@@ -15,6 +15,7 @@ from napari_stinr.cli.batch_tables import Result, result_line, summary_table
 from napari_stinr.cli.console import progress, say
 from napari_stinr.cli.describe import describe_problem
 from napari_stinr.errors import StinrError
+from napari_stinr.io.output.claims import claimed
 from napari_stinr.training.interrupts import Stopped
 from napari_stinr.training.jobs.queue import JobQueue, JobState
 from napari_stinr.training.jobs.record import Standing
@@ -63,7 +64,13 @@ def run_plans(plans: Sequence[Plan], file: Path, *, n_jobs: int, stops_at_error:
 
 
 def _carried_out(planned: Plan, file: Path, *, n_jobs: int) -> Result:
-    """Do one job; a StinrError says why that failed, `Stopped` that a person stopped it."""
+    """Do one job that nobody else is at; a StinrError says why that failed, `Stopped` that a person stopped it."""
+    planned.options.out.parent.mkdir(parents=True, exist_ok=True)
+    with claimed(planned.options.out):
+        return _done(planned, file, n_jobs=n_jobs)
+
+
+def _done(planned: Plan, file: Path, *, n_jobs: int) -> Result:
     # What is on the disk may have changed since the others began.
     plan = plan_of(
         planned.number,
@@ -87,7 +94,6 @@ def _carried_out(planned: Plan, file: Path, *, n_jobs: int) -> Result:
 def _trained(plan: Plan, planned: Plan, file: Path) -> Reconstruction:
     from napari_stinr.cli.training import train
 
-    plan.options.out.parent.mkdir(parents=True, exist_ok=True)
     return train(
         plan.order(plan.series.read()),
         title=plan.name,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from napari_stinr.cli.aligning import given_pose
 from napari_stinr.cli.console import progress, say, step_reporter
 from napari_stinr.errors import StinrError
+from napari_stinr.io.output.claims import claimed
 from napari_stinr.io.output.targets import check_output
 from napari_stinr.pace import remaining_text
 from napari_stinr.training.checkpoints import check_run_replaceable, checkpoint_text, rescue_text
@@ -220,10 +221,12 @@ def train(
 ) -> Reconstruction:
     """Train with a bar; Ctrl-C and SIGTERM stop at the next step border, with everything saved."""
     # What is expected of it is said first. `Stopped` says so; a StinrError that the training failed, or that its result
-    # could not be saved where that was asked for, and where the last state is.
+    # could not be saved where that was asked for, and where the last state is, or that another program is at it.
     if estimate is not None:
         say(estimate.text)
     with contextlib.ExitStack() as stack:
+        if order.path is not None:
+            stack.enter_context(claimed(order.path))
         listener = _Listener(order, stack, title=title, estimate=estimate, tells_notes=tells_notes)
         outcome = drive(order, listener, listener.control)
         if isinstance(outcome, Failed):

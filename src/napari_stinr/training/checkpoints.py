@@ -15,6 +15,7 @@ from platformdirs import user_data_path
 from napari_stinr.errors import StinrError
 from napari_stinr.io.formats.containers import is_file, printable
 from napari_stinr.io.output.targets import RUN_ENDING
+from napari_stinr.training.failures import LostError
 
 if TYPE_CHECKING:
     from napari_stinr.data.tilt_series import TiltSeries
@@ -58,6 +59,8 @@ def save_checkpoint(trainer: Trainer, path: Path) -> Kept:
     # Hours of training are not thrown away for a disk, or for memory, that may have room at the next checkpoint.
     try:
         trainer.reconstruction().save(path)
+    except LostError:  # the training does not go on
+        raise
     except Exception as error:
         logger.debug("Checkpoint not saved", exc_info=True)
         return Kept(problem=error.with_traceback(None))

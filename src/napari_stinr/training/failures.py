@@ -15,6 +15,10 @@ class TrainingError(Exception):
     """Training failed: the loss is not finite. Not a RuntimeError, which GUI worker threads swallow."""
 
 
+class LostError(StinrError):
+    """Another process is gone, or has failed: nothing can be done together any more."""
+
+
 class FailureKind(Enum):
     """What a person can do about it depends on this."""
 

@@ -117,7 +117,7 @@ class RankTrainer(Trainer):
 
     def agree(self) -> None:
         """Know, as all others, whether it is open in any row what is specimen."""
-        undecided = torch.tensor(float(self._is_undecided))
+        undecided = torch.tensor(float(self._is_undecided), dtype=torch.float64)
         self._team.add([], undecided)
         self._is_undecided = bool(undecided)
 

@@ -18,8 +18,8 @@ from napari_stinr.training.distributed.bands import bands_of
 from napari_stinr.training.distributed.place import check_shareable, config_for, leave_stops_to_first, threads_for
 from napari_stinr.training.distributed.rank_trainer import RankTrainer
 from napari_stinr.training.distributed.shared_source import SharedSource, on_disk, put_source
-from napari_stinr.training.distributed.team import Command, LostError, Team
-from napari_stinr.training.failures import failure_of
+from napari_stinr.training.distributed.team import Command, Team
+from napari_stinr.training.failures import LostError, failure_of
 from napari_stinr.training.resuming import check_resumable
 from napari_stinr.training.source import Source
 

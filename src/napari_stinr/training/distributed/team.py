@@ -21,7 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from napari_stinr.errors import StinrError
 from napari_stinr.fields.storage import some_rows
 from napari_stinr.training.distributed.place import device_for
-from napari_stinr.training.failures import Failure, FailureKind, failure_of
+from napari_stinr.training.failures import Failure, FailureKind, LostError, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,10 +54,6 @@ class Command(IntEnum):
     """Send what is as large as the volume to the first process."""
     END = 6
     """There is nothing more to do."""
-
-
-class LostError(StinrError):
-    """Another process is gone, or has failed: nothing can be done together any more."""
 
 
 class Team:
@@ -104,7 +100,7 @@ class Team:
         except StinrError as error:
             problem = error
             self.fail(failure_of(error))
-        n_failed = torch.tensor(float(problem is not None))
+        n_failed = torch.tensor(float(problem is not None), dtype=torch.float64)
         self.add([], n_failed)
         if n_failed:
             self.is_broken = True
@@ -122,13 +118,27 @@ class Team:
         command, number = self._number_of_all([0.0, 0.0])
         return Command(int(command)), number
 
-    def add(self, tensors: Sequence[torch.Tensor], numbers: torch.Tensor | None = None) -> None:
-        """Add up tensors on the device, and numbers on the CPU, over all processes, in place."""
+    def add(self, tensors: Sequence[torch.Tensor], numbers: torch.Tensor) -> None:
+        """Add up tensors on the device, and float64 numbers on the CPU, over all processes, in place."""
+        # A step touches some of the rows: to send the others, which are zero everywhere, took longer than the sum.
+        # Their bytes tell five times as fast as their numbers do.
+        by_row = [tensor.unsqueeze(-1).flatten(1).view(torch.uint8) for tensor in tensors]
+        touched = [(each.amax(1) > 0).to("cpu", torch.float64) for each in by_row]
+        told = torch.cat([numbers.reshape(-1), *touched])
         with self._talking():
-            for tensor in tensors:
-                dist.all_reduce(tensor, group=self._sums)
-            if numbers is not None:
-                dist.all_reduce(numbers)
+            dist.all_reduce(told)
+        numbers.copy_(told[: numbers.numel()].view_as(numbers))
+        if not tensors:
+            return
+        by_tensor = torch.split(told[numbers.numel() :], [*map(len, tensors)])
+        rows = [part.nonzero()[:, 0].to(self.device) for part in by_tensor]
+        parts = [tensor.index_select(0, some) for tensor, some in zip(tensors, rows, strict=True)]
+        flat = torch.cat([part.flatten() for part in parts])
+        with self._talking():
+            dist.all_reduce(flat, group=self._sums)
+        sums = torch.split(flat, [part.numel() for part in parts])
+        for tensor, some, part, total in zip(tensors, rows, parts, sums, strict=True):
+            tensor.index_copy_(0, some, total.view_as(part))
 
     def number(self, value: float) -> float:
         """Return a number that the first process has."""
