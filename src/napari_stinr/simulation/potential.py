@@ -144,8 +144,19 @@ def _image_spectrum(number: int, sampling: Sampling, period_v: int, period_u: in
 
 
 def _phases(frequencies: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """`(n_atoms, n_frequencies)` phase factors of positions `(n_atoms,)` [Å] at frequencies [1/Å]."""
-    return np.asarray(np.exp(-2j * np.pi * np.multiply.outer(positions, frequencies)), dtype=np.complex128)
+    """`(n_atoms, n_frequencies)` phase factors of positions `(n_atoms,)` [Å] at the frequencies of an FFT [1/Å]."""
+    # They are the powers of one factor of each atom: products take a tenth of the time of as many exponentials.
+    spacing = frequencies[1] if len(frequencies) > 1 else 1.0
+    orders = np.rint(frequencies / spacing).astype(np.int64)
+    powers = np.ones((int(np.abs(orders).max()) + 1, len(positions)), dtype=np.complex128)
+    n_done, first = 1, np.exp(-2j * np.pi * spacing * positions)
+    while n_done < len(powers):
+        more = min(n_done, len(powers) - n_done)
+        np.multiply(powers[:more], powers[n_done - 1] * first, out=powers[n_done : n_done + more])
+        n_done += more
+    phases = powers[np.abs(orders)]
+    np.conjugate(phases, out=phases, where=(orders < 0)[:, None])
+    return phases.T
 
 
 def _seen(positions: NDArray[np.float64], n_pixels: int, pixel: float) -> tuple[NDArray[np.bool_], int]:
