@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from abc import abstractmethod
 from functools import reduce
 from operator import or_
 from types import NoneType
@@ -65,11 +66,13 @@ class SettingInput(QWidget):
     def _on_changed(self, value: object = None) -> None:
         self.changed.emit()
 
+    @abstractmethod
     def _write(self, value: Any) -> None:
-        raise NotImplementedError
+        """Show a value."""
 
+    @abstractmethod
     def _read(self) -> Any:
-        raise NotImplementedError
+        """Return what is shown."""
 
 
 def create_input(info: FieldInfo, parent: QWidget) -> SettingInput:
