@@ -101,3 +101,21 @@ def test_whole_new_series_and_deleted_layer_end_the_drawing(make_napari_viewer, 
     assert not form.crop.isChecked()
     assert not rectangle(window).visible
     assert form.crop.text() == "Draw"
+
+
+def test_3d_ends_the_drawing_and_keeps_the_crop(make_napari_viewer, qtbot, tmp_path):
+    window = window_with_series(make_napari_viewer, qtbot, tmp_path)
+    form, canvas = window.series.form, window.viewer.window._qt_viewer.canvas.native
+    QTest.mouseClick(form.crop, Qt.MouseButton.LeftButton)
+    pull(qtbot, window, (-0.5, -0.5), (3.6, 3.4))
+    window.viewer.dims.ndisplay = 3
+    turn(qtbot, 5)
+    assert not rectangle(window).visible
+    assert not form.crop.isChecked()
+    QTest.keyClick(canvas, Qt.Key.Key_Delete)
+    turn(qtbot, 5)
+    assert window.session.draft.crop == Crop(4, HEIGHT, 4, WIDTH)
+    QTest.mouseClick(form.crop, Qt.MouseButton.LeftButton)
+    turn(qtbot, 5)
+    assert window.viewer.dims.ndisplay == 2
+    np.testing.assert_allclose(rectangle(window).data[0].min(axis=0), [3.5, 3.5])

@@ -39,7 +39,7 @@ class CropRectangle(QObject):
     changed = Signal(object)
     """The :class:`Crop` that a person has drawn, None for the whole image."""
     ended = Signal()
-    """A person has hidden the rectangle or taken it away."""
+    """A person has hidden the rectangle, taken it away, or turned to 3D."""
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(parent)
@@ -49,6 +49,7 @@ class CropRectangle(QObject):
         self._draft: SeriesDraft | None = None
         self._is_updating = False
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     @property
     def is_drawn(self) -> bool:
@@ -101,6 +102,7 @@ class CropRectangle(QObject):
     def close(self) -> None:
         """Let go of the viewer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         self._layer = self._before = self._draft = None
 
     @staticmethod
@@ -183,6 +185,11 @@ class CropRectangle(QObject):
 
     def _on_visible(self, event: Any) -> None:
         if not self._is_updating and self.is_drawn and self._layer is not None and not self._layer.visible:
+            self.end()
+
+    def _on_ndisplay(self, event: Any) -> None:
+        # A rectangle on an image can neither be drawn nor changed in 3D; what was drawn of it stays the crop.
+        if self._viewer.dims.ndisplay == 3:
             self.end()
 
     def _on_removed(self, event: Any) -> None:
