@@ -117,6 +117,7 @@ def test_pose_does_not_fit_what_nobody_has_looked_at() -> None:
     assert not known_pose(fewer).fits(draft, GROWTH)
     assert not known_pose(draft).fits(draft, GROWTH.with_preprocessing(intensity="keep"))
     assert not known_pose(draft).fits(None, GROWTH)
+    assert not known_pose(draft).fits(draft_of_series(growing_series(n_tilts=7, width=31, height=20)), GROWTH)
 
 
 def test_training_takes_the_pose_and_does_not_align_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ class KnownPose:
         """Return whether this is the pose of a series: corrected otherwise since then, it may lie elsewhere."""
         if draft is None or config.preprocessing != self.preprocessing:
             return False
-        if (draft.used & ~self.draft.used).any():
+        if len(draft.used) != len(self.draft.used) or (draft.used & ~self.draft.used).any():
             return False  # nobody has looked where they lie
         names = (field.name for field in fields(draft) if field.name not in _NEVER_MOVES)
         return all(is_same_value(getattr(draft, name), getattr(self.draft, name)) for name in names)
