@@ -196,10 +196,24 @@ def test_what_does_not_fit_is_wrong_and_the_binning_that_does_is_its_button() ->
     assert worst is not None
     assert worst.level is Level.WRONG
     assert worst.text.startswith("Needs ")
-    assert worst.text.endswith("GB, 1.5 GB are free")
+    assert worst.text.endswith("GB, 1.2 can be used")
     change = cure(worst, f"Binning {estimate.fitting_binning}").change
     assert change is not None
     assert change(recorded()).binning == estimate.fitting_binning
+
+
+def test_a_disk_that_is_too_full_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 4 % more than what is needed: a twentieth is left alone.
+    enough = estimate_run((61, 512, 512), preset_config("static"), binning=1, available=1_800_000_000, speed=None)
+    assert enough.disk
+    monkeypatch.setattr("napari_stinr.training.fits.free_disk", lambda path: round(1.04 * enough.disk))
+    monkeypatch.setattr("napari_stinr.training.requirements.free_disk", lambda path: round(1.04 * enough.disk))
+    estimate = estimate_run((61, 512, 512), preset_config("static"), binning=1, available=1_800_000_000, speed=None)
+    worst = most_important(said(recorded(), estimate=estimate))
+    assert worst is not None
+    needed, usable = (float(part.split()[0]) for part in worst.text.removeprefix("Needs ").split(", "))
+    assert "GB of disk, " in worst.text
+    assert needed > usable
 
 
 def test_a_crop_is_told_and_undone() -> None:

@@ -181,18 +181,20 @@ def _fault(draft: SeriesDraft, fault: Fault) -> Finding:
 
 
 def _misfit_of_memory(estimate: Estimate) -> Finding:
+    from napari_stinr.training.estimates import USABLE_DISK, USABLE_FRACTION
+
     binning = estimate.fitting_binning
-    taken, free = (number_text(size / _GB, 2) for size in (estimate.memory, estimate.available))
     cure = (
         Cure("Crop", act=Act.CROP, tip="Use a part of the images.")
         if binning is None
         else Cure(f"Binning {binning}", lambda d: replace(d, binning=binning))
     )
-    said = f"Needs {taken} GB, {free} GB are free"
-    if estimate.disk > estimate.free_disk:
-        taken, free = (number_text(size / _GB, 2) for size in (estimate.disk, estimate.free_disk))
-        said = f"Needs {taken} GB of disk, {free} GB are free"
-    return Finding(Level.WRONG, said, (cure,), tip=estimate.problem)
+    of_what, needed, usable = "", estimate.memory, USABLE_FRACTION * estimate.available
+    if estimate.disk:
+        # Where a volume on files is told of, there is enough memory for it.
+        of_what, needed, usable = " of disk", estimate.disk, USABLE_DISK * estimate.free_disk
+    taken, free = (number_text(size / _GB, 2) for size in (needed, usable))
+    return Finding(Level.WRONG, f"Needs {taken} GB{of_what}, {free} can be used", (cure,), tip=estimate.problem)
 
 
 def _assumptions(draft: SeriesDraft) -> Iterator[Finding]:
