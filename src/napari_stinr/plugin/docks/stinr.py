@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from napari_stinr.plugin.canvas.binding import binding_of, known_binding
@@ -158,12 +158,6 @@ class StinrDock(QWidget):
         """Return a size that leaves most of a small screen to the canvas."""
         return QSize(_WIDTH + 10, _HEIGHT)
 
-    def changeEvent(self, event: QEvent) -> None:  # Qt's name
-        """Notice that napari has taken the dock away, which leaves it without a parent."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange:
-            QTimer.singleShot(0, self._leave)
-
     def open_files(self, paths: list[Path]) -> None:
         """Open a stack, its angles and times, or a reconstruction."""
         self.series.open_files(paths)
@@ -179,12 +173,6 @@ class StinrDock(QWidget):
 
         self.open_files([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
         event.acceptProposedAction()
-
-    def _leave(self) -> None:
-        # Qt takes it apart in order. Python's garbage collection, which would have to otherwise, empties the parts of
-        # plots before they are gone, and Qt asks them for their sizes all the same.
-        if self.parent() is None and not self.isVisible():
-            self.deleteLater()
 
     def _page(self, name: str) -> Page:
         """Return a page, made where it is not there yet."""

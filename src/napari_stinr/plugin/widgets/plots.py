@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pyqtgraph
@@ -54,6 +55,12 @@ class Plot(pyqtgraph.PlotWidget):
         self.set_labels(x_label, y_label)
         self.setMinimumSize(220, 140)
         self._show_data(False)
+
+    def __del__(self) -> None:
+        # Of a dock that was closed, nobody but Python's garbage collection takes a plot apart, which comes here first:
+        # afterwards it would empty labels that Qt still asks for their sizes.
+        with contextlib.suppress(RuntimeError, AttributeError):  # Qt has done so, or it was never whole
+            self.scene().clear()
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves the canvas of napari its room."""
