@@ -185,6 +185,21 @@ def test_the_last_volume_stays_until_the_next_one_is_there(
     assert np.abs(stream[18] - before).max() > 0
 
 
+def test_a_volume_that_takes_longer_than_the_next_field_is_shown_all_the_same(
+    growth: Reconstruction, streaming: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = streaming(growth)
+    slow = SlowField(monkeypatch)
+    stream[3]
+    wait_for(lambda: slow.asked)
+    stream.show(trained("growth", steps=6))
+    slow.through.set()
+    wait_for(lambda: not stream.is_busy)
+    # Only now does the window ask, of a field that has computed nothing yet.
+    slow.through.clear()
+    np.testing.assert_allclose(stream[3], growth.render(3 / 20), rtol=1e-4, atol=1e-4)
+
+
 def test_an_error_in_one_volume_does_not_end_the_stream(
     growth: Reconstruction, streaming: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QSlider, QSpinBox, QVBoxLayout, QWidget
 
@@ -62,3 +62,15 @@ def test_an_input_that_is_added_later_takes_no_wheel_without_the_focus(qtbot, ki
     wait(qtbot, added.hasFocus)
     turn_wheel(added, -1)
     assert value_of(added) != before
+
+
+def test_an_event_that_comes_as_one_of_another_class_is_understood(qtbot):
+    root = QWidget()
+    qtbot.addWidget(root)
+    guard = WheelGuard(root)
+    guard.watch(root)
+    added = QSpinBox(root)
+    assert added.focusPolicy() == Qt.FocusPolicy.WheelFocus
+    # PyQt has given one that says so the class of a paint event.
+    guard.eventFilter(root, QEvent(QEvent.Type.ChildPolished))
+    assert added.focusPolicy() == Qt.FocusPolicy.StrongFocus

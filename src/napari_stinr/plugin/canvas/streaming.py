@@ -245,6 +245,8 @@ class VolumeStream:
             self.computed += 1
             self._wish = None if self._wish == wish else self._wish
             self._cache[wish] = volume
+            # Also where the next field is there before the window has asked, which empties the cache.
+            self._shown = {volume.shape: volume}
             while sum(kept.nbytes for kept in self._cache.values()) > CACHE_BYTES and len(self._cache) > 1:
                 self._cache.popitem(last=False)
         self._tell()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QChildEvent, QEvent, QObject, Qt
 from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QScrollBar, QTabBar, QWidget
 
 _TAKES_WHEEL = (QAbstractSpinBox, QComboBox, QAbstractSlider, QTabBar)
@@ -30,9 +30,12 @@ class WheelGuard(QObject):
             event.ignore()
             return True
         # Each widget tells of each of its children as it is shown, most of which have been seen to with their parents.
-        child = event.child() if kind == QEvent.Type.ChildPolished else None
-        if isinstance(child, QWidget) and not child.property(_GUARDED):
-            self.watch(child)
+        if kind == QEvent.Type.ChildPolished:
+            # PyQt may hand over the event as one of another class that lay at its address before.
+            children = [event.child()] if isinstance(event, QChildEvent) else watched.children()
+            for child in children:
+                if isinstance(child, QWidget) and not child.property(_GUARDED):
+                    self.watch(child)
         return False
 
     def _guard(self, widget: QWidget) -> None:
