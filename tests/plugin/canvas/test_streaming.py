@@ -200,6 +200,29 @@ def test_a_volume_that_takes_longer_than_the_next_field_is_shown_all_the_same(
     np.testing.assert_allclose(stream[3], growth.render(3 / 20), rtol=1e-4, atol=1e-4)
 
 
+def test_fields_that_come_faster_than_volumes_do_not_keep_them_away(
+    growth: Reconstruction, streaming: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = streaming(growth)
+    slow = SlowField(monkeypatch)
+    fields, sampled, of = [growth, trained("growth", steps=6)], [], SampledField.of
+
+    def next_is_there(reconstruction: Reconstruction, **options: Any) -> SampledField:
+        # The next one comes while this one is sampled, as in a training of a large volume.
+        sampled.append(reconstruction)
+        made = of(reconstruction)
+        if len(sampled) < 12:
+            stream.show(fields[(len(sampled) + 1) % 2])
+        return made
+
+    monkeypatch.setattr(SampledField, "of", next_is_there)
+    slow.through.set()
+    stream[3]
+    stream.show(fields[1])
+    wait_for(lambda: stream[3] is not None and len(sampled) == 12 and not stream.is_busy)
+    assert stream.computed > 3
+
+
 def test_an_error_in_one_volume_does_not_end_the_stream(
     growth: Reconstruction, streaming: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

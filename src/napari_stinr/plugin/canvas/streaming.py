@@ -177,14 +177,17 @@ class VolumeStream:
 
         # One thread: two more beside those of the training would slow both down many times.
         torch.set_num_threads(1)
+        was_sampled = False
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_over() or self._next is not None or self._wish is not None)
                 if self._is_over():
                     return
                 reconstruction, wish, self._is_working = self._next, self._wish, True
+                # In turns, or fields of a large volume that come quickly would leave no time to look at any.
+                was_sampled = reconstruction is not None and (wish is None or not was_sampled)
             try:
-                if reconstruction is not None:
+                if was_sampled and reconstruction is not None:
                     self._sample(reconstruction)
                 elif wish is not None:
                     self._compute(wish)
@@ -219,6 +222,8 @@ class VolumeStream:
                 return
             self._field, self._limits, self._version = field, limits, self._version + 1
             self._cache.clear()
+            if self._wish is not None:
+                self._wish = (self._version, *self._wish[1:])
             if self._next is reconstruction:
                 self._next = None
         self._tell()
