@@ -75,6 +75,17 @@ def test_bad_pixels_stay_bad() -> None:
     assert not back.mask[4].any()
 
 
+def test_projections_that_a_pose_moves_out_of_sight_are_told_of_and_refused_where_few_stay() -> None:
+    series = series_of(recorded())
+    far = np.where(np.arange(N) < 4, 1e5, 0.0)
+    moved = aligned(series, pose_of(dx=far))
+    assert int(moved.used.sum()) == N - 4
+    assert "Of 4 projections nothing is in sight any more" in str(moved.notes[-1])
+    far[:-2] = 1e5
+    with pytest.raises(StinrError, match=f"moves {N - 2} of {N} projections out of sight"):
+        aligned(series, pose_of(dx=far))
+
+
 def test_a_pose_survives_a_file() -> None:
     rng = np.random.default_rng(1)
     pose = Pose(*rng.normal(size=(3, N)), rng.uniform(0.5, 2, N), 1.25, -3, rng.normal(size=N))  # type: ignore[misc]

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
 from napari_stinr.cores import available_threads
+from napari_stinr.data.checks import MINIMUM_TILTS
 from napari_stinr.data.notes import Note, NoteKind
 from napari_stinr.errors import StinrError
 
@@ -52,7 +53,7 @@ def aligned(series: TiltSeries, pose: Pose, *, rows: slice | None = None, thread
     Raises
     ------
     StinrError
-        The pose is that of another number of projections.
+        The pose is that of another number of projections, or leaves too few of them in sight.
     """
     if pose.n_tilts != series.n_tilts:
         raise StinrError(
@@ -75,12 +76,20 @@ def aligned(series: TiltSeries, pose: Pose, *, rows: slice | None = None, thread
             pass
     projections /= pose.gain.astype(np.float32)[:, None, None]
     projections.setflags(write=False)
+    n_seen = int(mask.any(axis=(1, 2)).sum())
+    n_lost = int(series.used.sum()) - n_seen if rows == slice(0, series.height) else 0
+    if n_lost > 0 and n_seen < MINIMUM_TILTS:
+        raise StinrError(
+            f"the pose moves {n_lost} of {series.n_tilts} projections out of sight",
+            expected=f"at least {MINIMUM_TILTS} that stay",
+            cure="Undo what was changed in it last, align again, or give another one.",
+        )
     return replace(
         series,
         projections=projections,
         mask=None if mask.all() else mask,
         tilt_angles=_within_half_a_turn(series.tilt_angles + pose.angle_error),
-        notes=(*series.notes, Note(NoteKind.ALIGNED, _text(pose))),
+        notes=(*series.notes, Note(NoteKind.ALIGNED, _text(pose, n_lost))),
     )
 
 
@@ -158,9 +167,10 @@ def _within_half_a_turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(angles - 360 * np.sign(angles) * (np.abs(angles) > 180))
 
 
-def _text(pose: Pose) -> str:
+def _text(pose: Pose, n_lost: int) -> str:
     moved = f"shifts with a standard deviation of {pose.dx.std():.2f} (x) and {pose.dy.std():.2f} (y) pixels"
     turned = f"axis rotation {pose.axis_rotation:.2f} degrees"
     if pose.rotation.any():
         turned += f", images turned beside it by {pose.rotation.min():.2f} to {pose.rotation.max():.2f} degrees"
-    return f"Aligned: {moved}, axis offset {pose.axis_offset:.2f} pixels, {turned}."
+    lost = f" Of {n_lost} projections nothing is in sight any more: they do not count." if n_lost > 0 else ""
+    return f"Aligned: {moved}, axis offset {pose.axis_offset:.2f} pixels, {turned}.{lost}"
