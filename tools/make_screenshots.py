@@ -102,11 +102,12 @@ class Window:
 
 
 def process_events() -> None:
-    """Let Qt do what is due."""
-    from qtpy.QtWidgets import QApplication
+    """Let Qt do what is due, in a loop as of a program that runs: only there it deletes what is to be deleted later."""
+    from qtpy.QtCore import QEventLoop, QTimer
 
-    QApplication.processEvents()
-    time.sleep(0.005)
+    loop = QEventLoop()
+    QTimer.singleShot(5, loop.quit)
+    loop.exec()
 
 
 def as_array(image: Any) -> NDArray[Any]:
