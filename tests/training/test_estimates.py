@@ -188,6 +188,8 @@ def test_time_is_about_that_of_real_steps(config: ReconstructionConfig, monkeypa
         monkeypatch.setattr(f"napari_stinr.training.{module}.time", clock)
     series = series_of(31, 32, 64)
     expected = expected_seconds(series.projections.shape, config.with_training(steps=8), measure_speed(1))
-    *_, last = Trainer(series, config.with_training(steps=8), device="cpu", threads=1).run()
-    # A busy core may be three times as fast a moment later; a wrong unit or a forgotten factor is more.
-    assert expected / 5 < last.seconds < expected * 5
+    reports = list(Trainer(series, config.with_training(steps=8), device="cpu", threads=1).run())
+    # The first step loads what is compiled. A busy core may be three times as fast a moment later; a wrong unit or a
+    # forgotten factor is more.
+    taken = 8 * np.median(np.diff([report.seconds for report in reports]))
+    assert expected / 5 < taken < expected * 5
