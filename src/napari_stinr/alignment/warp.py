@@ -76,14 +76,7 @@ def aligned(series: TiltSeries, pose: Pose, *, rows: slice | None = None, thread
             pass
     projections /= pose.gain.astype(np.float32)[:, None, None]
     projections.setflags(write=False)
-    n_seen = int(mask.any(axis=(1, 2)).sum())
-    n_lost = int(series.used.sum()) - n_seen if rows == slice(0, series.height) else 0
-    if n_lost > 0 and n_seen < MINIMUM_TILTS:
-        raise StinrError(
-            f"the pose moves {n_lost} of {series.n_tilts} projections out of sight",
-            expected=f"at least {MINIMUM_TILTS} that stay",
-            cure="Undo what was changed in it last, align again, or give another one.",
-        )
+    n_lost = _n_lost(series, mask) if rows == slice(0, series.height) else 0
     return replace(
         series,
         projections=projections,
@@ -165,6 +158,19 @@ def _places(pose: Pose, shape: tuple[int, int], index: int, rows: slice) -> NDAr
 def _within_half_a_turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Angles [degrees] that are found to lie beyond 180 or -180, from the other side."""
     return np.asarray(angles - 360 * np.sign(angles) * (np.abs(angles) > 180))
+
+
+def _n_lost(series: TiltSeries, mask: NDArray[np.bool_]) -> int:
+    """Return how many projections a pose has moved out of sight, `mask` being what counts afterwards."""
+    n_seen = int(mask.any(axis=(1, 2)).sum())
+    n_lost = int(series.used.sum()) - n_seen
+    if n_lost > 0 and n_seen < MINIMUM_TILTS:
+        raise StinrError(
+            f"the pose moves {n_lost} of {series.n_tilts} projections out of sight",
+            expected=f"at least {MINIMUM_TILTS} that stay",
+            cure="Undo what was changed in it last, align again, or give another one.",
+        )
+    return n_lost
 
 
 def _text(pose: Pose, n_lost: int) -> str:

@@ -33,7 +33,8 @@ def claimed(path: Path) -> Iterator[None]:
         Another program is at it.
     """
     target = path.expanduser().resolve()
-    lock = FileLock(target.with_name(f".stinr-{target.name}.lock"), is_singleton=True)
+    beside = target.with_name(f".stinr-{target.name}.lock")
+    lock = FileLock(beside, is_singleton=True)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
@@ -42,7 +43,7 @@ def claimed(path: Path) -> Iterator[None]:
             expected="one at a time",
             cure="Wait until it has ended, or choose another name.",
         ) from error
-    except (OSError, NotImplementedError):  # of a disk without locks; whether it can be written is found elsewhere
+    except (OSError, RuntimeError):  # of a disk without locks; whether it can be written is found elsewhere
         logger.debug("No lock for %s", target, exc_info=True)
         yield
         return
@@ -52,5 +53,5 @@ def claimed(path: Path) -> Iterator[None]:
         if lock.lock_counter == 1:
             # While it is held: whoever opens it now finds that it has no name any more.
             with contextlib.suppress(OSError):
-                target.with_name(f".stinr-{target.name}.lock").unlink()
+                beside.unlink()
         lock.release()
